@@ -1,0 +1,43 @@
+# `make demo` and `make test` work in a fresh clone; `make` alone lists the rest.
+.DEFAULT_GOAL := help
+PYTHON_IN_VENV := .venv/bin/python
+
+.PHONY: help setup demo test e2e lint format types contract check lock clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup:  ## make .venv with the pinned packages (done by every other target, in a blink when nothing changed)
+	@scripts/setup.sh
+
+demo: setup  ## the whole road on recipes/demo.yaml, from a list of terms to an answer over HTTP
+	.venv/bin/shoptalk run --recipe recipes/demo.yaml --run runs/demo --demo
+
+test: setup  ## the quick tests
+	$(PYTHON_IN_VENV) -m pytest -q -m "not slow"
+
+e2e: setup  ## the slow tests: the demo recipe, shrunk, through the real models and the real server
+	$(PYTHON_IN_VENV) -m pytest -q -m slow
+
+lint: setup  ## ruff: rules and format
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m ruff format --check .
+
+format: setup  ## let ruff mend what it can
+	$(PYTHON_IN_VENV) -m ruff check --fix .
+	$(PYTHON_IN_VENV) -m ruff format .
+
+types: setup  ## mypy --strict on src
+	$(PYTHON_IN_VENV) -m mypy
+
+contract: setup  ## who may import whom
+	.venv/bin/lint-imports
+
+check: lint types contract test  ## everything quick
+
+lock: setup  ## resolve the dependencies anew into requirements/*.lock (UPGRADE=1: newest versions)
+	@scripts/lock.sh
+
+clean:  ## remove caches and build outputs (.venv and runs/ stay)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,89 @@
+"""How fast Kokoro speaks on one thread: the published graph against the rewritten one; writes results/tts.json.
+
+Run: python benchmarks/tts_speed.py [results/tts.json]. The two graphs take turns, sentence by sentence, so that a busy
+machine slows both alike; CPU time is given beside wall time for the same reason.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from shoptalk import models
+from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.doors import kokoro, kokoro_graph
+
+SENTENCES = (
+    "The patient was started on metformin five hundred milligrams twice daily.",
+    "No chest pain today, and the blood pressure is well controlled.",
+    "We will hold apixaban for two days before the colonoscopy.",
+    "She reports mild headache and nausea since the dose was increased.",
+)
+VOICES = ("af_kore", "bm_lewis", "am_adam*0.4+af_bella*0.6")
+
+
+def cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor()
+
+
+def commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else "uncommitted"
+
+
+def instruction_set() -> str:
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
+    return " ".join(flag for flag in wanted if f" {flag}" in text)
+
+
+def main(target: Path) -> None:
+    voices, fast = models.path("kokoro-voices"), kokoro.prepare()
+    graphs = {"published": models.path("kokoro-82m-int8"), "rewritten": fast}
+    speakers = {name: kokoro.Kokoro(path, voices) for name, path in graphs.items()}
+    spent = {name: np.zeros(3) for name in speakers}  # wall, CPU, audio seconds
+    agreement = []
+    for speaker in speakers.values():
+        speaker.speak("Warm up.", voice=VOICES[0], speed=1.0, pronunciations={})
+    for number, sentence in enumerate(SENTENCES):
+        voice, heard = VOICES[number % len(VOICES)], []
+        for name, speaker in speakers.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            heard.append(speaker.speak(sentence, voice=voice, speed=1.0, pronunciations={}))
+            audio_s = heard[-1].size / SAMPLE_RATE_HZ
+            spent[name] += time.perf_counter() - wall, time.process_time() - cpu, audio_s
+        if heard[0].size == heard[1].size:
+            agreement.append(float(np.corrcoef(heard[0], heard[1])[0, 1]))
+    result = {
+        "command": "python benchmarks/tts_speed.py",
+        "date": date.today().isoformat(),
+        "commit": commit(),
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "instruction_set": instruction_set(),
+        "load_average": os.getloadavg()[0],
+        "onnxruntime": onnxruntime.__version__,
+        "threads": 1,
+        "rewriting_pays_off": kokoro_graph.pays_off(),
+        "real_time_factor": {
+            name: {"wall": round(wall / audio_s, 3), "cpu": round(cpu / audio_s, 3), "audio_s": round(audio_s, 1)}
+            for name, (wall, cpu, audio_s) in spent.items()
+        },
+        "correlation_of_samples": [round(value, 4) for value in agreement],
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results/tts.json"))

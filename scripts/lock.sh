@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Resolves pyproject.toml anew and writes requirements/*.lock: every file of every pinned release with its sha256, for
+# Python 3.11 and 3.12 on Linux and macOS. Run it as `make lock` after changing a dependency.
+# `make lock UPGRADE=1` takes the newest versions; without it, pins that still fit are kept.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+UV_VERSION=0.13.9
+EXTRAS=(corpus tuning serve dev)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"${PYTHON:-.venv/bin/python}" -m venv "$work/tool"
+"$work/tool/bin/python" -m pip install --quiet "uv==$UV_VERSION"
+
+# An impossible marker takes torch, and with it CUDA's wheels, out of the resolution.
+echo "torch ; python_version < '0'" > "$work/without-torch.txt"
+echo "setuptools" > "$work/setuptools.in"
+if [ -z "${UPGRADE:-}" ]; then
+    cat requirements/*.lock > "$work/kept.txt" 2> /dev/null || true
+fi
+
+compile() { # OUTPUT ARGUMENTS...: no --index-url lines, no machine names in what is written
+    local output=$1
+    shift
+    "$work/tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --fork-strategy fewest \
+        --no-annotate --no-emit-index-url --no-emit-find-links --override "$work/without-torch.txt" \
+        --output-file "$output" "$@" > /dev/null
+}
+
+[ -s "$work/kept.txt" ] && cp "$work/kept.txt" "$work/all.lock"   # uv keeps the versions its output file has
+compile "$work/all.lock" pyproject.toml requirements/torch.in --all-extras
+for extra in "${EXTRAS[@]}"; do
+    inputs=(pyproject.toml "$work/setuptools.in" --extra "$extra")
+    case $extra in tuning | serve) inputs+=(requirements/torch.in) ;; esac
+    compile "$work/$extra.lock" "${inputs[@]}" --constraint "$work/all.lock"
+done
+for extra in "${EXTRAS[@]}"; do
+    {
+        echo "# Made by \`make lock\`; use: pip install --no-deps --require-hashes -r requirements/$extra.lock"
+        cat "$work/$extra.lock"
+    } > "requirements/$extra.lock"
+    echo "requirements/$extra.lock: $(grep -c '^[a-z0-9].*==' "requirements/$extra.lock") packages"
+done

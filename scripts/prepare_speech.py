@@ -1,0 +1,178 @@
+"""Split a folder of speech material into the general set that ships and the training manifests of the base.
+
+    python scripts/prepare_speech.py MATERIAL   # a folder with real/train.jsonl, real/dev.jsonl, synthetic/{train,test}.jsonl
+
+Makes `assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and `.local/base/{synthetic,real,dev}.jsonl`,
+whose lines point into MATERIAL. The test part holds whole speakers and characters that train nothing; a sentence of the test
+part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is made.
+
+The real recordings are written in lower case without punctuation; a model that is to write case and punctuation must
+not unlearn it from them, so `as_written` gives their texts a capital, "I" and a final mark.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import av
+import yaml
+from tqdm import tqdm
+
+Row = dict[str, Any]
+
+REAL_TEST_WORDS = {"fotaq": 3_600, "speechocean762": 2_000}
+REHEARSAL_S = {"synthetic": 800.0, "fotaq": 450.0, "speechocean762": 200.0, "dctts_pm": 50.0}
+DEV_UTTERANCES = 60
+MIXED_SPEAKERS = {"fotaq_cut", "fotaq_JOE"}  # cut scenes by many characters, and the player's: never held out
+QUESTION = re.compile(
+    r"^(what|who|whose|where|when|why|how|do|does|did|are|is|am|can|could|would|will|have|has|should)\b"
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("material", type=Path)
+    parser.add_argument("--lists-only", action="store_true", help="leave the audio of assets/general as it is")
+    arguments = parser.parse_args()
+    material = arguments.material.resolve()
+    real = list(_rows(material / "real" / "train.jsonl", real=True))
+    synthetic = list(_rows(material / "synthetic" / "train.jsonl"))
+    test = _held_out(real) + list(_rows(material / "synthetic" / "test.jsonl"))
+    speakers = {row["speaker"] for row in test}
+    said = {_key(row["text"]) for row in test}
+    drugs = _drugs(Path("lexicons/clinical.yaml"))
+    train = [
+        row for row in real + synthetic
+        if row["speaker"] not in speakers and _key(row["text"]) not in said and not drugs & set(_key(row["text"]).split())
+    ]  # fmt: skip
+    real_dev = [
+        row for row in _rows(material / "real" / "dev.jsonl", real=True)
+        if row["speaker"] not in speakers and _key(row["text"]) not in said
+    ]  # fmt: skip
+    dev = _first(real_dev, DEV_UTTERANCES) + _first([row for row in train if row["source"] == "synthetic"], DEV_UTTERANCES)
+    kept = {_key(row["text"]) for row in dev}
+    train = [row for row in train if _key(row["text"]) not in kept]
+    rehearsal = _rehearsal(train)
+    _ship(test, "test", encode=not arguments.lists_only)
+    _ship(rehearsal, "rehearsal", encode=not arguments.lists_only)
+    base = {
+        "synthetic": [row for row in train if row["source"] == "synthetic"],
+        "real": [row for row in train if row["source"] != "synthetic"],
+        "dev": dev,
+    }
+    for name, rows in base.items():
+        _write(Path(f".local/base/{name}.jsonl"), [{**row, "audio_filepath": str(row["path"])} for row in rows])
+
+
+def _rows(manifest: Path, *, real: bool = False) -> Iterable[Row]:
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        name = row["audio_filepath"]
+        yield {
+            "id": Path(name).stem,
+            "path": manifest.parent / name,
+            "duration": row["duration"],
+            "text": as_written(row["text"]) if real else row["text"],
+            "speaker": row.get("speaker") or row["voice"],
+            "source": row["source"] if real else "synthetic",
+        }
+
+
+def as_written(text: str) -> str:
+    """A lower-case text with a capital, "I" and a final mark."""
+    text = re.sub(r"\bi\b", "I", text.strip())
+    return text[:1].upper() + text[1:] + ("?" if QUESTION.match(text) else ".")
+
+
+def _key(text: str) -> str:
+    """What makes two sentences the same."""
+    return re.sub(r"[^a-z0-9' ]", "", text.lower()).strip()
+
+
+def _order(name: str) -> str:
+    return hashlib.sha256(f"shoptalk:{name}".encode()).hexdigest()
+
+
+def _held_out(rows: list[Row]) -> list[Row]:
+    """Whole speakers of each real source, in the order of their sha256, until there are enough words."""
+    chosen: list[Row] = []
+    for source, wanted in REAL_TEST_WORDS.items():
+        by_speaker: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            if row["source"] == source and row["speaker"] not in MIXED_SPEAKERS:
+                by_speaker[row["speaker"]].append(row)
+        words = 0
+        for speaker in sorted(by_speaker, key=_order):
+            if words >= wanted:
+                break
+            chosen += by_speaker[speaker]
+            words += sum(len(row["text"].split()) for row in by_speaker[speaker])
+    return chosen
+
+
+def _first(rows: list[Row], count: int) -> list[Row]:
+    return sorted(rows, key=lambda row: _order(row["id"]))[:count]
+
+
+def _rehearsal(rows: list[Row]) -> list[Row]:
+    chosen: list[Row] = []
+    for source, seconds in REHEARSAL_S.items():
+        total = 0.0
+        for row in _first([row for row in rows if row["source"] == source and row["duration"] < 10], len(rows)):
+            if total >= seconds:
+                break
+            total += row["duration"]
+            chosen.append(row)
+    return chosen
+
+
+def _drugs(lexicon: Path) -> set[str]:
+    """Words of the lexicon's drugs and their variants, which the base must not know."""
+    if not lexicon.is_file():
+        return set()
+    content = yaml.safe_load(lexicon.read_text(encoding="utf-8"))
+    terms = content["terms"] if isinstance(content, dict) else content
+    names = [n for t in terms if t["category"] == "drug" for n in (t["text"], *t.get("variants", ()))]
+    return {word for name in names for word in _key(name).split() if len(word) > 3}
+
+
+def _ship(rows: list[Row], part: str, *, encode: bool) -> None:
+    folder = Path("assets/general")
+    lines = []
+    for row in tqdm(rows, desc=part, disable=not encode):
+        name = f"{part}/{row['source']}/{row['id']}.opus"
+        if encode:
+            _encode(row["path"], folder / name)
+        lines.append({"id": row["id"], "audio_filepath": name, **{k: row[k] for k in ("duration", "text", "speaker", "source")}})
+    _write(folder / f"{part}.jsonl", lines)
+    print(f"{part}: {len(rows)} utterances, {sum(len(r['text'].split()) for r in rows)} words, "
+          f"{sum(r['duration'] for r in rows) / 60:.1f} min")  # fmt: skip
+
+
+def _write(path: Path, rows: list[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "path"}) + "\n" for row in rows))
+
+
+def _encode(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(source)) as reader, av.open(str(target), "w", format="ogg") as writer:
+        stream = writer.add_stream("libopus", rate=16_000, layout="mono")
+        stream.bit_rate = 14_000
+        stream.options = {"application": "voip", "frame_duration": "60"}
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+        for frame in reader.decode(audio=0):
+            for out in resampler.resample(frame):
+                writer.mux(stream.encode(out))
+        for out in resampler.resample(None):
+            writer.mux(stream.encode(out))
+        writer.mux(stream.encode(None))
+
+
+if __name__ == "__main__":
+    main()

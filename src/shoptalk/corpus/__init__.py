@@ -1,0 +1,1 @@
+"""Stages 10 to 50: from a list of terms to spoken, augmented, leak-free data."""

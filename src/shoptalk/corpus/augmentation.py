@@ -1,0 +1,192 @@
+"""Product 40: all utterances as they are, and for each training utterance copies as a microphone would hear them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import ConfigDict
+
+from shoptalk import augment as effect
+from shoptalk.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.config import AugmentSection
+from shoptalk.corpus.pool import ordered
+from shoptalk.errors import AudioError, ChecksumError
+from shoptalk.records import Record, Samples, Utterance
+
+AUGMENT_VERSION = 1
+"""Part of every audio file's name; raise it when the same draw would now sound otherwise."""
+PEAK = 0.99
+
+
+class Noise(Record):
+    """A recording of noise, or a room's impulse response (``rir``); one line of a noise manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    audio: str
+    """Relative to the manifest's folder."""
+    kind: Literal["noise", "rir"]
+    split: Literal["train", "test"]
+    """Those of ``test`` are kept for tests under noise."""
+    sha256: str
+
+
+class NoiseSet(NamedTuple):
+    """The records of a noise manifest and the folder that it lies in."""
+
+    recordings: tuple[Noise, ...]
+    folder: Path
+
+
+class Draw(NamedTuple):
+    """What was drawn for one copy; `effects` is what its record says."""
+
+    effects: Mapping[str, float | str]
+    room: effect.Room | None
+    noise_offset: float
+
+
+class Task(NamedTuple):
+    utterance: Utterance
+    copy_id: str
+    draw: Draw
+    source: Path
+    target: Path
+
+
+_noise: dict[str, tuple[Noise, Path]] = {}
+"""The noises of this process by id, set by `_start`."""
+
+
+def augment(
+    utterances: Iterable[Utterance],
+    config: AugmentSection,
+    *,
+    noise: NoiseSet,
+    source_folder: Path,
+    folder: Path,
+    seed: int,
+    done: frozenset[str],
+    workers: int = 0,
+) -> Iterator[Utterance]:
+    """Yield each utterance, then `config.copies` augmented copies of it if it is for training, skipping ids in `done`.
+
+    Audio of `utterances` is relative to `source_folder`; that of the copies goes below `folder`, and all paths yielded
+    are relative to `folder`'s parent. The draw of a copy depends on (seed, id of the copy) alone.
+    """
+    steps = _steps(utterances, config, noise.recordings, source_folder, folder, seed)
+    wanted = (step for step in steps if _id(step) not in done)
+    yield from ordered(_augment, wanted, workers=workers, start=_start, arguments=(noise,))
+
+
+def _id(step: Task | Utterance) -> str:
+    return step.copy_id if isinstance(step, Task) else step.id
+
+
+def _steps(
+    utterances: Iterable[Utterance],
+    config: AugmentSection,
+    noise: Sequence[Noise],
+    source_folder: Path,
+    folder: Path,
+    seed: int,
+) -> Iterator[Task | Utterance]:
+    usable = [one for one in noise if one.split == "train"]
+    for utterance in utterances:
+        source = source_folder / utterance.audio
+        yield utterance.model_copy(update={"audio": Path(os.path.relpath(source, folder.parent)).as_posix()})
+        for copy in range(config.copies if utterance.split == "train" else 0):
+            copy_id = f"{utterance.id}+{copy + 1}"
+            drawn = draw(copy_id, config, usable, seed=seed)
+            target = folder / utterance.split / _name(Path(utterance.audio).stem, copy_id, drawn, seed)
+            yield Task(utterance, copy_id, drawn, source, target)
+
+
+def draw(copy_id: str, config: AugmentSection, noise: Sequence[Noise], *, seed: int) -> Draw:
+    """The effects of one copy, in the order in which they are applied."""
+    rng = np.random.default_rng([seed, *copy_id.encode()])
+    effects: dict[str, float | str] = {"speed": round(float(rng.uniform(*config.speed)), 3)}
+    room, noise_offset = None, round(float(rng.random()), 4)
+    if rng.random() < config.room:
+        responses = [one.id for one in noise if one.kind == "rir"]
+        if responses and rng.random() < 0.3:  # few are real: most rooms are simulated
+            effects["room"] = str(rng.choice(responses))
+        else:
+            room = effect.draw_room(rng)
+            effects["room"] = str(room)
+    recordings = [one.id for one in noise if one.kind == "noise"]
+    if recordings and rng.random() < config.noise:
+        effects["noise"] = str(rng.choice(recordings))
+        effects["snr_db"] = round(float(rng.uniform(*config.snr_db)), 2)
+    effects["gain_db"] = round(float(rng.uniform(*config.gain_db)), 2)
+    if rng.random() < config.telephone:
+        effects["telephone"] = "g711"
+    if rng.random() < config.codec:
+        name: effect.Codec = "opus" if rng.random() < 0.5 else "mp3"
+        effects["codec"] = name
+        effects["bit_rate"] = float(rng.choice(effect.CODEC_BIT_RATES[name]))
+    return Draw(effects, room, noise_offset)
+
+
+def apply(samples_T: Samples, drawn: Draw) -> Samples:
+    """The effects of a draw, and the level lowered where they would clip."""
+    effects = drawn.effects
+    samples_T = effect.change_speed(samples_T, factor=float(effects["speed"]))
+    if "room" in effects:
+        rir_T = effect.simulated_room(drawn.room) if drawn.room else _load(str(effects["room"]))
+        samples_T = effect.room(samples_T, rir_T)
+    if "noise" in effects:
+        noise_T = _load(str(effects["noise"]))
+        noise_T = np.roll(noise_T, -round(drawn.noise_offset * noise_T.size))
+        samples_T = effect.add_noise(samples_T, noise_T, snr_db=float(effects["snr_db"]))
+    samples_T = effect.gain(samples_T, gain_db=float(effects["gain_db"]))
+    if "telephone" in effects:
+        samples_T = effect.telephone(samples_T)
+    if "codec" in effects:
+        name: effect.Codec = "opus" if effects["codec"] == "opus" else "mp3"
+        samples_T = effect.codec(samples_T, name=name, bit_rate=int(effects["bit_rate"]))
+    return samples_T * np.float32(min(1.0, PEAK / max(float(np.abs(samples_T).max()), 1e-9)))
+
+
+def _start(noise: NoiseSet) -> None:
+    _noise.clear()
+    _noise.update({one.id: (one, noise.folder / one.audio) for one in noise.recordings})
+    _load.cache_clear()
+
+
+@lru_cache(maxsize=64)
+def _load(noise_id: str) -> Samples:
+    record, path = _noise[noise_id]
+    if not path.is_file():
+        raise AudioError(
+            f"{path}: the noise {noise_id!r} is not there; the manifest's paths are relative to its folder"
+        )
+    if hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
+        raise ChecksumError(f"{path}: not the bytes that the noise manifest names; restore the file or its sha256")
+    return decode(path)
+
+
+def _name(stem: str, copy_id: str, drawn: Draw, seed: int) -> str:
+    heard = json.dumps([AUGMENT_VERSION, seed, copy_id, stem, dict(drawn.effects), drawn.noise_offset, drawn.room])
+    return f"{stem}-{copy_id.rpartition('+')[2]}-{hashlib.sha256(heard.encode()).hexdigest()[:8]}.flac"
+
+
+def _augment(step: Task | Utterance) -> Utterance:
+    import soundfile
+
+    if isinstance(step, Utterance):
+        return step
+    if not step.target.is_file():
+        write_flac(step.target, apply(decode(step.source), step.draw))
+    changed = {
+        "id": step.copy_id,
+        "audio": step.target.relative_to(step.target.parents[2]).as_posix(),
+        "duration_s": round(soundfile.info(step.target).frames / SAMPLE_RATE_HZ, 4),
+        "effects": dict(step.draw.effects),
+    }
+    return step.utterance.model_copy(update=changed)

@@ -1,0 +1,219 @@
+"""Carrier sentences: written sentences with slots, read from banks or written live by a small language model."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from shoptalk import manifest
+from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form
+from shoptalk.errors import CoverageError
+from shoptalk.protocols import Llm
+from shoptalk.records import Record, Term
+
+MIN_WORDS, MAX_WORDS = 4, 16
+LINES_PER_PROMPT = 5
+MAX_TOKENS = 100
+"""Room for `LINES_PER_PROMPT` sentences of `MAX_WORDS` words."""
+OPENING_CAP = 0.08
+"""The largest part of the live carriers that may share their first two words."""
+
+SETTINGS = (
+    ("plan", "cardiology"), ("history", "primary care"), ("assessment", "nephrology"), ("hospital course", "surgery"),
+    ("discharge", "general medicine"), ("plan", "neurology"), ("history", "rheumatology"), ("counseling", "oncology"),
+    ("assessment", "infectious disease"), ("nursing", "critical care"), ("plan", "endocrinology"),
+    ("history", "psychiatry"), ("consult", "hematology"), ("discharge", "gastroenterology"),
+    ("hospital course", "pulmonology"), ("plan", "geriatrics"), ("history", "emergency medicine"),
+    ("assessment", "primary care"), ("counseling", "obstetrics"), ("plan", "urology"),
+)  # fmt: skip
+"""Note sections and specialties that the prompts go through."""
+
+OPENINGS = (
+    "After", "Although", "At home", "At this point", "Because of", "Before", "Currently", "Despite", "During",
+    "For now", "Given", "He", "He denies", "Her", "His", "I", "I recommend", "If", "In clinic", "In the past", "It",
+    "Last month", "Most likely", "My", "No", "Not", "On arrival", "Once", "Our", "Overnight", "Please", "She",
+    "She reports", "Since", "So far", "The", "The family", "The nurse", "There is", "They", "This", "Today",
+    "Two days ago", "Unless", "Until", "We", "We discussed", "When", "While", "With", "Without", "Yesterday", "You",
+    "Your",
+)  # fmt: skip
+"""Beginnings that the prompts ask for."""
+
+SLOT = re.compile(r"\{([a-z_]+)\}")
+_LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(.*?)\s*$")
+_PLAIN = re.compile(r"[A-Z{][A-Za-z ,;'{}_-]*[.?]")
+_DRUG_LIKE = re.compile(
+    r"\b\w{2,}(?:pril|sartan|olol|statin|azole|idone|mycin|cillin|xaban|gliptin|gliflozin|formin|semide|thiazide|dipine"
+    r"|azepam|oxetine|afil|cycline|floxacin|prazole|parin|mab|nib|vir|sone|profen)s?\b|\b(?:aspirin|insulin|warfarin"
+    r"|heparin|ibuprofen|morphine|acetaminophen|penicillin|digoxin|lithium|steroids?|prednisolone)\b",
+    re.IGNORECASE,
+)
+
+
+class Carrier(Record):
+    """A sentence with slots: ``{drug}`` or another category for the term, ``{dose}`` … for its facts."""
+
+    text: str = Field(min_length=1)
+    category: str
+    """Of the term that fills it; the name of its term slot."""
+    source: str
+    """``shipped:hand``, ``shipped:llm:MODEL``, or ``llm:MODEL`` for one written in this run."""
+    section: str = ""
+    specialty: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        return self.source.startswith("llm:")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request for a few carriers; everything in it is drawn from (seed, number)."""
+
+    number: int
+    category: str
+    section: str
+    specialty: str
+    messages: tuple[dict[str, str], ...]
+
+
+def read_banks(files: Sequence[Path]) -> list[Carrier]:
+    """The carriers of all files; `CoverageError` lists those that could never be filled."""
+    carriers = [carrier for file in files for carrier in manifest.read(file, Carrier)]
+    problems = [f"{c.id}: needs the slot {{{c.category}}} exactly once" for c in carriers if _term_slots(c) != 1]
+    problems += [f"{name}: id occurs twice" for name, n in Counter(c.id for c in carriers).items() if n > 1]
+    if problems:
+        raise CoverageError("carrier banks cannot be used; mend these:\n  " + "\n  ".join(problems))
+    return carriers
+
+
+def write_carriers(
+    llm: Llm,
+    count: int,
+    *,
+    seed: int,
+    done: frozenset[str],
+    terms: Sequence[Term],
+    examples: Sequence[Carrier],
+) -> Iterator[Carrier]:
+    """Up to `count` carriers that the model writes and `screen` lets pass, without those already `done`.
+
+    An id is ``live-PROMPT-DIGEST``: the answer to a prompt depends on (seed, prompt) only, so a stream that was cut off
+    goes on with the prompt it was cut off in and ends up the same. Stops after ``4 * count`` prompts at the latest;
+    `CoverageError` if not one sentence was usable.
+    """
+    kept = {name.rpartition("-")[2] for name in done}
+    first = max((int(name.split("-")[1]) for name in done), default=0)
+    for number in range(first, 4 * count):
+        if len(kept) >= count:
+            return
+        prompt = make_prompt(number, terms, examples, seed=seed)
+        answer = llm.complete(prompt.messages, seed=_number_seed(seed, number), max_tokens=MAX_TOKENS)
+        for carrier in parse(answer, prompt, source=f"llm:{llm.name}"):
+            digest = carrier.id.rpartition("-")[2]
+            if len(kept) < count and digest not in kept and not screen(carrier, terms, examples):
+                kept.add(digest)
+                yield carrier
+    if count and not kept:
+        raise CoverageError(f"{llm.name} wrote no usable carrier in {4 * count} prompts; choose another model")
+
+
+def make_prompt(number: int, terms: Sequence[Term], examples: Sequence[Carrier], *, seed: int) -> Prompt:
+    """The prompt of this number: category of a drawn taught term, setting, openings and few-shots all rotate."""
+    draw = [int(draw_key(seed, "prompt", str(number), what)[:12], 16) for what in ("term", "setting")]
+    taught = [term for term in terms if term.taught] or list(terms)
+    term = taught[draw[0] % len(taught)]
+    section, specialty = SETTINGS[(number + draw[1]) % len(SETTINGS)]
+    openings = sorted(OPENINGS, key=lambda word: draw_key(seed, "opening", str(number), word))[:LINES_PER_PROMPT]
+    messages = [{"role": "system", "content": _SYSTEM.format(category=term.category)}]
+    shown = _shown(number, term.category, examples, seed)
+    if shown:
+        beginnings = [" ".join(carrier.text.split()[:2]) for carrier in shown]
+        asked = _ask(term.category, shown[0].section, shown[0].specialty, beginnings)
+        messages.append({"role": "user", "content": asked})
+        messages.append({"role": "assistant", "content": _listed(shown)})
+    messages.append({"role": "user", "content": _ask(term.category, section, specialty, openings)})
+    return Prompt(number, term.category, section, specialty, tuple(messages))
+
+
+def parse(answer: str, prompt: Prompt, *, source: str) -> Iterator[Carrier]:
+    """A carrier for each line of the answer; bullets and numbers taken off, nothing judged yet."""
+    for line in answer.splitlines()[: 2 * LINES_PER_PROMPT]:
+        text = " ".join(_LINE.sub(r"\1", line).split())
+        if text:
+            digest = hashlib.sha256(normal_form(text).encode()).hexdigest()[:10]
+            yield Carrier(
+                id=f"live-{prompt.number:04d}-{digest}",
+                text=text,
+                category=prompt.category,
+                source=source,
+                section=prompt.section,
+                specialty=prompt.specialty,
+            )
+
+
+def screen(carrier: Carrier, terms: Sequence[Term], examples: Sequence[Carrier]) -> str:
+    """Why this live carrier cannot be used; empty if it can."""
+    slots = SLOT.findall(carrier.text)
+    words = carrier.text.split()
+    bare = SLOT.sub("", carrier.text)
+    facts = {fact for term in terms if term.category == carrier.category for fact in term.facts}
+    checks = (
+        ("no sentence", not _PLAIN.fullmatch(carrier.text)),
+        ("term slot missing or twice", _term_slots(carrier) != 1),
+        ("unknown or repeated slot", len(set(slots)) != len(slots) or not set(slots) <= facts | {carrier.category}),
+        ("slot glued to a word", re.search(r"[\w}-]\{|\}[\w{-]", carrier.text) is not None),
+        ("length", not MIN_WORDS <= len(words) <= MAX_WORDS),
+        ("names its category beside the slot", re.search(rf"\b{carrier.category}s?\b", bare) is not None),
+        ("names a drug", _DRUG_LIKE.search(carrier.text) is not None),
+        ("repeats words", re.search(r"\b(\w+) \1\b", carrier.text, re.IGNORECASE) is not None),
+        ("names a term", _names_term(carrier.text, terms)),
+        ("near duplicate of a bank's", bool(near_duplicates([carrier.text], [e.text for e in examples]))),
+    )
+    return next((reason for reason, failed in checks if failed), "")
+
+
+def opening(text: str) -> str:
+    """The first two words in lower case, the measure of monotony."""
+    return " ".join(re.sub(r"[^\w{} ]", "", text).lower().split()[:2])
+
+
+_SYSTEM = (
+    "You write what doctors dictate: short, plain, medically sensible sentences. Each has {{{category}}} exactly once, "
+    "where the name of a {category} belongs."
+)
+
+
+def _ask(category: str, section: str, specialty: str, openings: Sequence[str]) -> str:
+    numbered = "\n".join(f"{number}. {words} ..." for number, words in enumerate(openings, start=1))
+    return f"Complete these {specialty} sentences ({section}), each with {{{category}}} for the {category}:\n{numbered}"
+
+
+def _listed(sentences: Sequence[Carrier]) -> str:
+    return "\n".join(f"{number}. {carrier.text}" for number, carrier in enumerate(sentences, start=1))
+
+
+def _shown(number: int, category: str, examples: Sequence[Carrier], seed: int) -> list[Carrier]:
+    """The few-shots of a prompt; where a category has none, those of others stand in with their slot renamed."""
+    own = [carrier for carrier in examples if carrier.category == category]
+    if len(own) < LINES_PER_PROMPT:
+        plain = [carrier for carrier in examples if len(SLOT.findall(carrier.text)) == 1]
+        own = [c.model_copy(update={"text": SLOT.sub(f"{{{category}}}", c.text)}) for c in plain]
+    return sorted(own, key=lambda carrier: draw_key(seed, "shot", str(number), carrier.id))[:LINES_PER_PROMPT]
+
+
+def _term_slots(carrier: Carrier) -> int:
+    return SLOT.findall(carrier.text).count(carrier.category)
+
+
+def _names_term(text: str, terms: Sequence[Term]) -> bool:
+    words = f" {normal_form(text)} "
+    names = (normal_form(name) for term in terms for name in (term.text, *term.variants))
+    return any(f" {name} " in words for name in names if name)
+
+
+def _number_seed(seed: int, number: int) -> int:
+    return int(draw_key(seed, "completion", str(number))[:8], 16)

@@ -1,0 +1,181 @@
+"""Stage 10: terms from CSV, YAML or JSONL files, checked all at once, and the draw of those that are not taught."""
+
+import csv
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from shoptalk.corpus.splits import draw_key
+from shoptalk.errors import LexiconError
+from shoptalk.records import Term
+
+FACTS = ("dose", "route", "frequency", "value")
+"""Columns of a CSV file that become facts; YAML and JSONL may have any facts."""
+
+_LISTS = ("spoken", "variants", *FACTS)
+_COLUMNS = ("id", "text", "category", "spoken", "ipa", "variants", "facts", "weight", "risk", "taught")
+_SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ0-9 .,'’()/%+-]+")
+_SLOT_NAME = re.compile(r"[a-z_]+")
+
+Row = tuple[str, dict[str, Any]]
+"""Where the row stands (``file:row``), and its columns."""
+
+
+def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
+    """The terms of all files in order; `only` selects by id. `LexiconError` lists every problem with file and row."""
+    problems: list[str] = []
+    terms: list[tuple[str, Term]] = []
+    for file in files:
+        for where, columns in _rows(file, problems):
+            term = _term(where, columns, problems)
+            if term:
+                terms.append((where, term))
+    problems += _clashes(terms)
+    problems += [f"{name!r} in `lexicon.only` is the id of no term" for name in only if name not in _ids(terms)]
+    if not terms and not problems:
+        problems.append(f"{', '.join(map(str, files)) or 'no files'}: no terms")
+    if problems:
+        raise LexiconError("the lexicon cannot be used; mend these rows:\n  " + "\n  ".join(problems))
+    return [term for _, term in terms if not only or term.id in only]
+
+
+def hold_out(terms: Sequence[Term], *, part: float, seed: int) -> list[Term]:
+    """The same terms, with `part` of each category marked ``taught=False``; at least one of each stays taught.
+
+    Terms are ranked within their category by a draw from (seed, id); what the lexicon itself holds out stays held out.
+    """
+    by_category: dict[str, list[Term]] = defaultdict(list)
+    for term in terms:
+        by_category[term.category].append(term)
+    untaught: set[str] = set()
+    for group in by_category.values():
+        ranked = sorted(group, key=lambda term: (term.taught, draw_key(seed, "hold-out", term.id)))
+        own = sum(not term.taught for term in group)
+        untaught |= {term.id for term in ranked[: min(max(round(part * len(group)), own), len(group) - 1)]}
+    return [term.model_copy(update={"taught": term.id not in untaught}) for term in terms]
+
+
+def _rows(file: Path, problems: list[str]) -> Iterator[Row]:
+    readers = {".csv": _csv_rows, ".yaml": _yaml_rows, ".yml": _yaml_rows, ".jsonl": _jsonl_rows}
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        problems.append(f"{file}: a lexicon is a .csv, .yaml or .jsonl file")
+    elif not file.is_file():
+        problems.append(f"{file}: no such file")
+    else:
+        yield from reader(file, problems)
+
+
+def _csv_rows(file: Path, problems: list[str]) -> Iterator[Row]:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        unknown = sorted(set(reader.fieldnames or ()) - {*_COLUMNS, *FACTS})
+        if unknown:
+            problems.append(f"{file}:1: unknown columns {', '.join(unknown)}; known: {', '.join((*_COLUMNS, *FACTS))}")
+            return
+        for columns in reader:
+            where = f"{file}:{reader.line_num}"
+            if None in columns or None in columns.values():
+                problems.append(f"{where}: not as many cells as the header has columns")
+                continue
+            yield where, _from_cells({name: cell.strip() for name, cell in columns.items() if cell.strip()})
+
+
+def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        name: [part.strip() for part in cell.split("|")] if name in _LISTS else cell for name, cell in cells.items()
+    }
+    facts = {name: columns.pop(name) for name in FACTS if name in columns}
+    return columns | ({"facts": facts} if facts else {})
+
+
+def _yaml_rows(file: Path, problems: list[str]) -> Iterator[Row]:
+    """Items of a YAML list; a row number is the item's line in the file."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(file.read_text(encoding="utf-8"))
+    try:
+        node = loader.get_single_node()
+        items = loader.construct_document(node) if node else None
+    except yaml.YAMLError as error:
+        problems.append(f"{file}: not YAML: {error}")
+        return
+    if not isinstance(items, list) or not isinstance(node, yaml.SequenceNode):
+        problems.append(f"{file}:1: a YAML lexicon is a list of terms")
+        return
+    for item, place in zip(items, node.value, strict=True):
+        where = f"{file}:{place.start_mark.line + 1}"
+        if isinstance(item, dict):
+            yield where, item
+        else:
+            problems.append(f"{where}: a term is a mapping, e.g. `- {{text: metformin, category: drug}}`")
+
+
+def _jsonl_rows(file: Path, problems: list[str]) -> Iterator[Row]:
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+        except json.JSONDecodeError as error:
+            problems.append(f"{file}:{number}: not JSON: {error}")
+            continue
+        if isinstance(item, dict):
+            yield f"{file}:{number}", item
+        else:
+            problems.append(f"{file}:{number}: a term is an object")
+
+
+def _term(where: str, columns: dict[str, Any], problems: list[str]) -> Term | None:
+    """The term of one row, or None after adding what is wrong with it to `problems`."""
+    if not str(columns.get("text") or "").strip():
+        problems.append(f"{where}: empty term; fill in `text`")
+        return None
+    unknown = sorted(set(map(str, columns)) - set(_COLUMNS))
+    if unknown:
+        problems.append(f"{where}: unknown columns {', '.join(unknown)}; known: {', '.join(_COLUMNS)}")
+        return None
+    named = {"id": _slug(str(columns["text"])) or where} | columns
+    try:
+        term = Term.model_validate(named)
+    except ValidationError as error:
+        problems += [f"{where}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        return None
+    found = [f"{where}: {problem}" for problem in _unspeakable(term)]
+    problems += found
+    return None if found else term
+
+
+def _unspeakable(term: Term) -> Iterator[str]:
+    text = () if term.spoken else (term.text,)
+    for name, texts in (("text", text), ("spoken", term.spoken), ("variants", term.variants)):
+        for written in texts:
+            odd = "".join(sorted(set(_SPEAKABLE.sub("", written))))
+            if odd or not re.search(r"[A-Za-zÀ-ɏ]", written):
+                shown = f"the symbols {odd!r}" if odd else "no letter"
+                yield f"{name} {written!r} has {shown}, which cannot be spoken; give `spoken` in words"
+    if not _SLOT_NAME.fullmatch(term.category):
+        yield f"category {term.category!r}: write it in lower-case letters, because it names a slot of the sentences"
+
+
+def _clashes(terms: Sequence[tuple[str, Term]]) -> Iterator[str]:
+    """Ids, texts and variants that occur in two terms, whatever their case."""
+    first: dict[tuple[str, str], str] = {}
+    for where, term in terms:
+        names = {("id", term.id.casefold())} | {("text", name.casefold()) for name in (term.text, *term.variants)}
+        for kind, name in sorted(names):
+            if (kind, name) in first:
+                yield f"{where}: {kind} {name!r} occurs already in {first[kind, name]}"
+            first.setdefault((kind, name), where)
+
+
+def _ids(terms: Sequence[tuple[str, Term]]) -> set[str]:
+    return {term.id for _, term in terms}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

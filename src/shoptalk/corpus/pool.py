@@ -1,0 +1,38 @@
+"""Work spread over processes, its results in the order of the work."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ordered(
+    work: Callable[[T], R], items: Iterable[T], *, workers: int, start: Callable[..., None], arguments: tuple[Any, ...]
+) -> Iterator[R]:
+    """Yield `work(item)` for each item, in order; `start(*arguments)` runs once in each process before.
+
+    `workers` 0: one process for each core that we may use; 1: in this process. Only a few items are drawn ahead.
+    """
+    count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    if count == 1:
+        start(*arguments)
+        yield from map(work, items)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of ONNX Runtime and torch
+    with ProcessPoolExecutor(count, mp_context=context, initializer=start, initargs=arguments) as pool:
+        ahead: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(work, item))
+                if len(ahead) > 4 * count:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

@@ -1,0 +1,104 @@
+"""Product 30: every transcript spoken by the voice drawn for it, as 16 kHz FLAC beside the manifest."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from shoptalk.audio import SAMPLE_RATE_HZ, write_flac
+from shoptalk.config import SpeechSection
+from shoptalk.corpus.pool import ordered
+from shoptalk.corpus.voices import draw_voice
+from shoptalk.errors import AudioError
+from shoptalk.protocols import Tts
+from shoptalk.records import Samples, Transcript, Utterance
+
+SPEECH_VERSION = 1
+"""Part of every audio file's name; raise it when the same text would now sound otherwise."""
+SECONDS_PER_CHARACTER = (0.025, 0.22)
+"""English read aloud takes about 0.065; beyond these, words were dropped or the synthesiser babbled."""
+PEAK = 0.95
+
+Task = tuple[Transcript, str, float, Mapping[str, str], Path]
+
+_tts: list[Tts] = []
+"""The synthesiser of this process, set by `_start`."""
+
+
+def speak(
+    transcripts: Iterable[Transcript],
+    make_tts: Callable[[], Tts],
+    config: SpeechSection,
+    *,
+    folder: Path,
+    seed: int,
+    done: frozenset[str],
+    pronunciations: Mapping[str, str],
+) -> Iterator[Utterance]:
+    """Yield an utterance for each transcript not in `done`, in order; audio goes below `folder`.
+
+    Audio paths are relative to the parent of `folder`. A file that is there whole, spoken by the same voice from
+    the same words, is taken as it is. `make_tts` must be picklable: each process calls it once. `AudioError` names
+    the transcript whose audio is silent, clipped, or too short or long for its text.
+    """
+    tasks = (
+        (transcript, *draw_voice(transcript.id, transcript.split, config, seed=seed), pronunciations, folder)
+        for transcript in transcripts
+        if transcript.id not in done
+    )
+    yield from ordered(_speak, tasks, workers=config.workers, start=_start, arguments=(make_tts,))
+
+
+def _start(make_tts: Callable[[], Tts]) -> None:
+    _tts[:] = [make_tts()]
+
+
+def _speak(task: Task) -> Utterance:
+    import soundfile
+
+    transcript, voice, speed, pronunciations, folder = task
+    used = {key: ipa for key, ipa in sorted(pronunciations.items()) if key.casefold() in transcript.spoken.casefold()}
+    path = folder / transcript.split / audio_name(transcript, voice, speed, used)
+    if not path.is_file():
+        samples_T = _tts[0].speak(transcript.spoken, voice=voice, speed=speed, pronunciations=used)
+        check(samples_T, transcript, speed)
+        write_flac(path, samples_T * min(1.0, PEAK / float(np.abs(samples_T).max())))
+    return Utterance(
+        id=transcript.id,
+        transcript_id=transcript.id,
+        text=transcript.text,
+        term_ids=transcript.term_ids,
+        carrier=transcript.carrier,
+        split=transcript.split,
+        audio=path.relative_to(folder.parent).as_posix(),
+        duration_s=round(soundfile.info(path).frames / SAMPLE_RATE_HZ, 4),
+        voice=voice,
+        speed=speed,
+    )
+
+
+def audio_name(transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str]) -> str:
+    """A file name that changes with everything that can be heard."""
+    heard = json.dumps([SPEECH_VERSION, transcript.id, transcript.spoken, voice, speed, dict(pronunciations)])
+    readable = re.sub(r"[^\w.-]+", "_", transcript.id, flags=re.ASCII)[:60]
+    return f"{readable}-{hashlib.sha256(heard.encode()).hexdigest()[:8]}.flac"
+
+
+def check(samples_T: Samples, transcript: Transcript, speed: float) -> None:
+    """`AudioError` if the audio cannot be this transcript, spoken at this speed."""
+    where = f"transcript {transcript.id} ({transcript.spoken!r})"
+    duration_s, characters = samples_T.size / SAMPLE_RATE_HZ, len(transcript.spoken)
+    low, high = (bound * characters / speed for bound in SECONDS_PER_CHARACTER)
+    if not low <= duration_s <= high + 0.7:
+        raise AudioError(f"{where}: {duration_s:.2f} s of speech for {characters} characters; check its spoken form")
+    if not np.isfinite(samples_T).all():
+        raise AudioError(f"{where}: the synthesiser gave samples that are not numbers; run `shoptalk models verify`")
+    magnitude_T = np.abs(samples_T)
+    peak = float(magnitude_T.max())
+    if peak < 0.01:
+        raise AudioError(f"{where}: the audio is silent; check its spoken form")
+    if np.mean(magnitude_T >= 0.999 * peak) > 0.005:
+        raise AudioError(f"{where}: the audio is clipped; check the synthesiser")

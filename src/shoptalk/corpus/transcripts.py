@@ -1,0 +1,228 @@
+"""Stage 20: carriers filled with terms and facts, written and spoken, checked, and split by carrier."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from shoptalk.config import TranscriptsSection
+from shoptalk.corpus import verbalise
+from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
+from shoptalk.corpus.splits import assign, draw_key, near_duplicates
+from shoptalk.errors import CoverageError
+from shoptalk.records import Split, Term, Transcript
+from shoptalk.terms import occurrences
+
+_MARKUP = re.compile(r"[{}<>\[\]*_#`|~]|\.\.\.|…|https?:")
+_ARTICLE = re.compile(r"\b([Aa])n? $")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What could not be made, for which term (or ``*``), said so that the user can mend it."""
+
+    term_id: str
+    message: str
+
+
+def compose(
+    terms: Sequence[Term], carriers: Sequence[Carrier], config: TranscriptsSection, *, seed: int
+) -> tuple[list[Transcript], list[Problem]]:
+    """The transcripts of all terms, and what is missing.
+
+    Splits are drawn for clusters of near-duplicate carriers. Carriers written in this run only train where a bank
+    covers the category, so that test lists do not depend on what a model wrote. Untaught terms are only tested.
+    """
+    pools, problems = _pools(carriers, config, seed)
+    transcripts: list[Transcript] = []
+    for term in terms:
+        seen: set[str] = set()
+        for split, wanted in wanted_for(term, config).items():
+            made = _fill_pool(term, pools[term.category, split], split, wanted, config, seed, seen)
+            transcripts += made
+            if len(made) < wanted:
+                cure = f"add carriers of category {term.category!r} or facts to the term"
+                problems.append(Problem(term.id, f"{len(made)} of {wanted} {split} transcripts; {cure}"))
+    return transcripts, problems + diversity_problems(transcripts)
+
+
+def wanted_for(term: Term | None, config: TranscriptsSection) -> dict[Split, int]:
+    """How many transcripts a term gets in each split; None stands for any taught term."""
+    wanted: dict[Split, int] = {"test": config.test_per_term}
+    if term is None or term.taught:
+        wanted |= {"dev": config.dev_per_term, "train": config.train_per_term}
+    return wanted
+
+
+def require_coverage(problems: Iterable[Problem]) -> None:
+    """Raise `CoverageError` with the full list if a term is short of transcripts."""
+    short = [f"{problem.term_id}: {problem.message}" for problem in problems if problem.term_id != "*"]
+    if short:
+        raise CoverageError("terms that could not be covered:\n  " + "\n  ".join(short))
+
+
+def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, str]:
+    """The sentence as written and as spoken."""
+    written = _put(carrier.text, {carrier.category: term.text, **facts})
+    name = term.spoken[0] if term.spoken else verbalise.spoken(term.text)
+    said = {slot: verbalise.spoken(value) for slot, value in facts.items()}
+    return written, _put(verbalise.spoken(carrier.text), {carrier.category: name, **said})
+
+
+def has_terms(transcript: Transcript, terms: Mapping[str, Term]) -> str:
+    missing = [name for name in transcript.term_ids if not occurrences(terms[name], transcript.text)]
+    return f"does not contain {', '.join(missing)}" if missing or not transcript.term_ids else ""
+
+
+def has_length(transcript: Transcript, config: TranscriptsSection) -> str:
+    count = len(transcript.text.split())
+    fits = config.min_words <= count <= config.max_words
+    return "" if fits else f"has {count} words, not {config.min_words} to {config.max_words}"
+
+
+def is_clean(transcript: Transcript) -> str:
+    """No leftover slot or markup, and nothing in `spoken` that a TTS would have to guess."""
+    odd = _MARKUP.search(transcript.text) or _MARKUP.search(transcript.spoken)
+    return f"has leftover {odd.group()!r}" if odd else ""
+
+
+def duplicates(transcripts: Iterable[Transcript]) -> list[str]:
+    """Ids of transcripts whose text, case and points aside, came before."""
+    seen: set[str] = set()
+    found = []
+    for transcript in transcripts:
+        text = " ".join(re.sub(r"[^\w ]", "", transcript.text.lower()).split())
+        if text in seen:
+            found.append(transcript.id)
+        seen.add(text)
+    return found
+
+
+def opening_share(texts: Sequence[str]) -> float:
+    """Part of the texts that begin with the most common first two words."""
+    counts = Counter(opening(text) for text in texts)
+    return counts.most_common(1)[0][1] / len(texts) if texts else 0.0
+
+
+def faults(transcript: Transcript, terms: Mapping[str, Term], config: TranscriptsSection) -> list[str]:
+    """What is wrong with a transcript by itself; empty: nothing."""
+    found = (has_terms(transcript, terms), has_length(transcript, config), is_clean(transcript))
+    return [fault for fault in found if fault]
+
+
+def diversity_problems(transcripts: Sequence[Transcript]) -> list[Problem]:
+    """A problem for each split whose openings are monotonous."""
+    problems = []
+    for split in ("train", "dev", "test"):
+        carriers = sorted({transcript.carrier for transcript in transcripts if transcript.split == split})
+        share = opening_share(carriers)
+        if len(carriers) >= 1 / OPENING_CAP and share > OPENING_CAP:
+            cure = "add carriers that begin otherwise"
+            problems.append(Problem("*", f"{share:.0%} of the {split} carriers begin alike; {cure}"))
+    return problems
+
+
+Pools = Mapping[tuple[str, str], Sequence[Carrier]]
+
+
+def _pools(carriers: Sequence[Carrier], config: TranscriptsSection, seed: int) -> tuple[Pools, list[Problem]]:
+    """The carriers of each (category, split), and a word on live carriers that are fewer than asked for."""
+    bank = [carrier for carrier in carriers if not carrier.is_live]
+    covered = {carrier.category for carrier in bank}
+    live = [carrier for carrier in carriers if carrier.is_live]
+    drawn = bank + [carrier for carrier in live if carrier.category not in covered]
+    wanted = wanted_for(None, config)
+    splits = assign([c.text for c in drawn], [c.category for c in drawn], wanted, seed=seed)
+    pools: dict[tuple[str, str], list[Carrier]] = defaultdict(list)
+    for carrier, split in zip(drawn, splits, strict=True):
+        pools[carrier.category, split].append(carrier)
+    kept_apart = [carrier.text for carrier, split in zip(drawn, splits, strict=True) if split != "train"]
+    train_only = [carrier for carrier in live if carrier.category in covered]
+    near = {mine for mine, _ in near_duplicates([carrier.text for carrier in train_only], kept_apart)}
+    for carrier in _monotony_capped(train_only):
+        if carrier.text not in near:
+            pools[carrier.category, "train"].append(carrier)
+    if len(live) < config.live_carriers:
+        return pools, [Problem("*", f"{len(live)} of {config.live_carriers} live carriers were usable")]
+    return pools, []
+
+
+def _monotony_capped(carriers: Sequence[Carrier]) -> list[Carrier]:
+    """Without those whose first two words were there too often before."""
+    most = max(2, round(OPENING_CAP * len(carriers)))
+    counts: Counter[str] = Counter()
+    kept = []
+    for carrier in carriers:
+        counts[opening(carrier.text)] += 1
+        if counts[opening(carrier.text)] <= most:
+            kept.append(carrier)
+    return kept
+
+
+def _fill_pool(
+    term: Term,
+    pool: Sequence[Carrier],
+    split: Split,
+    wanted: int,
+    config: TranscriptsSection,
+    seed: int,
+    seen: set[str],
+) -> list[Transcript]:
+    """Up to `wanted` transcripts; every carrier once before any is used again with other facts."""
+    made: list[Transcript] = []
+    ranked = sorted(pool, key=lambda carrier: draw_key(seed, "carrier", term.id, carrier.id))
+    for transcript in _candidates(term, ranked, split, seed):
+        if len(made) == wanted:
+            break
+        if transcript.text not in seen and not faults(transcript, {term.id: term}, config):
+            seen.add(transcript.text)
+            made.append(transcript)
+    return made
+
+
+def _candidates(term: Term, ranked: Sequence[Carrier], split: Split, seed: int) -> Iterator[Transcript]:
+    rounds = max([1, *(len(values) for values in term.facts.values())])
+    for turn in range(rounds):
+        for carrier in ranked:
+            slots = [slot for slot in SLOT.findall(carrier.text) if slot != carrier.category]
+            if not all(term.facts.get(slot) for slot in slots) or (turn and not slots):
+                continue
+            facts = {slot: _choice(term.facts[slot], seed, term.id, carrier.id, slot, turn=turn) for slot in slots}
+            text, spoken = fill(carrier, term, facts)
+            yield Transcript(
+                id=f"{term.id}.{carrier.id}" + (f".{turn}" if turn else ""),
+                text=text,
+                spoken=spoken,
+                term_ids=(term.id,),
+                carrier=carrier.text,
+                split=split,
+                source=carrier.source,
+                section=carrier.section,
+                specialty=carrier.specialty,
+            )
+
+
+def _choice(values: Sequence[str], seed: int, *names: str, turn: int) -> str:
+    return values[(int(draw_key(seed, "fact", *names)[:12], 16) + turn) % len(values)]
+
+
+def _put(text: str, values: Mapping[str, str]) -> str:
+    """Fill the slots; mend the article before one and the capital at the start."""
+    out = ""
+    position = 0
+    for match in SLOT.finditer(text):
+        out += text[position : match.start()]
+        value = values[match.group(1)]
+        out = _ARTICLE.sub(rf"\g<1>{'n' if _has_vowel_sound(value) else ''} ", out) + value
+        position = match.end()
+    out += text[position:]
+    first = out.split(" ", 1)[0]
+    return out[0].upper() + out[1:] if first.islower() else out
+
+
+def _has_vowel_sound(text: str) -> bool:
+    """Whether `an` goes before it: by sound, so that it is *an MRI* but *a ureter* and *a unit*."""
+    first = re.split(r"[ -]", text, maxsplit=1)[0]
+    if re.match(r"[A-Z]{2}", first):
+        return first[0] in "AEFHILMNORSX"
+    return re.match(r"(?i)[aeiou]", text) is not None and re.match(r"(?i)(?:eu|uni|ure|ura|one\b)", text) is None

@@ -1,0 +1,94 @@
+"""Written text as it is spoken: doses, units, decimals, percents and ranges in words, for the TTS to read."""
+
+import re
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SCALES = ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand"), (100, "hundred"))
+_UNITS = {
+    "mg": ("milligram", "milligrams"),
+    "mcg": ("microgram", "micrograms"),
+    "µg": ("microgram", "micrograms"),
+    "g": ("gram", "grams"),
+    "kg": ("kilogram", "kilograms"),
+    "ng": ("nanogram", "nanograms"),
+    "pg": ("picogram", "picograms"),
+    "mL": ("milliliter", "milliliters"),
+    "ml": ("milliliter", "milliliters"),
+    "dL": ("deciliter", "deciliters"),
+    "L": ("liter", "liters"),
+    "U": ("unit", "units"),
+    "IU": ("international unit", "international units"),
+    "mIU": ("milli-international unit", "milli-international units"),
+    "mEq": ("milliequivalent", "milliequivalents"),
+    "mmol": ("millimole", "millimoles"),
+    "mmHg": ("millimeter of mercury", "millimeters of mercury"),
+    "cm": ("centimeter", "centimeters"),
+    "mm": ("millimeter", "millimeters"),
+    "bpm": ("beat per minute", "beats per minute"),
+    "h": ("hour", "hours"),
+    "hr": ("hour", "hours"),
+    "min": ("minute", "minutes"),
+    "%": ("percent", "percent"),
+    "°C": ("degree Celsius", "degrees Celsius"),
+    "°F": ("degree Fahrenheit", "degrees Fahrenheit"),
+}
+_NUMBER = r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?"
+_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_QUANTITY = re.compile(
+    rf"({_NUMBER})(?:\s?(?:-|–|to)\s?(\d+(?:\.\d+)?))?(?:\s?((?:{_UNIT})(?:/(?:{_UNIT}))*)(?![A-Za-z]))?"
+)
+_RATIO = re.compile(r"(?<![\w.])(\d{2,3})/(\d{2,3})(?![\w/])")
+
+
+def spoken(text: str) -> str:
+    """The text with its numbers and units in words; other words, case and punctuation stay.
+
+    >>> spoken("Start metformin 2.5-5 mg; SpO2 fell by 12%.")
+    'Start metformin two point five to five milligrams; SpO2 fell by twelve percent.'
+    """
+    return _QUANTITY.sub(_quantity, _RATIO.sub(r"\1 over \2", text))
+
+
+def number(written: str) -> str:
+    """``2.5`` → ``two point five``; ``1,250`` → ``one thousand two hundred fifty``."""
+    whole, point, decimals = written.replace(",", "").partition(".")
+    words = _cardinal(int(whole))
+    return f"{words} point {' '.join(_ONES[int(digit)] for digit in decimals)}" if point else words
+
+
+def _quantity(match: re.Match[str]) -> str:
+    low, high, units = match.groups()
+    if units is None and high is None and _is_year(low):
+        return _year(int(low))
+    words = number(low) + (f" to {number(high)}" if high else "")
+    if units:
+        first, *rest = units.split("/")
+        single = (high or low) == "1"
+        words += f" {_UNITS[first][0 if single else 1]}" + "".join(f" per {_UNITS[unit][0]}" for unit in rest)
+    return words
+
+
+def _cardinal(value: int) -> str:
+    for size, name in _SCALES:
+        if value >= size:
+            rest = f" {_cardinal(value % size)}" if value % size else ""
+            return f"{_cardinal(value // size)} {name}{rest}"
+    if value < 20:
+        return _ONES[value]
+    return _TENS[value // 10] + (f"-{_ONES[value % 10]}" if value % 10 else "")
+
+
+def _is_year(written: str) -> bool:
+    return re.fullmatch(r"19\d\d|20\d\d", written) is not None
+
+
+def _year(value: int) -> str:
+    century, rest = divmod(value, 100)
+    if 2000 <= value < 2010:
+        return _cardinal(value)
+    tail = "hundred" if rest == 0 else f"oh {_ONES[rest]}" if rest < 10 else _cardinal(rest)
+    return f"{_cardinal(century)} {tail}"

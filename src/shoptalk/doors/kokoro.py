@@ -1,0 +1,106 @@
+"""Kokoro-82M (int8, ONNX Runtime) behind the `Tts` protocol: one thread, and the same samples in every process."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shoptalk import models
+from shoptalk.audio import SAMPLE_RATE_HZ, resample
+from shoptalk.config import cache_dir
+from shoptalk.doors import kokoro_graph
+from shoptalk.doors.espeak import Accent
+from shoptalk.doors.kokoro_phonemes import TOKENS, from_text
+from shoptalk.errors import MissingToolError, RecipeError, TermError
+from shoptalk.records import Samples
+
+KOKORO_RATE_HZ = 24_000
+MAX_PHONEMES = 510
+"""The style table has a row for each length up to this; also the context of the model."""
+EDGE_S = 0.1
+"""Silence kept at both ends; Kokoro itself leaves 0.3 to 0.6 s."""
+SILENCE_DB = -45.0
+"""Below the loudest 10 ms, what counts as silence."""
+
+Style = npt.NDArray[np.float32]
+
+
+class Kokoro:
+    """A loaded model with its voices; `speak` as in `protocols.Tts`."""
+
+    def __init__(self, graph: Path, voices: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise MissingToolError(
+                "ONNX Runtime is missing; install the extra: pip install 'shoptalk[corpus]'"
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # one process per core instead
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self._style = lru_cache(maxsize=64)(lambda voice: blend(voices, voice))
+
+    def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
+        """Samples at 16 kHz, silence at both ends cut to `EDGE_S`; `TermError`: nothing or too much to say."""
+        sounds = from_text(spoken, accent_of(voice), pronunciations)
+        tokens = [TOKENS[sound] for sound in sounds]
+        if not tokens or len(tokens) > MAX_PHONEMES:
+            raise TermError(f"{spoken!r}: {len(tokens)} phonemes; Kokoro speaks 1 to {MAX_PHONEMES} at a time")
+        inputs = {
+            "tokens": np.array([[0, *tokens, 0]], np.int64),
+            "style": self._style(voice)[len(tokens) - 1],
+            "speed": np.array([speed], np.float32),
+        }
+        samples_T = np.asarray(self._session.run(None, inputs)[0], np.float32).reshape(-1)
+        return resample(trim(samples_T), from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
+
+
+def load() -> Kokoro:
+    """Kokoro from the model store, fetched if absent; fetch in the parent before a pool of processes calls this."""
+    return Kokoro(prepare(), models.path("kokoro-voices"))
+
+
+def prepare() -> Path:
+    """The graph this machine runs fastest: fetched, verified, and rewritten once (see `kokoro_graph`)."""
+    models.path("kokoro-voices")
+    published = models.path("kokoro-82m-int8")
+    if not kokoro_graph.pays_off():
+        return published
+    pinned = next(iter(models.model("kokoro-82m-int8").files.values())).sha256[:8]
+    name = f"kokoro-{pinned}-v{kokoro_graph.GRAPH_VERSION}.onnx"
+    target = cache_dir() / "derived" / name
+    if not target.is_file():
+        kokoro_graph.rewrite(published, target)
+    return target
+
+
+def accent_of(voice: str) -> Accent:
+    """British phonemes for British voices (of a blend: the first), American ones for all others."""
+    return "en-gb" if voice.startswith("b") else "en-us"
+
+
+def blend(voices: Path, voice: str) -> Style:
+    """Style vectors (510, 1, 256) of a voice ``af_bella`` or a blend ``af_bella*0.4+am_adam*0.6``."""
+    total = np.zeros((MAX_PHONEMES, 1, 256), np.float32)
+    for part in voice.split("+"):
+        name, _, weight = part.partition("*")
+        file = voices / f"{name}.bin"
+        if not name.isidentifier() or not file.is_file():
+            known = ", ".join(sorted(path.stem for path in voices.glob("*.bin")))
+            raise RecipeError(f"{voice!r}: Kokoro has no voice {name!r}; it has {known}")
+        total += np.float32(weight or 1.0) * np.fromfile(file, np.float32).reshape(total.shape)
+    return total
+
+
+def trim(samples_T: Samples, *, rate_hz: int = KOKORO_RATE_HZ) -> Samples:
+    """Cut silence at both ends to `EDGE_S`; all silence stays as it is."""
+    hop = rate_hz // 100
+    frames = samples_T[: samples_T.size // hop * hop].reshape(-1, hop)
+    power = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    loud = np.flatnonzero(power > power.max(initial=0.0) * 10 ** (SILENCE_DB / 10))
+    if not loud.size:
+        return samples_T
+    edge = round(EDGE_S * rate_hz)
+    return samples_T[max(0, loud[0] * hop - edge) : (loud[-1] + 1) * hop + edge]

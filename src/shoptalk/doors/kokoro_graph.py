@@ -1,0 +1,140 @@
+"""Kokoro's int8 graph with its convolutions as integer matrix products, which ONNX Runtime computes twice as fast.
+
+The published graph holds `ConvInteger` nodes with unsigned weights, for which ONNX Runtime has no fast kernel. The
+same sums (exact, in int32) come from gathering the taps of each output step into a row and multiplying it with signed
+weights. Only the bias differs: it is added in float instead of being rounded to the product's scale. Signed 8-bit
+products need VNNI or ARM's dot product; on older x86 they would saturate, so the published graph is used there.
+"""
+
+import platform
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+GRAPH_VERSION = 1
+"""Part of the cached file's name; raise it when the rewriting changes."""
+_LAST = 2**63 - 1
+
+
+def pays_off(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """True where the processor multiplies signed by unsigned bytes without saturation."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return True
+    return cpu_info.is_file() and any(flag in cpu_info.read_text() for flag in ("avx512_vnni", "avx_vnni"))
+
+
+def rewrite(source: Path, target: Path) -> int:
+    """Write the rewritten graph, whole or not at all; returns how many convolutions were replaced."""
+    import onnx
+
+    model = onnx.load(source)
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    users: dict[str, list[Any]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            users[name].append(node)
+    replaced: dict[int, list[Any]] = {}
+    for node in graph.node:
+        if node.op_type == "ConvInteger" and _is_plain(node):
+            last, nodes, tensors = _as_product(node, weights, makers, users)
+            replaced[id(last)] = nodes
+            graph.initializer.extend(tensors)
+    _keep_what_is_used(graph, [new for old in graph.node for new in replaced.get(id(old), [old])])
+    partial = target.with_name(target.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, partial)
+    partial.replace(target)
+    return len(replaced)
+
+
+def _is_plain(node: Any) -> bool:
+    attributes = _attributes(node)
+    return attributes.get("group", 1) == 1 and attributes["strides"] == [1]
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    import onnx
+
+    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _as_product(node: Any, weights: Any, makers: Any, users: Any) -> tuple[Any, list[Any], list[Any]]:
+    """The node whose output is the convolution in float, and the nodes and tensors that compute the same."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    bias, after = "", users[node.output[0]][0]
+    if after.op_type == "Add":  # bias / scale → floor → int32 → added; the float bias is where that chain starts
+        bias = next(name for name in after.input if name != node.output[0])
+        while bias in makers:
+            bias = makers[bias].input[0]
+        after = users[after.output[0]][0]
+    last = users[after.output[0]][0]  # int32 → Cast → Mul(scale of x · scale of w)
+    scales = makers[next(name for name in last.input if name != after.output[0])]
+    weight_scale = next(name for name in scales.input if name in weights)
+    weight_OCK = numpy_helper.to_array(weights[node.input[1]]).astype(np.int16) - 128
+    zero = numpy_helper.to_array(weights[node.input[3]]).astype(np.int16) - 128
+    signed = weight_OCK.astype(np.int8).transpose(2, 1, 0).reshape(-1, weight_OCK.shape[0])
+    tensors = [
+        numpy_helper.from_array(np.ascontiguousarray(signed), f"{node.name}_signed"),
+        numpy_helper.from_array(zero.astype(np.int8), f"{node.name}_zero"),
+    ]
+    attributes = _attributes(node)
+    quantised, scale, zero_point = makers[node.input[0]].output
+    rows, nodes, more = _rows(node.name, quantised, zero_point, attributes, weight_OCK.shape[2])
+    nodes += _product(node.name, (rows, scale, zero_point), weight_scale, bias, last.output[0])
+    return last, nodes, tensors + more
+
+
+def _product(name: str, activation: tuple[str, str, str], weight_scale: str, bias: str, output: str) -> list[Any]:
+    from onnx import helper
+
+    rows, scale, zero_point = activation
+    inputs = [rows, f"{name}_signed", scale, weight_scale, zero_point, f"{name}_zero", bias]
+    return [
+        helper.make_node("MatMulIntegerToFloat", inputs, [f"{name}_product"], domain="com.microsoft"),
+        helper.make_node("Transpose", [f"{name}_product"], [output], perm=[0, 2, 1]),
+    ]
+
+
+def _rows(name: str, quantised: str, zero: str, attributes: Any, taps: int) -> tuple[str, list[Any], list[Any]]:
+    """Nodes that turn (1, C, T) bytes into (1, T, taps·C), padded with the zero point."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    nodes, tensors = [helper.make_node("Transpose", [quantised], [f"{name}_steps"], perm=[0, 2, 1])], []
+
+    def numbers(label: str, *values: int) -> str:
+        tensors.append(numpy_helper.from_array(np.array(values, np.int64), f"{name}_{label}"))
+        return f"{name}_{label}"
+
+    current, (left, right), dilation = f"{name}_steps", attributes["pads"], attributes["dilations"][0]
+    if left or right:
+        nodes.append(
+            helper.make_node("Pad", [current, numbers("pads", 0, left, 0, 0, right, 0), zero], [f"{name}_pad"])
+        )
+        current = f"{name}_pad"
+    if taps == 1:
+        return current, nodes, tensors
+    axis = numbers("axis", 1)
+    for tap in range(taps):
+        end = -(taps - 1 - tap) * dilation or _LAST
+        bounds = [numbers(f"start{tap}", tap * dilation), numbers(f"end{tap}", end)]
+        nodes.append(helper.make_node("Slice", [current, *bounds, axis], [f"{name}_tap{tap}"]))
+    nodes.append(helper.make_node("Concat", [f"{name}_tap{tap}" for tap in range(taps)], [f"{name}_rows"], axis=2))
+    return f"{name}_rows", nodes, tensors
+
+
+def _keep_what_is_used(graph: Any, nodes: list[Any]) -> None:
+    needed = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(nodes):
+        if any(name in needed for name in node.output):
+            kept.append(node)
+            needed.update(node.input)
+    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(tensors)

@@ -1,0 +1,93 @@
+"""The errors a user can meet, each named, each with its cure in the message.
+
+ShoptalkError
+├── RecipeError (ValueError)        a recipe key or value is wrong
+├── LexiconError (ValueError)       a row of a lexicon is wrong; says which row
+├── ManifestError (ValueError)      a JSONL record cannot be read; says which line
+├── CoverageError (ValueError)      a stage could not make what the recipe asks for
+├── LeakError (ValueError)          something of the test data reached the training data
+├── AudioError (ValueError)         audio that cannot be used
+│   └── AudioTooLongError           more seconds than allowed
+├── TermError (ValueError)          a term's text cannot be spoken or matched
+├── ModelError (ValueError)         a model that cannot be had, or is not what it says
+│   ├── ChecksumError               wrong bytes
+│   ├── UnsafeCheckpointError       a checkpoint that could run code
+│   └── HubUnreachableError         a hub name where no hub can be reached
+├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
+├── LlmError (RuntimeError)         the LLM endpoint failed
+├── TrainingError (RuntimeError)    training cannot start or go on
+├── ScoringError (ValueError)       hypotheses and references that do not belong together
+└── BindingError (ValueError)       an address that must not be served without an API key
+"""
+
+
+class ShoptalkError(Exception):
+    """Base of every error whose message is written for the user; the CLI prints it without a traceback."""
+
+
+class RecipeError(ShoptalkError, ValueError):
+    pass
+
+
+class LexiconError(ShoptalkError, ValueError):
+    pass
+
+
+class ManifestError(ShoptalkError, ValueError):
+    pass
+
+
+class CoverageError(ShoptalkError, ValueError):
+    pass
+
+
+class LeakError(ShoptalkError, ValueError):
+    pass
+
+
+class AudioError(ShoptalkError, ValueError):
+    pass
+
+
+class AudioTooLongError(AudioError):
+    pass
+
+
+class TermError(ShoptalkError, ValueError):
+    pass
+
+
+class ModelError(ShoptalkError, ValueError):
+    pass
+
+
+class ChecksumError(ModelError):
+    pass
+
+
+class UnsafeCheckpointError(ModelError):
+    pass
+
+
+class HubUnreachableError(ModelError):
+    pass
+
+
+class MissingToolError(ShoptalkError, RuntimeError):
+    pass
+
+
+class LlmError(ShoptalkError, RuntimeError):
+    pass
+
+
+class TrainingError(ShoptalkError, RuntimeError):
+    pass
+
+
+class ScoringError(ShoptalkError, ValueError):
+    pass
+
+
+class BindingError(ShoptalkError, ValueError):
+    pass

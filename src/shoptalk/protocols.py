@@ -1,0 +1,36 @@
+"""What Shoptalk asks of third parties, in one to three methods each; the doors provide it, the fakes in tests too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from shoptalk.records import Heard, Samples
+
+
+class Llm(Protocol):
+    """A language model that answers chat messages."""
+
+    name: str
+    """Written as the source of what it wrote, e.g. ``qwen2.5-coder-0.5b-instruct``."""
+
+    def complete(self, messages: Sequence[Mapping[str, str]], *, seed: int, max_tokens: int) -> str:
+        """The assistant's answer to ``[{"role": ..., "content": ...}, ...]``; the same seed gives the same answer."""
+
+
+class Tts(Protocol):
+    """A speech synthesiser."""
+
+    def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
+        """Samples at `audio.SAMPLE_RATE_HZ`. `voice` is a name or a blend ``a*0.4+b*0.6``; `pronunciations` maps words of `spoken` to IPA."""
+
+
+class Recognizer(Protocol):
+    """A speech recogniser; not required to be thread-safe: it has one owner."""
+
+    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+        """One `Heard` for each audio, in order."""
+
+
+class Tracker(Protocol):
+    """Where figures of a training run are recorded."""
+
+    def log(self, figures: Mapping[str, float], *, step: int) -> None: ...

@@ -1,0 +1,110 @@
+"""The frozen records that flow between stages; each is one line of a JSONL product and carries an `id`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+Samples = npt.NDArray[np.float32]
+"""Mono audio, shape (T,) with T samples, nominal range -1..1, at `audio.SAMPLE_RATE_HZ` unless said otherwise."""
+
+Split = Literal["train", "dev", "test"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+
+
+class Term(Record):
+    """One entry of the lexicon (product 10)."""
+
+    text: str = Field(min_length=1)
+    """As written in a document, e.g. ``metformin`` or ``HbA1c``."""
+    category: str = Field(min_length=1)
+    """drug, procedure, anatomy, condition, lab, role, or the user's own."""
+    spoken: tuple[str, ...] = ()
+    """How people say it where that differs from the text, e.g. ``hemoglobin a one c``; the first is what the TTS reads."""
+    ipa: str | None = None
+    """Pronunciation in IPA; overrides the TTS engine's own."""
+    variants: tuple[str, ...] = ()
+    """Other written forms that count as the same term: plural, hyphenation, brand name."""
+    facts: Mapping[str, tuple[str, ...]] = {}
+    """What may fill a slot beside the term: ``dose``, ``route``, ``frequency``."""
+    weight: Number = Field(default=1.0, gt=0)
+    risk: Literal["low", "medium", "high"] = "medium"
+    taught: bool = True
+    """False: held out as a control; never part of any training sentence."""
+
+
+class Transcript(Record):
+    """One sentence to be spoken (product 20)."""
+
+    text: str = Field(min_length=1)
+    """As a clinician would write it: case, punctuation, digits. The training target."""
+    spoken: str = Field(min_length=1)
+    """What the TTS reads: the same sentence in words."""
+    term_ids: tuple[str, ...]
+    carrier: str
+    """The sentence with its slots emptied; two transcripts of one carrier are never in two splits."""
+    split: Split
+    source: str
+    """Who wrote the carrier, e.g. ``llm:qwen2.5-coder-0.5b`` or ``shipped:carriers-clinical``."""
+    section: str = ""
+    """Note section, e.g. ``plan``; empty where unknown."""
+    specialty: str = ""
+
+
+class Utterance(Record):
+    """One recording of a transcript (products 30 and 40)."""
+
+    transcript_id: str
+    text: str
+    term_ids: tuple[str, ...]
+    carrier: str
+    split: Split
+    audio: str
+    """Path of the audio file, relative to the folder of the manifest."""
+    duration_s: float = Field(gt=0)
+    voice: str
+    speed: float = 1.0
+    effects: Mapping[str, float | str] = {}
+    """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
+
+
+class Word(BaseModel):
+    """A recognised word with its place in the audio, in seconds from the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    word: str
+    start_s: float
+    end_s: float
+
+
+class Heard(BaseModel):
+    """What a recogniser heard in one audio: the raw text as written by the model, and its words in time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    words: tuple[Word, ...] = ()
+
+
+class Hypothesis(Record):
+    """`Heard` on disk (product 70), with the reference it is to be compared with."""
+
+    reference: str
+    heard: str
+    set: str
+    """Which test set: ``taught``, ``untaught``, ``general``."""
+    term_ids: tuple[str, ...] = ()
+    cluster: str = ""
+    """What the bootstrap resamples together: the carrier, or the speaker."""
+    voice: str = ""

@@ -1,0 +1,1 @@
+"""70 What was learned and what was not forgotten: pure functions from hypotheses to scores, and their reports."""

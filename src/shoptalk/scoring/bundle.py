@@ -1,0 +1,180 @@
+"""Stage 80: a tuned model as a folder to hand on: weights, tokenizer, config, card, checksums, and a `.nemo`.
+
+| file | what |
+|---|---|
+| `model.safetensors` | the tensors of the tuned `.nemo`, by the same names and in the same precision |
+| `tokenizer.model`, `vocab.txt` | the SentencePiece model; its pieces, one a line, in the order of their ids |
+| `config.yaml` | the model's config, checked, without the paths of the machine it was trained on |
+| `model.nemo` | the same model for stock NeMo |
+| `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
+| `checksums.json` | sha256 of every other file |
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from shoptalk import checkpoint
+from shoptalk.config import PackageSection
+from shoptalk.errors import ChecksumError, ModelError
+from shoptalk.scoring import card
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKSUMS = "checksums.json"
+FORMAT = 1
+"""Raised when a reader of older bundles would misread a new one."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle; every path was verified."""
+
+    folder: Path
+    origin: card.Origin
+    name: str
+    title: str
+
+    @property
+    def nemo(self) -> Path:
+        return self.folder / "model.nemo"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / "tokenizer.model"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+
+def write(
+    nemo: Path, folder: Path, *, config: PackageSection, origin: card.Origin, scores: Mapping[str, Any] | None
+) -> Path:
+    """Make the bundle of a checked `.nemo`, whole or not at all; the same input gives the same bytes.
+
+    `scores` maps a figure's name to ``{"before": rate, "after": rate}``, a rate being a number or an object with
+    `value`, `low` and `high`; plain numbers in it are counts. An older bundle in `folder` is replaced.
+    """
+    if folder.exists() and not (folder / CHECKSUMS).is_file() and any(folder.iterdir()):
+        raise ModelError(f"{folder}: holds something else than a bundle; name another folder, or empty this one")
+    info = checkpoint.inspect(nemo)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model_config = _portable(info.config)
+    _write_weights(info, partial / "model.safetensors")
+    (partial / "tokenizer.model").write_bytes(checkpoint.read_member(info, info.tokenizer))
+    _write_text(partial / "vocab.txt", "".join(f"{piece}\n" for piece in _pieces(info)))
+    _write_text(partial / "config.yaml", _yaml(model_config))
+    _write_nemo(info, model_config, partial / "model.nemo")
+    about = {"format": FORMAT, "name": config.name, "title": config.title, "origin": asdict(origin)}
+    _write_text(partial / "bundle.json", _json({**about, "source_sha256": info.sha256}))
+    _write_text(partial / "scores.json", _json(dict(scores or {})))
+    _write_text(partial / "README.md", card.render(info, config=config, origin=origin, scores=scores))
+    sums = {path.name: checkpoint.file_sha256(path) for path in sorted(partial.iterdir())}
+    _write_text(partial / CHECKSUMS, _json(sums))
+    if folder.exists():
+        shutil.rmtree(folder)
+    return partial.replace(folder)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Verify every file of a bundle; `ChecksumError` names the one that is missing or was changed."""
+    try:
+        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ChecksumError(f"{folder / CHECKSUMS}: cannot be read ({error}); copy the bundle again") from None
+    wanted = {"model.safetensors", "tokenizer.model", "vocab.txt", "config.yaml", "model.nemo", "bundle.json"}
+    if not isinstance(sums, dict) or not wanted <= sums.keys():
+        raise ChecksumError(f"{folder / CHECKSUMS}: does not name all files of a bundle; copy the bundle again")
+    for name, expected in sums.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise ChecksumError(f"{path}: is missing; copy the bundle again")
+        if checkpoint.file_sha256(path) != expected:
+            raise ChecksumError(f"{path}: was changed since the bundle was made; copy the bundle again")
+    about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    if about["format"] != FORMAT:
+        raise ModelError(f"{folder}: bundle format {about['format']}, this version reads {FORMAT}; package it again")
+    return Bundle(folder, card.Origin.of(about["origin"]), about["name"], about["title"])
+
+
+def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what belongs to the machine and the run that trained it."""
+    kept = {key: value for key, value in config.items() if not key.endswith("_ds") and key not in ("optim", "trainer")}
+    return {**kept, "tokenizer": {**config["tokenizer"], "dir": ""}}
+
+
+def _write_weights(info: checkpoint.NemoInfo, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    seen: set[int] = set()
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in checkpoint.read_weights(info).items():
+        shared = tensor.untyped_storage().data_ptr() in seen  # safetensors takes no two tensors of one storage
+        seen.add(tensor.untyped_storage().data_ptr())
+        tensors[name] = tensor.clone() if shared else tensor.contiguous()
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def _write_nemo(info: checkpoint.NemoInfo, config: dict[str, Any], path: Path) -> None:
+    """A `.nemo` with the given config, and otherwise the members of the checked one; no clock, no user in it."""
+    tokenizer = dict(config["tokenizer"])
+    files: dict[str, bytes] = {}
+    for key in [key for key, value in tokenizer.items() if str(value).startswith("nemo:")]:
+        old = tokenizer[key].removeprefix("nemo:")
+        content = checkpoint.read_member(info, old)
+        # NeMo's own form: 32 hex digits, an underscore, the file's name
+        name = f"{hashlib.sha256(content).hexdigest()[:32]}_{old.rpartition('/')[2].partition('_')[2] or old}"
+        files[name], tokenizer[key] = content, f"nemo:{name}"
+    files[checkpoint.CONFIG] = _yaml({**config, "tokenizer": tokenizer}).encode()
+    with tarfile.open(path, "w:") as tar:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        with checkpoint.weights_file(info) as (size, file):
+            member = tarfile.TarInfo(checkpoint.WEIGHTS)
+            member.size = size
+            tar.addfile(member, file)
+    checkpoint.inspect(path)
+
+
+def _pieces(info: checkpoint.NemoInfo) -> list[str]:
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_proto=checkpoint.read_member(info, info.tokenizer))
+    if processor.vocab_size() != info.vocabulary:
+        raise ModelError(
+            f"{info.path}: the tokenizer has {processor.vocab_size()} pieces, the model {info.vocabulary}; "
+            "restore it with the tokenizer it was trained with"
+        )
+    return [processor.id_to_piece(number) for number in range(processor.vocab_size())]
+
+
+def _yaml(content: object) -> str:
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=True)
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

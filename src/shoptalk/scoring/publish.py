@@ -1,0 +1,78 @@
+"""The figures that documents quote, with everything needed to judge them: command, date, commit and machine."""
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shoptalk.errors import ScoringError
+from shoptalk.scoring.scores import Change, Rate, Scores
+
+_TELLING = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
+            "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve")  # fmt: skip
+"""CPU flags that decide how fast matrices are multiplied."""
+
+
+def publish(
+    scores: Scores, *, command: str, seconds: float, machine: Mapping[str, object], commit: str, date: str
+) -> dict[str, Any]:
+    """The summary for ``results/NAME.json``; rates are fractions with their intervals.
+
+    `term_error` is that of the taught terms in their own test set. `ScoringError` where that or the general set was
+    not scored, for then there is nothing to publish.
+    """
+    taught, general = scores.sets.get("taught"), scores.sets.get("general")
+    if taught is None or taught.term_error is None or general is None:
+        raise ScoringError("only a run that scored both taught terms and the general set can be published")
+    untaught = scores.sets.get("untaught")
+    control = untaught.term_error if untaught else None
+    return {
+        "term_error": _sides(taught.term_error),
+        "general_wer": _sides(general.wer),
+        "difference": {"term_error": _rate(taught.term_error.difference), "general_wer": _rate(general.wer.difference)},
+        "untaught_term_error": _sides(control) if control else None,
+        "false_insertions_per_1000_general_words": _sides(general.false_insertions),
+        "test_utterances": scores.utterances,
+        "utterances": {name: one.utterances for name, one in scores.sets.items()},
+        "general_words": general.words,
+        "confidence": scores.confidence,
+        "seconds": round(seconds, 1),
+        "command": command,
+        "date": date,
+        "commit": commit,
+        "machine": dict(machine),
+    }
+
+
+def machine() -> dict[str, object]:
+    """CPU model, cores this process may use, and instruction set, read from the system."""
+    model, flags = _cpuinfo(Path("/proc/cpuinfo"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": model or platform.processor() or platform.machine(),
+        "cores": cores,
+        "instruction_set": [platform.machine(), *(flag for flag in _TELLING if flag in flags)],
+    }
+
+
+def _cpuinfo(path: Path) -> tuple[str, frozenset[str]]:
+    if not path.is_file():  # not Linux
+        return "", frozenset()
+    facts: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    return facts.get("model name", ""), frozenset((facts.get("flags") or facts.get("Features") or "").split())
+
+
+def _sides(change: Change) -> dict[str, dict[str, float | None]]:
+    return {"before": _rate(change.before), "after": _rate(change.after)}
+
+
+def _rate(rate: Rate) -> dict[str, float | None]:
+    return {"value": _round(rate.value), "low": _round(rate.low), "high": _round(rate.high)}
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

@@ -1,0 +1,1 @@
+"""Stage 90: the OpenAI-compatible HTTP service around one recogniser."""

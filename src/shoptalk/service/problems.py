@@ -1,0 +1,73 @@
+"""Errors as OpenAI writes them: ``{"error": {"message", "type", "param", "code"}}``, whatever went wrong."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+
+class Problem(Exception):
+    """An answer other than 200; the message is written for the client and repeats nothing that was spoken."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """The problem as a response."""
+    content = {
+        "message": problem.message,
+        "type": _type(problem.status),
+        "param": problem.param,
+        "code": problem.code,
+    }
+    return JSONResponse({"error": content}, status_code=problem.status, headers=problem.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every error in OpenAI's form: its own, unknown paths and methods, crashes."""
+
+    async def on_problem(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, Problem):
+            return answer(error)
+        return answer(Problem(500, "the server failed; try again", code="internal_error"))
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        code = {404: "unknown_url", 405: "method_not_allowed"}.get(status, "http_error")
+        message = f"{request.method} {request.url.path}: {getattr(error, 'detail', 'failed')}"
+        return answer(Problem(status, message, code=code, headers=headers))
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+        where = str((first.get("loc") or ("request",))[-1])
+        return answer(Problem(400, f"{where}: {first.get('msg', 'invalid')}", code="invalid_value", param=where))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Exception, on_problem)
+
+
+def _type(status: int) -> str:
+    if status == 401:
+        return "authentication_error"
+    if status == 429:
+        return "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"

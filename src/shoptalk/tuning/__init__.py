@@ -1,0 +1,1 @@
+"""Stage 60: fine-tuning a FastConformer-TDT, and training one from scratch, with the same code."""

@@ -1,0 +1,64 @@
+"""Batches of like length under a budget of audio seconds, drawn from (seed, round) alone so that training resumes.
+
+A round is the stretch of training between two dev scorings.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Item = tuple[int, int, int]
+"""(pool, entry, speed): which recording of which pool, at which of the cached speeds."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Recordings that are drawn together, with the part of the seconds they get."""
+
+    frames: npt.NDArray[np.int64]
+    """Mel frames, shape (entries, speeds)."""
+    share: float
+
+
+def plan_round(
+    pools: Sequence[Pool], *, steps: int, budget_frames: int, max_frames: int, seed: int, round_: int
+) -> list[list[Item]]:
+    """`steps` batches whose padded size is at most `budget_frames` mel frames (or one long recording)."""
+    rng = np.random.default_rng([seed, round_])
+    items: list[Item] = []
+    wanted = steps * budget_frames
+    for number, pool in enumerate(pools):
+        items += _draw(number, pool, round(wanted * pool.share), max_frames, rng)
+    lengths = np.array([pools[pool].frames[entry, speed] for pool, entry, speed in items])
+    order = np.argsort(lengths * rng.uniform(0.95, 1.05, lengths.size), kind="stable")
+    batches = list(_cut([items[i] for i in order], lengths[order], budget_frames))
+    chosen = rng.permutation(len(batches))
+    return [batches[chosen[step % len(batches)]] for step in range(steps)]
+
+
+def _draw(number: int, pool: Pool, wanted: int, max_frames: int, rng: np.random.Generator) -> Iterator[Item]:
+    """Go through the pool in a new order again and again, each time at a drawn speed, until it is enough."""
+    usable = np.flatnonzero(pool.frames.max(axis=1) <= max_frames)
+    total = 0
+    while total < wanted and usable.size:
+        for entry in rng.permutation(usable):
+            speed = int(rng.integers(pool.frames.shape[1]))
+            total += int(pool.frames[entry, speed])
+            yield number, int(entry), speed
+            if total >= wanted:
+                return
+
+
+def _cut(items: Sequence[Item], lengths: npt.NDArray[np.int64], budget: int) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    longest = 0
+    for item, length in zip(items, lengths, strict=True):
+        if batch and max(longest, int(length)) * (len(batch) + 1) > budget:
+            yield batch
+            batch, longest = [], 0
+        batch.append(item)
+        longest = max(longest, int(length))
+    if batch:
+        yield batch

@@ -1,0 +1,143 @@
+"""The training step: features to loss, with SpecAugment that is applied, as a Lightning module around a NeMo model.
+
+Shapes: B utterances, T mel frames, M mel bins, S encoder frames, U target tokens + 1, K = tokens + blank + durations.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+
+from shoptalk.config import TrainSection
+from shoptalk.errors import TrainingError
+from shoptalk.tuning.tdt_loss import TdtLoss
+
+
+class Batch(NamedTuple):
+    """Normalised log-mel features (B, M, T) with their lengths (B,), and tokens (B, U - 1) with theirs."""
+
+    features: torch.Tensor
+    frames: torch.Tensor
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+
+
+class TuningModule(LightningModule):
+    """A NeMo FastConformer-TDT with its loss, optimiser and, if asked for, an auxiliary CTC head and mean weights."""
+
+    def __init__(self, model: Any, config: TrainSection, *, durations: Sequence[int], blank: int, seed: int):
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.blank = blank
+        self.loss = TdtLoss(blank=blank, durations=durations, sigma=config.sigma, omega=config.omega, seed=seed)
+        self.ctc_head = torch.nn.Linear(model.encoder._feat_out, blank + 1) if config.ctc_weight else None
+        self.mean = {k: v.detach().clone() for k, v in model.state_dict().items()} if config.ema else {}
+        self._rng = np.random.default_rng(seed)
+        model.joint.log_softmax = False  # the loss takes logits
+
+    def on_train_epoch_start(self) -> None:
+        # Chance depends on (seed, step), so that a resumed run goes on as the interrupted one would have.
+        self._rng = np.random.default_rng([self.global_step, 1])
+        self.loss._rng = np.random.default_rng([self.global_step, 2])
+        torch.manual_seed(self.global_step)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if self.config.freeze_batch_norm:
+            for layer in self.model.modules():
+                if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        features_BMT = spec_augment(batch.features, batch.frames, self.config, self._rng)
+        encoded_BCS, frames_B = self.model.encoder(audio_signal=features_BMT, length=batch.frames)
+        predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
+        joint = self.model.joint
+        logits_BSUK = joint.joint(encoded_BCS.transpose(1, 2), predicted_BCU.transpose(1, 2))
+        if logits_BSUK.is_cuda:
+            loss = self.model.loss(
+                log_probs=logits_BSUK, targets=batch.tokens, input_lengths=frames_B, target_lengths=batch.lengths
+            )
+        else:
+            loss = self.loss(logits_BSUK, batch.tokens, frames_B, batch.lengths)
+        if self.ctc_head is not None:
+            ctc = self._ctc(encoded_BCS.transpose(1, 2), frames_B, batch)
+            self.log("ctc_loss", ctc)
+            loss = (1 - self.config.ctc_weight) * loss + self.config.ctc_weight * ctc
+        if not torch.isfinite(loss):
+            raise TrainingError(f"the loss at step {self.global_step} is {loss.item()}; lower train.learning_rate")
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def _ctc(self, encoded_BSC: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
+        assert self.ctc_head is not None
+        log_probs_SBV = self.ctc_head(encoded_BSC).float().log_softmax(-1).transpose(0, 1)
+        losses_B = torch.nn.functional.ctc_loss(
+            log_probs_SBV, batch.tokens, frames_B, batch.lengths, blank=self.blank, reduction="none", zero_infinity=True
+        )
+        return losses_B.sum() / batch.lengths.sum().clamp(min=1)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.mean:
+            # The mean follows faster at the start, when old weights are worth little.
+            decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
+            for key, value in self.model.state_dict().items():
+                mean = self.mean[key]
+                if value.is_floating_point():
+                    mean.lerp_(value.detach(), 1 - decay)
+                else:
+                    mean.copy_(value)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What is scored and saved: the running mean if there is one, else the last weights."""
+        return self.mean or self.model.state_dict()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["mean"] = self.mean
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.mean = checkpoint["mean"]
+
+    def configure_optimizers(self) -> Any:
+        config = self.config
+        decayed, kept = _by_decay(self)
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, config))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def rate_at(step: int, config: TrainSection) -> float:
+    """Part of the peak learning rate at a step: linear warm-up, plateau, linear decay over `decay_part` of the steps."""
+    floor = config.min_learning_rate / config.learning_rate
+    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    left = (config.steps - step) / max(1.0, config.decay_part * config.steps)
+    return max(floor, min(warm, left, 1.0))
+
+
+def spec_augment(
+    features_BMT: torch.Tensor, frames_B: torch.Tensor, config: TrainSection, rng: np.random.Generator
+) -> torch.Tensor:
+    """Zero drawn bands and stretches (arXiv 1904.08779); stretches are at most `time_mask_part` of each utterance."""
+    out_BMT = features_BMT.clone()
+    mels = out_BMT.shape[1]
+    for row, frames in enumerate(frames_B.tolist()):
+        for _ in range(config.frequency_masks):
+            width = int(rng.integers(0, config.frequency_mask_bins + 1))
+            start = int(rng.integers(0, max(1, mels - width)))
+            out_BMT[row, start : start + width] = 0.0
+        for _ in range(config.time_masks):
+            width = int(rng.integers(0, max(1, round(frames * config.time_mask_part)) + 1))
+            start = int(rng.integers(0, max(1, frames - width)))
+            out_BMT[row, :, start : start + width] = 0.0
+    return out_BMT
+
+
+def _by_decay(module: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Matrices are decayed; biases, norms and BatchNorm are not."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [p for p in trained if p.ndim >= 2], [p for p in trained if p.ndim < 2]
+

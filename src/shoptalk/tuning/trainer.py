@@ -1,0 +1,181 @@
+"""Stage 60: the trainer, from a base (or from nothing) to a tuned `.nemo`; it reads top to bottom."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+from shoptalk import audio, text
+from shoptalk.config import Recipe, TrainSection
+from shoptalk.doors import nemo
+from shoptalk.errors import TrainingError
+from shoptalk.manifest import write_text
+from shoptalk.tuning import tracking
+from shoptalk.tuning.cpu_speed import quicken
+from shoptalk.tuning.data import Recordings, Rounds, recordings
+from shoptalk.tuning.features import Entry, FeatureCache, read_manifest
+from shoptalk.tuning.module import TuningModule
+from shoptalk.tuning.tokenizer import train_tokenizer
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Manifests of one training: what is taught, what is rehearsed, what decides which checkpoint is best."""
+
+    taught: Sequence[Path]
+    rehearsal: Sequence[Path]
+    dev: Sequence[Path]
+    noise: Sequence[Path] = ()
+    """Files of ambient noise for `train.feature_noise`."""
+
+
+class ASRTrainer:
+    """Tunes a FastConformer-TDT by a recipe; interrupted work goes on from its last checkpoint."""
+
+    def __init__(self, recipe: Recipe, data: TrainingData, folder: Path, *, init: str, say: Say = print):
+        self.recipe = recipe
+        self.config: TrainSection = recipe.train
+        self.data = data
+        self.folder = folder
+        self.init = init
+        self.say = say
+
+    def fit(self) -> Path:
+        """Train, and return the path of the `.nemo` with the weights that scored best on dev."""
+        torch.set_num_threads(self.config.threads or torch.get_num_threads())
+        torch.manual_seed(self.recipe.seed)
+        model = self.restore()
+        nemo.check_is_tdt(model)
+        self.say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {model.tokenizer.vocab_size} tokens")
+        rounds = self.rounds(model)
+        module = TuningModule(
+            model, self.config, durations=nemo.durations(model), blank=model.tokenizer.vocab_size, seed=self.recipe.seed
+        )
+        if not torch.cuda.is_available():
+            quicken(module)
+        keeper = Keeper(self.folder, rounds, self.dev(), self.config, self.say)
+        trainer = Trainer(
+            accelerator="auto", devices=self.config.devices, precision=self.config.precision,
+            max_steps=self.config.steps, gradient_clip_val=self.config.gradient_clip,
+            logger=tracking.loggers(self.recipe, self.folder / "logs"), log_every_n_steps=20,
+            callbacks=[keeper], enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
+            reload_dataloaders_every_n_epochs=1, use_distributed_sampler=False, num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(module, train_dataloaders=rounds, ckpt_path=keeper.last if keeper.last.exists() else None)
+        return self.save(model, keeper)
+
+    def restore(self) -> nemo.Model:
+        """The model to start from: a `.nemo`, a hub name, or a new one of the recipe's shape."""
+        if self.config.model is None:
+            return nemo.restore(self.init)
+        texts = [entry.text for path in (*self.data.taught, *self.data.rehearsal) for entry in read_manifest(path)]
+        tokenizer = train_tokenizer(texts, self.folder / "tokenizer", vocabulary=self.config.model.vocabulary)
+        return nemo.build(self.config.model, tokenizer, sigma=self.config.sigma, omega=self.config.omega)
+
+    def rounds(self, model: nemo.Model) -> Rounds:
+        """Batches of taught and rehearsed speech, their features cached below the run folder."""
+        taught = self._pool(model, self.data.taught, 1 - self.config.rehearsal if self.data.rehearsal else 1.0)
+        pools = [taught]
+        if self.data.rehearsal and self.config.rehearsal:
+            pools.append(self._pool(model, self.data.rehearsal, self.config.rehearsal))
+        noise = None
+        if self.config.feature_noise and self.data.noise:
+            entries = [Entry(path.name, path, 0.0, "") for path in self.data.noise]
+            noise = FeatureCache(self.folder / "features", entries, (1.0,), model.cfg.preprocessor.features)
+            noise.fill(nemo.featurizer(model), lambda _: None)
+        return Rounds(pools, self.config, noise=noise, snr_db=self.recipe.augment.snr_db, seed=self.recipe.seed)
+
+    def _pool(self, model: nemo.Model, manifests: Sequence[Path], share: float) -> Recordings:
+        entries = [entry for path in manifests for entry in read_manifest(path)]
+        if not entries:
+            raise TrainingError(f"{', '.join(map(str, manifests))}: nothing to train on")
+        with tqdm(total=len(entries), desc="features", unit="rec") as bar:
+            return recordings(
+                entries, share=share, speeds=self.config.feature_speeds, folder=self.folder / "features",
+                mels=model.cfg.preprocessor.features, featurize=nemo.featurizer(model),
+                tokenize=model.tokenizer.text_to_ids, progress=bar.update,
+            )  # fmt: skip
+
+    def dev(self) -> list[Entry]:
+        """The dev recordings: a fixed subset of `train.dev_utterances`, evenly spaced over the manifests."""
+        entries = [entry for path in self.data.dev for entry in read_manifest(path)]
+        if not entries:
+            raise TrainingError("no dev recordings; without them no checkpoint can be called best")
+        chosen = np.linspace(0, len(entries) - 1, min(len(entries), self.config.dev_utterances)).round().astype(int)
+        return [entries[i] for i in chosen]
+
+    def save(self, model: nemo.Model, keeper: "Keeper") -> Path:
+        """Put the best weights into the model and write it as `.nemo`."""
+        model.load_state_dict(torch.load(keeper.best, weights_only=True))
+        path = self.folder / "tuned.nemo"
+        nemo.save(model, path)
+        return path
+
+
+class Keeper(Callback):
+    """At the end of each round: score on dev, keep the last state to resume from and the best weights."""
+
+    def __init__(self, folder: Path, rounds: Rounds, dev: Sequence[Entry], config: TrainSection, say: Say):
+        self.last = folder / "last.ckpt"
+        self.best = folder / "best.pt"
+        self._history = folder / "history.json"
+        self._rounds = rounds
+        self._dev = dev
+        self._config = config
+        self._say = say
+        self._audio: list[Any] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._rounds.round = trainer.global_step // self._config.eval_every_steps
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, TuningModule)
+        wer = self._dev_wer(pl_module)
+        pl_module.log("dev_wer", wer)
+        history = [row for row in self.history() if row["step"] < trainer.global_step]
+        if all(wer < row["dev_wer"] for row in history):
+            _save_whole(pl_module.weights(), self.best)
+        loss = float(trainer.callback_metrics.get("loss", np.nan))
+        history.append({"step": trainer.global_step, "dev_wer": round(wer, 5), "loss": round(loss, 4)})
+        _save_whole_checkpoint(trainer, self.last)
+        write_text(self._history, json.dumps(history, indent=1))
+        self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %")
+
+    def history(self) -> list[dict[str, float]]:
+        """Step, dev WER and loss at the end of each round so far."""
+        return json.loads(self._history.read_text()) if self._history.is_file() else []
+
+    def _dev_wer(self, module: TuningModule) -> float:
+        """WER of the weights that would be saved, on the dev recordings."""
+        self._audio = self._audio or [audio.decode(entry.audio) for entry in self._dev]
+        model = module.model
+        trained = {key: value.clone() for key, value in model.state_dict().items()}
+        model.load_state_dict(module.weights())
+        model.joint.log_softmax = None
+        heard = nemo.NemoRecognizer(model, batch=16).recognize(self._audio)
+        model.joint.log_softmax = False
+        model.load_state_dict(trained)
+        model.train()
+        references = [" ".join(text.words(entry.text)) for entry in self._dev]
+        return float(jiwer.wer(references, [" ".join(text.words(one.text)) for one in heard]))
+
+
+def _save_whole(weights: dict[str, torch.Tensor], path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    torch.save({key: value.detach().clone() for key, value in weights.items()}, partial)
+    partial.replace(path)
+
+
+def _save_whole_checkpoint(trainer: Trainer, path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    trainer.save_checkpoint(partial)
+    partial.replace(path)

@@ -1,0 +1,29 @@
+"""A synthesiser that hums: as long as its text, different for each voice and pronunciation."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.records import Samples
+
+
+class HummingTts:
+    def __init__(self, fault: str = "") -> None:
+        self.fault = fault
+
+    def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
+        hertz = 100 + sum(map(ord, voice + "".join(pronunciations.values()))) % 300
+        seconds = 0.065 * len(spoken) / speed * (10 if self.fault == "long" else 1)
+        t = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+        samples_T = 0.5 * np.sin(2 * np.pi * hertz * t) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))
+        if self.fault == "silent":
+            samples_T *= 0
+        if self.fault == "clipped":
+            samples_T = np.clip(samples_T, -0.1, 0.1)
+        return samples_T.astype(np.float32)
+
+
+def make(fault: str = "") -> partial[HummingTts]:
+    return partial(HummingTts, fault)

@@ -1,0 +1,108 @@
+"""Product 40 over hummed utterances and the shipped noise."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shoptalk import manifest
+from shoptalk.audio import decode, write_flac
+from shoptalk.config import AugmentSection
+from shoptalk.corpus.augmentation import Noise, NoiseSet, augment, draw
+from shoptalk.errors import ChecksumError
+from shoptalk.records import Split, Utterance
+
+NOISE_FOLDER = Path(__file__).parents[2] / "assets" / "noise"
+EVERYTHING = AugmentSection(copies=2, noise=1, room=1, telephone=1, codec=1)
+
+
+def shipped() -> NoiseSet:
+    return NoiseSet(tuple(manifest.read(NOISE_FOLDER / "manifest.jsonl", Noise)), NOISE_FOLDER)
+
+
+def utterance(run: Path, name: str, split: Split) -> Utterance:
+    t = np.arange(20_000) / 16_000
+    write_flac(run / "30-speech" / f"{name}.flac", (0.4 * np.sin(900 * t) * np.sin(9 * t)).astype(np.float32))
+    return Utterance(
+        id=name,
+        transcript_id=name,
+        text="Hm.",
+        term_ids=(),
+        carrier="Hm.",
+        split=split,
+        audio=f"30-speech/{name}.flac",
+        duration_s=1.25,
+        voice="af_sky",
+    )
+
+
+def make(run: Path, config: AugmentSection = EVERYTHING, done: frozenset[str] = frozenset()) -> list[Utterance]:
+    clean = [utterance(run, "a", "train"), utterance(run, "b", "dev"), utterance(run, "c", "test")]
+    return list(
+        augment(
+            clean, config, noise=shipped(), source_folder=run, folder=run / "40-augment", seed=7, done=done, workers=1
+        )
+    )
+
+
+def digests(run: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (run / "40-augment").rglob("*.flac")}
+
+
+def test_only_training_is_augmented_and_the_draw_is_on_the_record(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    assert [one.id for one in made] == ["a", "a+1", "a+2", "b", "c"]
+    for one in made:
+        assert decode(tmp_path / one.audio).size / 16_000 == pytest.approx(one.duration_s, abs=1e-3)
+    assert not made[0].effects and made[0].audio == "30-speech/a.flac"
+    first, second = made[1].effects, made[2].effects
+    assert set(first) >= {"speed", "room", "noise", "snr_db", "gain_db", "telephone", "codec", "bit_rate"}
+    assert first != second
+    assert 10 <= float(first["snr_db"]) <= 25
+
+
+def test_same_bytes_again_and_after_a_kill(tmp_path: Path) -> None:
+    whole, again = make(tmp_path / "x"), make(tmp_path / "y")
+    assert whole == again and digests(tmp_path / "x") == digests(tmp_path / "y")
+    rest = make(tmp_path / "x", done=frozenset({"a", "a+1"}))
+    assert rest == whole[2:] and digests(tmp_path / "x") == digests(tmp_path / "y")
+
+
+def test_noise_of_the_test_part_is_never_drawn(tmp_path: Path) -> None:
+    test_ids = {one.id for one in shipped().recordings if one.split == "test"}
+    usable = [one for one in shipped().recordings if one.split == "train"]
+    drawn = [draw(f"u+{i}", EVERYTHING, usable, seed=1).effects for i in range(300)]
+    assert test_ids and not test_ids & {str(value) for effects in drawn for value in effects.values()}
+    assert any(str(effects["room"]).startswith("simulated") for effects in drawn)
+
+
+def test_no_copies_is_no_work(tmp_path: Path) -> None:
+    assert [one.id for one in make(tmp_path, AugmentSection(copies=0))] == ["a", "b", "c"]
+    assert not (tmp_path / "40-augment").exists()
+
+
+def test_changed_noise_is_refused(tmp_path: Path) -> None:
+    wrong = tuple(one.model_copy(update={"sha256": "0" * 64}) for one in shipped().recordings)
+    noise = NoiseSet(wrong, NOISE_FOLDER)
+    work = augment(
+        [utterance(tmp_path, "a", "train")],
+        AugmentSection(noise=1, room=0),
+        noise=noise,
+        source_folder=tmp_path,
+        folder=tmp_path / "40-augment",
+        seed=7,
+        done=frozenset(),
+        workers=1,
+    )
+    with pytest.raises(ChecksumError, match="noise manifest"):
+        list(work)
+
+
+def test_shipped_noise_is_whole_and_permissive() -> None:
+    recordings = shipped().recordings
+    assert sum(one.kind == "noise" for one in recordings) >= 20
+    for line, one in zip((NOISE_FOLDER / "manifest.jsonl").read_text().splitlines(), recordings, strict=True):
+        assert hashlib.sha256((NOISE_FOLDER / one.audio).read_bytes()).hexdigest() == one.sha256
+        assert any(f'"{licence}"' in line for licence in ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "Apache-2.0"))
+    assert sum(path.stat().st_size for path in NOISE_FOLDER.iterdir()) < 900_000

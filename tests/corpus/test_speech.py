@@ -1,0 +1,94 @@
+"""Product 30 with a humming synthesiser: order, resumption, the same bytes, and audio that cannot be right."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shoptalk import manifest
+from shoptalk.audio import decode
+from shoptalk.config import SpeechSection
+from shoptalk.corpus.speech import speak
+from shoptalk.errors import AudioError
+from shoptalk.protocols import Tts
+from shoptalk.records import Transcript, Utterance
+
+_spec = importlib.util.spec_from_file_location("fake_tts", Path(__file__).with_name("fake_tts.py"))
+if _spec is None or _spec.loader is None:
+    raise ImportError("tests/corpus/fake_tts.py")
+fake_tts = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake_tts)
+INLINE = SpeechSection(workers=1)
+
+
+def transcripts(count: int = 8) -> list[Transcript]:
+    split = ("train", "dev", "test")
+    return [
+        Transcript(
+            id=f"t/{i}",
+            text=f"Take metformin {i} times.",
+            spoken=f"Take metformin {'very ' * (i % 3)}often.",
+            term_ids=("metformin",),
+            carrier="Take {term}.",
+            split=split[i % 3],  # type: ignore[arg-type]
+            source="test",
+        )
+        for i in range(count)
+    ]
+
+
+def run(folder: Path, make: Callable[[], Tts], stop_after: int | None = None, ipa: str = "") -> dict[str, bytes]:
+    def some(done: frozenset[str]) -> list[Utterance]:
+        spoken = speak(
+            transcripts(),
+            make,
+            INLINE,
+            folder=folder / "30-speech",
+            seed=7,
+            done=done,
+            pronunciations={"Metformin": ipa} if ipa else {},
+        )
+        return [next(spoken) for _ in range(stop_after)] if stop_after else list(spoken)
+
+    manifest.write(folder / "30-speech.jsonl", some, signature="s")
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_order_paths_and_durations(tmp_path: Path) -> None:
+    run(tmp_path, fake_tts.make())
+    utterances = list(manifest.read(tmp_path / "30-speech.jsonl", Utterance))
+    assert [one.id for one in utterances] == [one.id for one in transcripts()]
+    for one in utterances:
+        assert one.audio.startswith(f"30-speech/{one.split}/")
+        assert decode(tmp_path / one.audio).size / 16_000 == pytest.approx(one.duration_s, abs=1e-3)
+
+
+def test_killed_and_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", fake_tts.make())
+    killed = tmp_path / "killed"
+    spoken = speak(
+        transcripts(), fake_tts.make(), INLINE, folder=killed / "30-speech", seed=7, done=frozenset(), pronunciations={}
+    )
+    first = [next(spoken) for _ in range(3)]
+    (killed / "30-speech.jsonl.partial").write_text(first[0].model_dump_json() + "\n" + first[1].model_dump_json()[:9])
+    (killed / "30-speech.jsonl.partial.signature").write_text("s")
+    assert run(killed, fake_tts.make()) == whole
+
+
+def test_audio_on_disk_is_not_spoken_again(tmp_path: Path) -> None:
+    run(tmp_path, fake_tts.make())
+    (tmp_path / "30-speech.jsonl").unlink()
+    run(tmp_path, fake_tts.make("silent"))  # would raise if it spoke
+
+
+def test_a_pronunciation_changes_file_and_sound(tmp_path: Path) -> None:
+    plain, given = run(tmp_path / "a", fake_tts.make()), run(tmp_path / "b", fake_tts.make(), ipa="mɛtˈfɔːmɪn")
+    assert not {name for name in plain if name.endswith(".flac")} & set(given)
+
+
+@pytest.mark.parametrize(("fault", "named"), [("silent", "silent"), ("clipped", "clipped"), ("long", "characters")])
+def test_impossible_audio_names_the_transcript(tmp_path: Path, fault: str, named: str) -> None:
+    with pytest.raises(AudioError, match=f"t/0.*{named}"):
+        run(tmp_path, fake_tts.make(fault))
+    assert not list(tmp_path.rglob("*.flac"))

@@ -1,0 +1,178 @@
+"""Stage 20 from a bank: every term covered or reported, no carrier in two splits, the same every time."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoptalk.config import TranscriptsSection
+from shoptalk.corpus import carriers, lexicon, splits, transcripts
+from shoptalk.corpus.carriers import Carrier
+from shoptalk.errors import CoverageError
+from shoptalk.records import Term, Transcript
+from shoptalk.terms import occurrences
+
+ROOT = Path(__file__).parents[2]
+CONFIG = TranscriptsSection()
+BANK = carriers.read_banks([ROOT / "lexicons/carriers-clinical.jsonl"])
+TERMS = lexicon.load([ROOT / "lexicons/clinical.yaml"])
+METFORMIN = next(term for term in TERMS if term.id == "metformin")
+A1C = next(term for term in TERMS if term.id == "hba1c")
+
+
+def carrier(text: str, category: str = "drug", source: str = "shipped:hand") -> Carrier:
+    return Carrier(id=text, text=text, category=category, source=source)
+
+
+def transcript(text: str, **changes: object) -> Transcript:
+    values = {
+        "id": text,
+        "text": text,
+        "spoken": text,
+        "term_ids": ("metformin",),
+        "carrier": "x",
+        "split": "train",
+        "source": "x",
+    }
+    return Transcript.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "facts", "written", "said"),
+    [
+        (
+            "Start {drug} {dose} {frequency} in 2024.",
+            METFORMIN,
+            {"dose": "500 mg", "frequency": "twice daily"},
+            "Start metformin 500 mg twice daily in 2024.",
+            "Start metformin five hundred milligrams twice daily in twenty twenty-four.",
+        ),
+        ("{drug} was held.", METFORMIN, {}, "Metformin was held.", "Metformin was held."),
+        (
+            "{lab} was {value}.",
+            A1C,
+            {"value": "7.4%"},
+            "HbA1c was 7.4%.",
+            "Hemoglobin A one C was seven point four percent.",
+        ),
+        ("Ask a {role} today.", Term(id="o", text="otologist", category="role"), {}, "Ask an otologist today.", None),
+        (
+            "See an {role} today.",
+            Term(id="n", text="nephrologist", category="role"),
+            {},
+            "See a nephrologist today.",
+            None,
+        ),
+        (
+            "Look at a {anatomy} now.",
+            Term(id="u", text="ureter", category="anatomy"),
+            {},
+            "Look at a ureter now.",
+            None,
+        ),
+        ("Get a {lab} now.", Term(id="l", text="LDH", category="lab"), {}, "Get an LDH now.", None),
+    ],
+)
+def test_filling_a_carrier(text: str, term: Term, facts: dict[str, str], written: str, said: str | None) -> None:
+    assert transcripts.fill(carrier(text, term.category), term, facts) == (written, said or written)
+
+
+def test_the_checks() -> None:
+    terms = {"metformin": METFORMIN}
+    assert transcripts.faults(transcript("We will stop Glucophage tomorrow."), terms, CONFIG) == []
+    assert "metformin" in transcripts.has_terms(transcript("We will stop it."), terms)
+    assert "2 words" in transcripts.has_length(transcript("Stop metformin."), CONFIG)
+    assert "{" in transcripts.is_clean(transcript("Stop metformin {dose} now."))
+    assert "*" in transcripts.is_clean(transcript("Stop **metformin** now."))
+    same = [transcript("Stop metformin now."), transcript("stop metformin, now", id="b")]
+    assert transcripts.duplicates(same) == ["b"]
+    assert transcripts.opening_share(["The patient is", "The patient has", "We will", "He is"]) == 0.5
+    monotonous = [transcript(f"x {n}", carrier=f"The patient takes {n}") for n in range(20)]
+    [problem] = transcripts.diversity_problems(monotonous)
+    assert "100% of the train carriers begin alike" in problem.message
+
+
+def test_the_shipped_bank_is_diverse_and_names_no_term() -> None:
+    assert len(BANK) >= 400
+    counts = Counter(one.category for one in BANK)
+    assert min(counts.values()) >= 50
+    assert transcripts.opening_share([one.text for one in BANK]) < 0.02
+    assert Counter(one.text.split()[0] for one in BANK).most_common(1)[0][1] / len(BANK) < 0.08
+    assert len({one.section for one in BANK}) >= 10
+    assert len({one.specialty for one in BANK}) >= 15
+    assert all(4 <= len(one.text.split()) <= carriers.MAX_WORDS for one in BANK if not one.text.startswith("{"))
+    assert sum("{dose}" in one.text for one in BANK if one.category == "drug") < 0.3 * counts["drug"]
+    bare = [carriers.SLOT.sub(" ", one.text) for one in BANK]
+    assert not [text for text in bare for term in TERMS if occurrences(term, text)]
+    sizes = [len(cluster) for cluster in splits.clusters([one.text for one in BANK])]
+    assert max(sizes) <= 2
+
+
+def test_the_whole_lexicon_is_covered() -> None:
+    terms = lexicon.hold_out(TERMS[::4], part=0.25, seed=7)
+    made, problems = transcripts.compose(terms, BANK, CONFIG, seed=7)
+    assert problems == []
+    transcripts.require_coverage(problems)
+    counts = Counter((name, one.split) for one in made for name in one.term_ids)
+    for term in terms:
+        wanted = (20, 2, 6) if term.taught else (0, 0, 6)
+        assert tuple(counts[term.id, split] for split in ("train", "dev", "test")) == wanted
+    assert transcripts.duplicates(made) == []
+    assert len({one.id for one in made}) == len(made)
+    assert not any(sign.isdigit() for one in made for sign in one.spoken)
+
+
+small_bank = st.lists(st.sampled_from(BANK), max_size=60, unique_by=lambda one: one.id)
+small_terms = st.lists(st.sampled_from(TERMS), min_size=1, max_size=5, unique_by=lambda term: term.id)
+
+
+@settings(max_examples=30, deadline=None)
+@given(small_terms, small_bank, st.integers(0, 99))
+def test_laws_of_compose(terms: list[Term], bank: list[Carrier], seed: int) -> None:
+    terms = lexicon.hold_out(terms, part=0.3, seed=seed)
+    made, problems = transcripts.compose(terms, bank, CONFIG, seed=seed)
+    assert (made, problems) == transcripts.compose(terms, bank, CONFIG, seed=seed)
+    by_id = {term.id: term for term in terms}
+    for one in made:
+        assert all(occurrences(by_id[name], one.text) for name in one.term_ids)
+        assert one.split == "test" or all(by_id[name].taught for name in one.term_ids)
+    parts = {split: sorted({one.carrier for one in made if one.split == split}) for split in ("train", "dev", "test")}
+    assert splits.near_duplicates(parts["train"], parts["test"]) == []
+    assert splits.near_duplicates(parts["train"] + parts["test"], parts["dev"]) == []
+    counts = Counter((name, one.split) for one in made for name in one.term_ids)
+    short = {
+        t.id for t in terms if any(counts[t.id, split] < n for split, n in transcripts.wanted_for(t, CONFIG).items())
+    }
+    assert {problem.term_id for problem in problems} - {"*"} == short
+
+
+def test_a_term_is_drawn_alike_whatever_else_is_in_the_lexicon() -> None:
+    alone, _ = transcripts.compose([METFORMIN], BANK, CONFIG, seed=3)
+    among, _ = transcripts.compose([TERMS[5], METFORMIN, A1C], BANK, CONFIG, seed=3)
+    assert [one for one in among if one.term_ids == ("metformin",)] == alone
+
+
+def test_live_carriers_never_change_what_is_tested() -> None:
+    live = [
+        carrier("Yesterday the neighbors brought {drug} along for him.", source="llm:fake"),
+        carrier(BANK[0].text, source="llm:fake"),
+    ]
+    without, _ = transcripts.compose([METFORMIN], BANK, CONFIG, seed=7)
+    config = TranscriptsSection(train_per_term=500, live_carriers=3)
+    with_live, problems = transcripts.compose([METFORMIN], [*BANK, *live], config, seed=7)
+    plain, _ = transcripts.compose([METFORMIN], BANK, TranscriptsSection(train_per_term=500), seed=7)
+    assert [one for one in without if one.split == "test"] != []
+    assert [one for one in with_live if one.split != "train"] == [one for one in plain if one.split != "train"]
+    assert [one.split for one in with_live if one.source == "llm:fake"][:1] == ["train"]
+    assert any("2 of 3 live carriers" in problem.message for problem in problems)
+
+
+def test_what_cannot_be_covered_is_reported() -> None:
+    odd = Term(id="widget", text="widget", category="part")
+    made, problems = transcripts.compose([odd], BANK, CONFIG, seed=7)
+    assert made == []
+    assert len(problems) == 3
+    with pytest.raises(CoverageError, match="widget: 0 of 6 test transcripts"):
+        transcripts.require_coverage(problems)

@@ -1,0 +1,111 @@
+"""Phonemes with the real eSpeak NG; speech with the real Kokoro (slow)."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoptalk.corpus.pronunciation import _LETTERS, check_ipa
+from shoptalk.doors.espeak import Accent
+from shoptalk.doors.kokoro import blend, trim
+from shoptalk.doors.kokoro_phonemes import TOKENS, from_ipa, from_text
+from shoptalk.errors import RecipeError, TermError
+
+ACCENTS: tuple[Accent, ...] = ("en-us", "en-gb")
+
+
+def test_tokens_are_distinct() -> None:
+    assert len(TOKENS) == len(set(TOKENS.values())) == 114
+
+
+def test_english_in_both_accents() -> None:
+    spoken = "The nurse's chair, a little water; five milligrams twice?"
+    assert from_text(spoken, "en-us", {}) == "ðə nˈɜɹsᵻz ʧˈɛɹ, ɐ lˈɪTᵊl wˈɔTəɹ; fˈIv mˈɪlɪɡɹˌæmz twˈIs?".replace(
+        "ɐ", "ə"
+    )
+    assert from_text(spoken, "en-gb", {}) == "ðə nˈɜːsɪz ʧˈɛː, ə lˈɪtᵊl wˈɔːtə; fˈIv mˈɪlɪɡɹˌamz twˈIs?"
+
+
+def test_overrides_reach_the_phonemes_whatever_the_case_and_place() -> None:
+    table = {"metformin": "mɛtˈfɔːrmɪn", "amlodipine": "æmˈloʊdɪpiːn"}
+    got = from_text("Metformin and the metformin, an amlodipine's dose.", "en-us", table)
+    assert got == "mɛtfˈɔɹmɪn ænd ðə mɛtfˈɔɹmɪn, ən æmlˈOdɪpinz dˈOs."
+    assert from_text("metformins", "en-us", table) != got[:10]
+
+
+@given(
+    st.lists(st.sampled_from("the a to an of metformin is not takes daily . , one X".split()), min_size=1, max_size=12),
+    st.sampled_from(ACCENTS),
+    st.sampled_from(["mɛtˈfɔːmɪn", "ˈæmfɔːmɪn", "ˈeɪpɪl"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_overrides_stand_in_any_neighbourhood(words: list[str], accent: Accent, ipa: str) -> None:
+    got = from_text(" ".join(words), accent, {"metformin": ipa})
+    assert got.count(from_ipa(ipa, accent)) == words.count("metformin")
+    assert set(got) <= set(TOKENS)
+
+
+@given(st.text(_LETTERS + "ˈˌː.͡", min_size=1, max_size=12), st.sampled_from(ACCENTS))
+def test_what_the_lexicon_accepts_kokoro_can_speak(ipa: str, accent: Accent) -> None:
+    try:
+        check_ipa(ipa)
+    except TermError:
+        return
+    assert set(from_ipa(ipa, accent)) <= set(TOKENS)
+
+
+def test_unknown_symbol_is_named() -> None:
+    with pytest.raises(TermError, match="ʘ"):
+        from_ipa("mʘa", "en-us")
+
+
+def test_trim_keeps_a_tenth_of_a_second() -> None:
+    tone = np.sin(np.arange(24_000) / 10).astype(np.float32)
+    silence = np.zeros(24_000, np.float32)
+    assert trim(np.concatenate([silence, tone, silence])).size == pytest.approx(24_000 * 1.2, abs=480)
+    assert trim(silence).size == silence.size
+
+
+def test_blends_are_linear(tmp_path: Path) -> None:
+    for name, value in (("af_a", 1.0), ("am_b", 3.0)):
+        np.full((510, 1, 256), value, np.float32).tofile(tmp_path / f"{name}.bin")
+    assert np.all(blend(tmp_path, "af_a*0.25+am_b*0.75") == 2.5)
+    with pytest.raises(RecipeError, match=r"af_x.*af_a, am_b"):
+        blend(tmp_path, "af_a*0.5+af_x*0.5")
+
+
+@pytest.mark.slow
+def test_a_sentence_in_a_test_voice_and_an_override_that_is_heard() -> None:
+    from shoptalk.doors import kokoro
+
+    tts = kokoro.load()
+    sentence = "Please start metformin today."
+    plain_T = tts.speak(sentence, voice="af_kore", speed=1.0, pronunciations={})
+    assert 1.2 < plain_T.size / 16_000 < 3.5 and 0.1 < np.abs(plain_T).max() <= 1.2
+    assert np.array_equal(plain_T, tts.speak(sentence, voice="af_kore", speed=1.0, pronunciations={}))
+    given_T = tts.speak(sentence, voice="af_kore", speed=1.0, pronunciations={"metformin": "ˈoʊ"})
+    assert given_T.size < plain_T.size - 0.2 * 16_000
+    faster_T = tts.speak(sentence, voice="af_kore*0.5+bm_lewis*0.5", speed=1.3, pronunciations={})
+    assert faster_T.size < plain_T.size
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_samples() -> None:
+    program = (
+        "import hashlib\nfrom shoptalk.doors import kokoro\n"
+        "samples = kokoro.load().speak('Take two.', voice='bm_lewis', speed=1.1, pronunciations={})\n"
+        "print(hashlib.sha256(samples.tobytes()).hexdigest())"
+    )
+    source = str(Path(__file__).parents[2] / "src")
+    command = [sys.executable, "-c", program]
+    heard = [
+        subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": source})
+        for _ in range(2)
+    ]
+    assert heard[0].stdout == heard[1].stdout and len(heard[0].stdout.strip()) == len(hashlib.sha256().hexdigest())

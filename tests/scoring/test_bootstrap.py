@@ -1,0 +1,74 @@
+"""Intervals hold what they promise, know pairs, and never claim certainty."""
+
+import numpy as np
+import pytest
+
+from shoptalk.scoring.bootstrap import _student, _weights, draw, paired
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    """Clusters with own error rates; the truth (before, after, difference) lies in the 95 % interval in 92–98 %."""
+    rng = np.random.default_rng(11)
+    rounds, clusters, size = 400, 40, 5
+    names = [str(cluster) for cluster in range(clusters) for _ in range(size)]
+    hits = np.zeros(3)
+    for seed in range(rounds):
+        words_N = rng.integers(8, 16, clusters * size).astype(float)
+        rate_N = np.repeat(rng.beta(3, 9, clusters), size)
+        before_N, after_N = rng.binomial(words_N.astype(int), rate_N), rng.binomial(words_N.astype(int), 0.4 * rate_N)
+        draws = draw(names, draws=300, confidence=0.95, seed=seed)
+        intervals = paired((before_N.astype(float), words_N), (after_N.astype(float), words_N), draws)
+        for place, (interval, truth) in enumerate(zip(intervals, (0.25, 0.10, -0.15), strict=True)):
+            assert interval.low is not None and interval.high is not None
+            hits[place] += interval.low <= truth <= interval.high
+    assert (hits / rounds >= 0.92).all() and (hits / rounds <= 0.98).all(), hits / rounds
+
+
+def ones(count: int, value: float = 1.0) -> np.ndarray:
+    return np.full(count, value)
+
+
+def test_the_difference_of_equal_pairs_is_zero_however_much_they_vary() -> None:
+    errors_N = np.random.default_rng(1).integers(0, 9, 30).astype(float)
+    draws = draw([str(one) for one in range(30)], draws=200, confidence=0.95, seed=3)
+    before, after, difference = paired((errors_N, ones(30, 10)), (errors_N, ones(30, 10)), draws)
+    assert before == after and before.low is not None and before.value is not None and before.low < before.value
+    assert (difference.value, difference.low, difference.high) == (0.0, 0.0, 0.0)
+
+
+def test_no_error_in_a_few_clusters_is_not_certainty() -> None:
+    draws = draw([str(one) for one in range(20)], draws=200, confidence=0.95, seed=3)
+    never, always, difference = paired((ones(20, 0), ones(20)), (ones(20), ones(20)), draws, kind="proportion")
+    bound = 1 - 0.025 ** (1 / 20)
+    assert (never.low, never.value, never.high) == (0.0, 0.0, pytest.approx(bound))
+    assert (always.low, always.value, always.high) == (pytest.approx(1 - bound), 1.0, 1.0)
+    assert difference.low == pytest.approx(1 - 2**0.5 * bound) and difference.high == pytest.approx(1.0)
+
+
+def test_nothing_to_divide_by_and_a_single_cluster() -> None:
+    draws = draw(["a", "a"], draws=100, confidence=0.95, seed=3)
+    nothing, one, difference = paired((ones(2, 0), ones(2, 0)), (ones(2), ones(2, 4)), draws)
+    assert (nothing.value, nothing.low) == (None, None) and difference.value is None
+    assert (one.value, one.low, one.high) == (0.25, None, None)
+
+
+def test_the_seed_makes_the_draw() -> None:
+    first = _weights(9, 100, 1)
+    _weights.cache_clear()
+    assert (first == _weights(9, 100, 1)).all() and (first != _weights(9, 100, 2)).any()
+    assert (first.sum(axis=1) == 9).all()
+
+
+def test_clusters_without_a_term_do_not_widen_its_interval() -> None:
+    found_N, said_N = np.array([1.0] * 5 + [0.0]), ones(6)
+    few = draw([str(one) for one in range(6)], draws=500, confidence=0.95, seed=3)
+    many = draw([str(one) for one in range(60)], draws=500, confidence=0.95, seed=3)
+    padded = np.concatenate([found_N, ones(54, 0)]), np.concatenate([said_N, ones(54, 0)])
+    alone = paired((found_N, said_N), (found_N, said_N), few, kind="proportion")
+    assert alone == paired(padded, padded, many, kind="proportion")
+    assert alone[0].low is not None and 0.1 < alone[0].low < 0.6
+
+
+def test_students_quantiles() -> None:
+    for freedom, quantile in ((3, 3.182), (5, 2.571), (10, 2.228), (100, 1.984)):
+        assert _student(0.975, freedom) == pytest.approx(quantile, rel=0.015)

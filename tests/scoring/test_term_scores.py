@@ -1,0 +1,58 @@
+"""Terms are judged at their place, in any written form; spraying gains nothing."""
+
+import pytest
+
+from shoptalk.records import Term
+from shoptalk.scoring.term_scores import NOTHING, match, tabulate
+
+
+def term(text: str, *variants: str) -> Term:
+    return Term(id=text.lower(), text=text, category="drug", variants=variants)
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "heard"),
+    [
+        ("statin", "Continue the statin.", "continue the statins"),
+        ("beta-blocker", "Hold the beta-blocker tonight.", "hold the betablocker tonight"),
+        ("beta-blocker", "Hold the betablockers tonight.".replace("betab", "beta-b"), "hold the beta blocker tonight"),
+        ("HbA1c", "The HbA1c is 7.2%.", "the hb A 1 C is seven point two percent"),
+        ("A1c", "The A1c was high.", "the a one c was high"),
+        ("cefazolin", "Give cefazolin one gram now.", "give cefazolin 1 g now"),
+        ("paracetamol", "Give paracetamol.", "give acetaminophen"),
+    ],
+)
+def test_what_a_word_metric_would_call_an_error_is_the_term(text: str, reference: str, heard: str) -> None:
+    one = match(term(text, "acetaminophen") if text == "paracetamol" else term(text), reference, heard)
+    assert (one.reference, one.found, one.inserted) == (1, 1, 0)
+
+
+def test_what_was_heard_instead_leaves_out_what_was_only_inserted_beside_it() -> None:
+    one = match(term("metformin"), "Start metformin daily.", "start the met forming daily")
+    assert (one.found, one.instead) == (0, ("met forming",))
+    assert match(term("metformin"), "Start metformin daily.", "start daily").instead == (NOTHING,)
+    assert match(term("warfarin"), "Warfarin", "the war fairing thing").instead == ("war fairing",)
+
+
+def test_spraying_a_term_costs_precision_and_gains_no_recall_elsewhere() -> None:
+    cefazolin, vancomycin = term("cefazolin"), term("vancomycin")
+    pairs = [
+        ("Give cefazolin now.", "cefazolin give cefazolin cefazolin"),
+        ("Give vancomycin now.", "give cefazolin now"),
+        ("The weather is fine.", "cefazolin weather is cefazolin"),
+        ("", "cefazolin"),
+    ]
+    table = tabulate([cefazolin, vancomycin], pairs)
+    assert table.reference_NT[:, 0].sum() == table.found_NT[:, 0].sum() == 1
+    assert table.inserted_NT[:, 0].tolist() == [2, 1, 2, 1]
+    assert table.instead[1] == {"cefazolin": 1}
+
+
+def test_a_term_elsewhere_in_the_sentence_is_not_found() -> None:
+    one = match(term("aspirin"), "Aspirin was stopped because of the bleeding.", "was stopped because of the aspirin")
+    assert (one.reference, one.heard, one.found, one.inserted) == (1, 1, 0, 1)
+
+
+def test_each_heard_occurrence_answers_for_one() -> None:
+    one = match(term("aspirin"), "aspirin and aspirin", "aspirin and")
+    assert (one.reference, one.heard, one.found) == (2, 1, 1)
