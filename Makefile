@@ -11,7 +11,7 @@ setup:  ## make .venv with the pinned packages (done by every other target, in a
 	@scripts/setup.sh
 
 demo: setup  ## the whole road on recipes/demo.yaml, from a list of terms to an answer over HTTP
-	.venv/bin/shoptalk run --recipe recipes/demo.yaml --run runs/demo --demo
+	.venv/bin/shoptalk demo --recipe recipes/demo.yaml --run runs/demo
 
 test: setup  ## the quick tests
 	$(PYTHON_IN_VENV) -m pytest -q -m "not slow"

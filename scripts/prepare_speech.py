@@ -1,10 +1,11 @@
 """Split a folder of speech material into the general set that ships and the training manifests of the base.
 
-    python scripts/prepare_speech.py MATERIAL   # a folder with real/train.jsonl, real/dev.jsonl, synthetic/{train,test}.jsonl
+    python scripts/prepare_speech.py MATERIAL
 
-Makes `assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and `.local/base/{synthetic,real,dev}.jsonl`,
-whose lines point into MATERIAL. The test part holds whole speakers and characters that train nothing; a sentence of the test
-part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is made.
+MATERIAL is a folder with real/train.jsonl, real/dev.jsonl and synthetic/{train,test}.jsonl. Makes
+`assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and `.local/base/{synthetic,real,dev}.jsonl`,
+whose lines point into MATERIAL. The test part holds whole speakers and characters that train nothing; a sentence of the
+test part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is made.
 
 The real recordings are written in lower case without punctuation; a model that is to write case and punctuation must
 not unlearn it from them, so `as_written` gives their texts a capital, "I" and a final mark.
@@ -46,15 +47,14 @@ def main() -> None:
     speakers = {row["speaker"] for row in test}
     said = {_key(row["text"]) for row in test}
     drugs = _drugs(Path("lexicons/clinical.yaml"))
-    train = [
-        row for row in real + synthetic
-        if row["speaker"] not in speakers and _key(row["text"]) not in said and not drugs & set(_key(row["text"]).split())
-    ]  # fmt: skip
-    real_dev = [
-        row for row in _rows(material / "real" / "dev.jsonl", real=True)
-        if row["speaker"] not in speakers and _key(row["text"]) not in said
-    ]  # fmt: skip
-    dev = _first(real_dev, DEV_UTTERANCES) + _first([row for row in train if row["source"] == "synthetic"], DEV_UTTERANCES)
+
+    def unheard(row: Row) -> bool:
+        return row["speaker"] not in speakers and _key(row["text"]) not in said
+
+    train = [row for row in real + synthetic if unheard(row) and not drugs & set(_key(row["text"]).split())]
+    real_dev = [row for row in _rows(material / "real" / "dev.jsonl", real=True) if unheard(row)]
+    spoken = [row for row in train if row["source"] == "synthetic"]
+    dev = _first(real_dev, DEV_UTTERANCES) + _first(spoken, DEV_UTTERANCES)
     kept = {_key(row["text"]) for row in dev}
     train = [row for row in train if _key(row["text"]) not in kept]
     rehearsal = _rehearsal(train)
@@ -148,7 +148,8 @@ def _ship(rows: list[Row], part: str, *, encode: bool) -> None:
         name = f"{part}/{row['source']}/{row['id']}.opus"
         if encode:
             _encode(row["path"], folder / name)
-        lines.append({"id": row["id"], "audio_filepath": name, **{k: row[k] for k in ("duration", "text", "speaker", "source")}})
+        shown = {key: row[key] for key in ("duration", "text", "speaker", "source")}
+        lines.append({"id": row["id"], "audio_filepath": name, **shown})
     _write(folder / f"{part}.jsonl", lines)
     print(f"{part}: {len(rows)} utterances, {sum(len(r['text'].split()) for r in rows)} words, "
           f"{sum(r['duration'] for r in rows) / 60:.1f} min")  # fmt: skip

@@ -1,11 +1,13 @@
 """The recipe: one YAML file is one experiment; every default stands here and nowhere else."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from shoptalk.errors import RecipeError
 
@@ -80,6 +82,8 @@ class DatasetSection(Section):
     """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech."""
     general_test_utterances: int = Field(default=0, ge=0)
     """Score a fixed subset of the general test part (drawn by sha256 of the id); 0: all of it."""
+    test_lists: dict[str, str] = {}
+    """sha256 of the test lists that the recipe was made for; another list is an error."""
 
 
 class TrainSection(Section):
@@ -107,6 +111,9 @@ class TrainSection(Section):
     """Part of each batch's seconds taken from the general rehearsal set."""
     ctc_weight: float = Field(default=0.0, ge=0, lt=1)
     """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
+    flat_start_steps: int = Field(default=0, ge=0)
+    """Steps at the start in which the auxiliary head alone learns, from tokens spread over the speech by their letters;
+    for a model from scratch, with `ctc_weight` > 0."""
     feature_speeds: tuple[float, ...] = (1.0,)
     """Speeds at which features of the training audio are cached and drawn."""
     feature_noise: float = Field(default=0.0, ge=0, le=1)
@@ -144,6 +151,7 @@ class ModelSection(Section):
     joint: int = 256
     vocabulary: int = 256
     durations: tuple[int, ...] = (0, 1, 2, 3, 4)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     tokenizer_text: tuple[Path, ...] = ()
     """Text files whose lines train the BPE; empty: the texts of the training manifests."""
 
@@ -159,11 +167,14 @@ class EvaluateSection(Section):
 class PackageSection(Section):
     name: str = "shoptalk-tuned"
     title: str = "A speech recogniser tuned with Shoptalk"
+    licence: str = "CC-BY-4.0"
+    attributions: tuple[str, ...] = ()
+    """One line for each work that must be credited: the base, data, voices."""
 
 
 class ServeSection(Section):
     host: str = "127.0.0.1"
-    port: int = 8178
+    port: int = Field(default=8178, ge=0, le=65535)
     max_upload_mb: float = Field(default=64.0, gt=0)
     max_audio_s: float = Field(default=600.0, gt=0)
     queue: int = Field(default=32, ge=1)
@@ -195,17 +206,43 @@ def load(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path}: no such recipe; the project's are in recipes/")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML: {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, this is a {type(content).__name__}")
+    return _validated(content, changes, str(path))
+
+
+def changed(changes: tuple[str, ...]) -> Recipe:
+    """The defaults with ``section.key=value`` changes."""
+    return _validated({}, changes, "--set")
+
+
+def _validated(content: dict[str, Any], changes: tuple[str, ...], where: str) -> Recipe:
     for change in changes:
         _apply(content, change)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise RecipeError(f"{path}: {problems}") from None
+        problems = [f"{'.'.join(map(str, one['loc']))}: {_told(one)}" for one in error.errors()]
+        raise RecipeError(f"{where}: {'; '.join(problems)}") from None
+
+
+def _told(problem: ErrorDetails) -> str:
+    """What pydantic says, and for an unknown key the nearest known one."""
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"]
+    section: Any = Recipe
+    for part in problem["loc"][:-1]:
+        kind = section.model_fields[part].annotation
+        section = next(one for one in (kind, *get_args(kind)) if hasattr(one, "model_fields"))
+    known = list(section.model_fields)
+    near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+    return "no such key; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _apply(content: dict[str, Any], change: str) -> None:
@@ -217,12 +254,25 @@ def _apply(content: dict[str, Any], change: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise RecipeError(f"--set {change!r}: {section!r} is not a section")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {change!r}: the value is not YAML; put text in quotes") from None
 
 
 def environment(name: str, default: str = "") -> str:
     """The one place that reads environment variables."""
     return os.environ.get(name, default)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_kernels() -> None:
+    """Let oneDNN keep the kernels of all batch shapes of a training; to be called before torch is imported."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 
 def cache_dir() -> Path:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,6 +26,19 @@ def read(path: Path, kind: type[R]) -> Iterator[R]:
                 first = error.errors()[0]
                 where = ".".join(str(part) for part in first["loc"])
                 raise ManifestError(f"{path}:{number}: not a {kind.__name__}: {where} {first['msg']}") from None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSONL file of someone else's form (a NeMo manifest); `ManifestError` names the line."""
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such file; run the stage that makes it first (`shoptalk run` makes all)")
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(dict(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ManifestError(f"{path}:{number}: not a JSON object ({error})") from None
+    return found
 
 
 def read_by_id(path: Path, kind: type[R]) -> dict[str, R]:

@@ -20,7 +20,10 @@ class Tts(Protocol):
     """A speech synthesiser."""
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
-        """Samples at `audio.SAMPLE_RATE_HZ`. `voice` is a name or a blend ``a*0.4+b*0.6``; `pronunciations` maps words of `spoken` to IPA."""
+        """Samples at `audio.SAMPLE_RATE_HZ`.
+
+        `voice` is a name or a blend ``a*0.4+b*0.6``; `pronunciations` maps words of `spoken` to IPA.
+        """
 
 
 class Recognizer(Protocol):
@@ -28,9 +31,3 @@ class Recognizer(Protocol):
 
     def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
         """One `Heard` for each audio, in order."""
-
-
-class Tracker(Protocol):
-    """Where figures of a training run are recorded."""
-
-    def log(self, figures: Mapping[str, float], *, step: int) -> None: ...

@@ -30,7 +30,7 @@ class Term(Record):
     category: str = Field(min_length=1)
     """drug, procedure, anatomy, condition, lab, role, or the user's own."""
     spoken: tuple[str, ...] = ()
-    """How people say it where that differs from the text, e.g. ``hemoglobin a one c``; the first is what the TTS reads."""
+    """How people say it where that differs from the text, e.g. ``hemoglobin a one c``; the TTS reads the first."""
     ipa: str | None = None
     """Pronunciation in IPA; overrides the TTS engine's own."""
     variants: tuple[str, ...] = ()

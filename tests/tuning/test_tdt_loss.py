@@ -45,9 +45,7 @@ def example(B=3, T=5, U=4, V=6, D=5, seed=0, dtype=torch.float32):
 @pytest.mark.parametrize(("sigma", "plain"), [(0.0, False), (0.05, False), (0.05, True)])
 def test_equals_the_sum_over_all_paths(sigma, plain):
     logits, targets, frames, lengths = example()
-    losses = tdt_losses(
-        logits, targets, frames, lengths, blank=6, durations=DURATIONS, sigma=sigma, plain_rnnt=plain
-    )
+    losses = tdt_losses(logits, targets, frames, lengths, blank=6, durations=DURATIONS, sigma=sigma, plain_rnnt=plain)
     for b in range(3):
         cut = logits[b, : frames[b], : lengths[b] + 1]
         expected = enumerate_paths(cut, targets[b], durations=DURATIONS, sigma=sigma, plain=plain)
@@ -58,9 +56,12 @@ def test_equals_the_sum_over_all_paths(sigma, plain):
 def test_gradient_equals_finite_differences(plain):
     logits, targets, frames, lengths = example(B=2, T=4, U=3, V=3)
     logits.requires_grad_(True)
-    run = lambda x: tdt_losses(  # noqa: E731
-        x, targets, frames[:2], lengths[:2], blank=3, durations=DURATIONS, sigma=0.02, plain_rnnt=plain
-    ).sum()
+
+    def run(x):
+        return tdt_losses(
+            x, targets, frames[:2], lengths[:2], blank=3, durations=DURATIONS, sigma=0.02, plain_rnnt=plain
+        ).sum()
+
     run(logits).backward()
     rng = np.random.default_rng(1)
     for _ in range(60):

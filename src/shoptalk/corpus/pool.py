@@ -1,11 +1,12 @@
 """Work spread over processes, its results in the order of the work."""
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, TypeVar
+
+from shoptalk.config import cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,7 +19,7 @@ def ordered(
 
     `workers` 0: one process for each core that we may use; 1: in this process. Only a few items are drawn ahead.
     """
-    count = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    count = workers or cores()
     if count == 1:
         start(*arguments)
         yield from map(work, items)

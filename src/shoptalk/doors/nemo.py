@@ -1,7 +1,6 @@
 """The door to NVIDIA NeMo: build, restore, check, run and save a FastConformer-TDT model."""
 
 import logging
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ HOP_S = 0.01
 SUBSAMPLING = 8
 FRAME_S = HOP_S * SUBSAMPLING  # 0.08: FastConformer subsamples mel frames by 8 (arXiv 2305.05084)
 HUB_TIMEOUT_S = 10.0
+MODULES = "nemo.collections.asr.modules"
 
 Model = Any  # nemo.collections.asr.models.EncDecRNNTBPEModel, whose package is imported inside functions
 
@@ -64,7 +64,7 @@ def check_is_tdt(model: Model) -> None:
     durations = list(model.cfg.get("model_defaults", {}).get("tdt_durations", []))
     vocabulary = model.tokenizer.vocab_size
     if name != "tdt" or not durations:
-        raise ModelError(f"the model's loss is {name!r} with durations {durations}, not TDT; start from a TDT checkpoint")
+        raise ModelError(f"the model's loss is {name!r} with durations {durations}; start from a TDT checkpoint")
     if model.joint.num_extra_outputs != len(durations) or model.decoder.blank_idx != vocabulary:
         raise ModelError(
             f"blank index {model.decoder.blank_idx} and {model.joint.num_extra_outputs} extra outputs do not fit "
@@ -79,19 +79,28 @@ def durations(model: Model) -> tuple[int, ...]:
     return tuple(model.cfg.model_defaults.tdt_durations)
 
 
+def letters(model: Model) -> list[int]:
+    """How many letters each token spells, in the order of the ids; the blank is not among them."""
+    pieces = model.tokenizer.ids_to_tokens(list(range(model.tokenizer.vocab_size)))
+    return [sum(character.isalnum() for character in piece) for piece in pieces]
+
+
 def save(model: Model, path: Path, *, half: bool = False) -> None:
     """Write a `.nemo` that stock NeMo restores; whole or not at all. `half` stores the weights as float16."""
-    import torch
-
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    if half:
-        model = model.half()
-    with torch.no_grad():
+    # Only what is written is halved: `model.half()` and back would round the model's own weights and tables.
+    hook = model.register_state_dict_post_hook(_halve) if half else None
+    try:
         model.save_to(str(partial))
+    finally:
+        if hook:
+            hook.remove()
     partial.replace(path)
-    if half:
-        model.float()
+
+
+def _halve(module: Any, weights: dict[str, Any], prefix: str, metadata: Any) -> None:
+    weights.update({key: value.half() for key, value in weights.items() if value.is_floating_point()})
 
 
 class NemoRecognizer:
@@ -196,14 +205,6 @@ def _quiet() -> Iterator[None]:
     logging.disable(before)
 
 
-def tokenizer_file(nemo: Path, folder: Path) -> Path:
-    """Extract the SentencePiece model of a checked `.nemo` into `folder`."""
-    with tarfile.open(nemo) as tar:
-        name = next(name for name in tar.getnames() if name.endswith("tokenizer.model"))
-        tar.extract(name, folder, filter="data")
-    return folder / name
-
-
 def _config(shape: ModelSection, tokenizer_folder: Path, sigma: float, omega: float) -> dict[str, Any]:
     """The parts of Parakeet TDT's configuration, smaller."""
     spans = list(shape.durations)
@@ -216,17 +217,32 @@ def _config(shape: ModelSection, tokenizer_folder: Path, sigma: float, omega: fl
             "tdt_durations": spans, "num_tdt_durations": len(spans),
         },
         "tokenizer": {"dir": str(tokenizer_folder), "type": "bpe"},
+        **_modules(shape),
+        "decoding": {
+            "strategy": "greedy_batch", "model_type": "tdt", "durations": spans,
+            "greedy": {"max_symbols": 10}, "beam": {"beam_size": 2, "return_best_hypothesis": True},
+        },
+        "loss": {
+            "loss_name": "tdt",
+            "tdt_kwargs": {"fastemit_lambda": 0.0, "clamp": -1.0, "durations": spans, "sigma": sigma, "omega": omega},
+        },
+    }  # fmt: skip
+
+
+def _modules(shape: ModelSection) -> dict[str, Any]:
+    """The parts that NeMo makes by the class that they name."""
+    return {
         "preprocessor": {
-            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+            "_target_": f"{MODULES}.AudioToMelSpectrogramPreprocessor",
             "sample_rate": SAMPLE_RATE_HZ, "normalize": "per_feature", "window_size": WINDOW_S, "window_stride": HOP_S,
             "window": "hann", "features": shape.mels, "n_fft": 512, "frame_splicing": 1, "dither": 1e-5, "pad_to": 0,
         },
         "spec_augment": {
-            "_target_": "nemo.collections.asr.modules.SpectrogramAugmentation",
+            "_target_": f"{MODULES}.SpectrogramAugmentation",
             "freq_masks": 2, "time_masks": 2, "freq_width": 20, "time_width": 0.05,
         },
         "encoder": {
-            "_target_": "nemo.collections.asr.modules.ConformerEncoder",
+            "_target_": f"{MODULES}.ConformerEncoder",
             "feat_in": shape.mels, "feat_out": -1, "n_layers": shape.layers, "d_model": shape.d_model,
             "use_bias": True, "subsampling": "dw_striding", "subsampling_factor": SUBSAMPLING,
             "subsampling_conv_channels": shape.subsampling_channels, "causal_downsampling": False,
@@ -236,23 +252,15 @@ def _config(shape: ModelSection, tokenizer_folder: Path, sigma: float, omega: fl
             "dropout": 0.1, "dropout_pre_encoder": 0.1, "dropout_emb": 0.0, "dropout_att": 0.1,
         },
         "decoder": {
-            "_target_": "nemo.collections.asr.modules.RNNTDecoder",
+            "_target_": f"{MODULES}.RNNTDecoder",
             "normalization_mode": None, "random_state_sampling": False, "blank_as_pad": True,
             "prednet": {"pred_hidden": shape.predictor, "pred_rnn_layers": 1, "t_max": None, "dropout": 0.1},
         },
         "joint": {
-            "_target_": "nemo.collections.asr.modules.RNNTJoint",
+            "_target_": f"{MODULES}.RNNTJoint",
             "log_softmax": None, "preserve_memory": False, "fuse_loss_wer": False, "fused_batch_size": None,
             "jointnet": {"joint_hidden": shape.joint, "activation": "relu", "dropout": 0.1},
-            "num_extra_outputs": len(spans),
-        },
-        "decoding": {
-            "strategy": "greedy_batch", "model_type": "tdt", "durations": spans,
-            "greedy": {"max_symbols": 10}, "beam": {"beam_size": 2, "return_best_hypothesis": True},
-        },
-        "loss": {
-            "loss_name": "tdt",
-            "tdt_kwargs": {"fastemit_lambda": 0.0, "clamp": -1.0, "durations": spans, "sigma": sigma, "omega": omega},
+            "num_extra_outputs": len(shape.durations),
         },
     }  # fmt: skip
 
@@ -269,7 +277,9 @@ def featurizer(model: Model) -> Callable[[Samples], npt.NDArray[np.float32]]:
     def featurize(samples_T: Samples) -> npt.NDArray[np.float32]:
         signal_1T = torch.from_numpy(np.ascontiguousarray(samples_T))[None]
         with torch.inference_mode():
-            features_1MT, frames_1 = front(signal_1T, torch.tensor([samples_T.size]))
+            # Not `front(...)`: NeMo wraps `forward` on the instance, and the copy's wrapper still calls the original,
+            # which normalises.
+            features_1MT, frames_1 = type(front).forward(front, signal_1T, torch.tensor([samples_T.size]))
         return np.asarray(features_1MT[0, :, : int(frames_1[0])].T.numpy(), np.float32)
 
     return featurize

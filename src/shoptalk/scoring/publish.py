@@ -17,7 +17,19 @@ _TELLING = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx5
 def publish(
     scores: Scores, *, command: str, seconds: float, machine: Mapping[str, object], commit: str, date: str
 ) -> dict[str, Any]:
-    """The summary for ``results/NAME.json``; rates are fractions with their intervals.
+    """The summary for ``results/NAME.json``: the `figures` and how they were made."""
+    return {
+        **figures(scores),
+        "seconds": round(seconds, 1),
+        "command": command,
+        "date": date,
+        "commit": commit,
+        "machine": dict(machine),
+    }
+
+
+def figures(scores: Scores) -> dict[str, Any]:
+    """What a run reached; rates are fractions with their intervals.
 
     `term_error` is that of the taught terms in their own test set. `ScoringError` where that or the general set was
     not scored, for then there is nothing to publish.
@@ -37,11 +49,6 @@ def publish(
         "utterances": {name: one.utterances for name, one in scores.sets.items()},
         "general_words": general.words,
         "confidence": scores.confidence,
-        "seconds": round(seconds, 1),
-        "command": command,
-        "date": date,
-        "commit": commit,
-        "machine": dict(machine),
     }
 
 

@@ -105,16 +105,29 @@ def instead(heard: Sequence[Misheard], most: int = 3) -> str:
 
 def console_table(scores: Scores) -> str:
     """Before → after with intervals, for the end of a run."""
-    rows: list[tuple[str, ...]] = [("", "before", "after", "difference", "")]
+    rows = [_SUMMARY_HEAD, *_summary(scores)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join([*lines, _basis(scores)])
+
+
+def summary_table(scores: Scores) -> str:
+    """The same as a Markdown table."""
+    return _markdown_table(_SUMMARY_HEAD, _summary(scores))
+
+
+_SUMMARY_HEAD = ("", "before", "after", "difference", "")
+
+
+def _summary(scores: Scores) -> list[tuple[str, ...]]:
+    rows = []
     for line in headlines(scores):
         change = line.change
         sides = [_with_interval(rate, line.percent) for rate in (change.before, change.after)]
         label = line.label + ("" if line.percent else " (per 1,000 words)")
         rows.append((label, *sides, _with_interval(change.difference, line.percent, signed=True), change.verdict))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([*lines, _basis(scores)])
+    return rows
 
 
 def _basis(scores: Scores) -> str:
@@ -126,18 +139,7 @@ def _basis(scores: Scores) -> str:
 
 def markdown(scores: Scores) -> str:
     """The scores as GitHub Markdown: summary, terms worst first, categories."""
-    parts = ["# What was learned, and what was not forgotten", _basis(scores)]
-    summary = [
-        (
-            line.label + ("" if line.percent else " (per 1,000 words)"),
-            _with_interval(line.change.before, line.percent),
-            _with_interval(line.change.after, line.percent),
-            _with_interval(line.change.difference, line.percent, signed=True),
-            line.change.verdict,
-        )
-        for line in headlines(scores)
-    ]
-    parts.append(_markdown_table(("", "before", "after", "difference", ""), summary))
+    parts = ["# What was learned, and what was not forgotten", _basis(scores), summary_table(scores)]
     for title, taught in (("Taught terms, worst first", True), ("Untaught terms (control)", False)):
         if rows := worst_first(scores, taught=taught):
             parts += [f"## {title}", _markdown_table(_TERM_HEAD, [_term_cells(row) for row in rows])]

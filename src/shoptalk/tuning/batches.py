@@ -13,6 +13,16 @@ Item = tuple[int, int, int]
 """(pool, entry, speed): which recording of which pool, at which of the cached speeds."""
 
 
+FRAME_STEP = 64
+"""Mel frames that batches are padded to multiples of: oneDNN makes and caches a kernel for each new shape, and with a
+new shape in every step training took 1.7 times as long."""
+
+
+def padded_frames(frames: int) -> int:
+    """The next multiple of `FRAME_STEP`."""
+    return -(-frames // FRAME_STEP) * FRAME_STEP
+
+
 @dataclass(frozen=True)
 class Pool:
     """Recordings that are drawn together, with the part of the seconds they get."""
@@ -55,10 +65,11 @@ def _cut(items: Sequence[Item], lengths: npt.NDArray[np.int64], budget: int) -> 
     batch: list[Item] = []
     longest = 0
     for item, length in zip(items, lengths, strict=True):
-        if batch and max(longest, int(length)) * (len(batch) + 1) > budget:
+        padded = padded_frames(int(length))
+        if batch and max(longest, padded) * (len(batch) + 1) > budget:
             yield batch
             batch, longest = [], 0
         batch.append(item)
-        longest = max(longest, int(length))
+        longest = max(longest, padded)
     if batch:
         yield batch

@@ -10,11 +10,12 @@ import torch
 
 from shoptalk.config import TrainSection
 from shoptalk.errors import TrainingError
-from shoptalk.tuning.batches import Item, Pool, plan_round
-from shoptalk.tuning.features import Entry, FeatureCache, Featurize
+from shoptalk.tuning.batches import Item, Pool, padded_frames, plan_round
+from shoptalk.tuning.features import Entry, FeatureCache, Featurize, cached
 from shoptalk.tuning.module import Batch
 
 HOPS_PER_S = 100
+TOKEN_STEP = 8  # targets are padded to multiples of it, for the reason of `batches.FRAME_STEP`
 FLOOR = 1e-5  # NeMo's guard against a silent mel bin when features are normalised
 
 
@@ -45,10 +46,7 @@ class Rounds:
         self._noise = noise
         self._snr_db = snr_db
         self._seed = seed
-        self._planned = [
-            Pool(np.array([[p.cache.frames(e, s) for s in range(len(p.cache.speeds))] for e in range(len(p.tokens))]), p.share)
-            for p in pools
-        ]  # fmt: skip
+        self._planned = [Pool(pool.cache.places[..., 1], pool.share) for pool in pools]
         if not any(pool.frames.size and pool.frames.min() <= self._max_frames for pool in self._planned):
             raise TrainingError("no recording is short enough to train on; raise train.max_utterance_s")
 
@@ -61,8 +59,9 @@ class Rounds:
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self._seed, self.round, 1])
+        pools = self._planned
         plan = plan_round(
-            self._planned, steps=len(self), budget_frames=round(self._config.batch_s * HOPS_PER_S),
+            pools, steps=len(self), budget_frames=round(self._config.batch_s * HOPS_PER_S),
             max_frames=self._max_frames, seed=self._seed, round_=self.round,
         )  # fmt: skip
         for items in plan:
@@ -85,8 +84,8 @@ def collate(features: Sequence[npt.NDArray[np.float32]], tokens: Sequence[Sequen
     """Normalise each recording per mel bin as NeMo does ("per_feature"), and pad."""
     frames = torch.tensor([len(one) for one in features])
     lengths = torch.tensor([len(one) for one in tokens])
-    features_BMT = torch.zeros(len(features), features[0].shape[1], int(frames.max()))
-    tokens_BU = torch.zeros(len(tokens), int(lengths.max()), dtype=torch.long)
+    features_BMT = torch.zeros(len(features), features[0].shape[1], padded_frames(int(frames.max())))
+    tokens_BU = torch.zeros(len(tokens), -(-int(lengths.max()) // TOKEN_STEP) * TOKEN_STEP, dtype=torch.long)
     for row, (one_TM, ids) in enumerate(zip(features, tokens, strict=True)):
         normal_TM = (one_TM - one_TM.mean(axis=0)) / (one_TM.std(axis=0, ddof=1) + FLOOR)
         features_BMT[row, :, : len(one_TM)] = torch.from_numpy(normal_TM.T)
@@ -119,6 +118,5 @@ def recordings(
     progress: Callable[[int], object],
 ) -> Recordings:
     """Cache the features of the entries and tokenise their texts."""
-    cache = FeatureCache(folder, entries, speeds, mels)
-    cache.fill(featurize, progress)
+    cache = cached(folder, entries, speeds, mels=mels, featurize=featurize, progress=progress)
     return Recordings(cache, [tokenize(entry.text) for entry in entries], share)

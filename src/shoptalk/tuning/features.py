@@ -5,6 +5,7 @@ that noise can still be added in the mel power domain.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ def read_manifest(path: Path) -> list[Entry]:
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not `splitlines`, which cuts at U+2028 too; JSON may hold it.
+    for number, line in enumerate(io.StringIO(path.read_text(encoding="utf-8")), start=1):
         try:
             row = json.loads(line)
             name = row["audio_filepath"]
@@ -49,55 +51,69 @@ def read_manifest(path: Path) -> list[Entry]:
     return entries
 
 
+@dataclass(frozen=True)
 class FeatureCache:
     """Features of every (entry, speed), in one file that is written once and mapped into memory."""
 
-    def __init__(self, folder: Path, entries: Sequence[Entry], speeds: Sequence[float], mels: int):
-        keys = [f"{entry.audio}@{speed}" for speed in speeds for entry in entries]
-        name = hashlib.sha256("\n".join([str(mels), *keys]).encode()).hexdigest()[:16]
-        self.entries = entries
-        self.speeds = tuple(speeds)
-        self._mels = mels
-        self._data = folder / f"features-{name}.f16"
-        self._index = folder / f"features-{name}.npy"
-        self._offsets: npt.NDArray[np.int64] | None = None
-        self._map: Features | None = None
-
-    def fill(self, featurize: Featurize, progress: Callable[[int], object]) -> None:
-        """Compute what is not there yet; `progress` is told after each recording."""
-        if not self._index.is_file():
-            self._write(featurize, progress)
-        self._offsets = np.load(self._index)
-        self._map = np.memmap(self._data, np.float16, mode="r").reshape(-1, self._mels)
-
-    def _write(self, featurize: Featurize, progress: Callable[[int], object]) -> None:
-        self._data.parent.mkdir(parents=True, exist_ok=True)
-        frames = {}
-        partial = self._data.with_suffix(".partial")
-        offset = 0
-        with partial.open("wb") as out:
-            for row, entry in enumerate(self.entries):
-                samples_T = audio.decode(entry.audio)
-                for column, speed in enumerate(self.speeds):
-                    rate_hz = round(audio.SAMPLE_RATE_HZ * speed)
-                    features_TM = featurize(audio.resample(samples_T, from_hz=rate_hz, to_hz=audio.SAMPLE_RATE_HZ))
-                    out.write(features_TM.astype(np.float16).tobytes())
-                    frames[row, column] = (offset, features_TM.shape[0])
-                    offset += features_TM.shape[0]
-                progress(1)
-        partial.replace(self._data)
-        index = np.array([[frames[r, c] for c in range(len(self.speeds))] for r in range(len(self.entries))], np.int64)
-        with self._index.with_suffix(".partial").open("wb") as out:
-            np.save(out, index)
-        self._index.with_suffix(".partial").replace(self._index)
+    entries: Sequence[Entry]
+    speeds: tuple[float, ...]
+    places: npt.NDArray[np.int64]
+    """(first frame, frames) of each, shape (entries, speeds, 2)."""
+    stored_TM: Features
+    """The frames of all, one behind the other."""
 
     def frames(self, entry: int, speed: int = 0) -> int:
         """Mel frames of an entry at one of `speeds`."""
-        assert self._offsets is not None
-        return int(self._offsets[entry, speed, 1])
+        return int(self.places[entry, speed, 1])
 
     def get(self, entry: int, speed: int = 0) -> Features:
         """Log-mel features (T, M)."""
-        assert self._offsets is not None and self._map is not None
-        offset, frames = self._offsets[entry, speed]
-        return self._map[offset : offset + frames]
+        first, frames = self.places[entry, speed]
+        return self.stored_TM[first : first + frames]
+
+
+def cached(
+    folder: Path,
+    entries: Sequence[Entry],
+    speeds: Sequence[float],
+    *,
+    mels: int,
+    featurize: Featurize,
+    progress: Callable[[int], object],
+) -> FeatureCache:
+    """Open the cache of these recordings in `folder`, made first if it is not there; `progress` counts recordings."""
+    keys = [f"{entry.audio}@{speed}" for speed in speeds for entry in entries]
+    name = hashlib.sha256("\n".join([str(mels), *keys]).encode()).hexdigest()[:16]
+    data, index = folder / f"features-{name}.f16", folder / f"features-{name}.npy"
+    if not index.is_file():  # it is written last
+        folder.mkdir(parents=True, exist_ok=True)
+        places = _write(data, entries, speeds, featurize, progress)
+        with index.with_suffix(".partial").open("wb") as out:
+            np.save(out, places)
+        index.with_suffix(".partial").replace(index)
+    stored_TM = np.memmap(data, np.float16, mode="r").reshape(-1, mels)
+    return FeatureCache(entries, tuple(speeds), np.load(index), stored_TM)
+
+
+def _write(
+    path: Path,
+    entries: Sequence[Entry],
+    speeds: Sequence[float],
+    featurize: Featurize,
+    progress: Callable[[int], object],
+) -> npt.NDArray[np.int64]:
+    """Write the features, entry by entry and speed by speed; returns `FeatureCache.places`."""
+    lengths: list[int] = []
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as out:
+        for entry in entries:
+            samples_T = audio.decode(entry.audio)
+            for speed in speeds:
+                rate_hz = round(audio.SAMPLE_RATE_HZ * speed)
+                features_TM = featurize(audio.resample(samples_T, from_hz=rate_hz, to_hz=audio.SAMPLE_RATE_HZ))
+                out.write(features_TM.astype(np.float16).tobytes())
+                lengths.append(len(features_TM))
+            progress(1)
+    partial.replace(path)
+    frames = np.array(lengths, np.int64)
+    return np.stack([np.cumsum(frames) - frames, frames], axis=-1).reshape(len(entries), len(speeds), 2)

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule
 
 from shoptalk.config import TrainSection
 from shoptalk.errors import TrainingError
+from shoptalk.tuning.cpu_speed import reseed
 from shoptalk.tuning.tdt_loss import TdtLoss
 
 
@@ -27,11 +28,15 @@ class Batch(NamedTuple):
 class TuningModule(LightningModule):
     """A NeMo FastConformer-TDT with its loss, optimiser and, if asked for, an auxiliary CTC head and mean weights."""
 
-    def __init__(self, model: Any, config: TrainSection, *, durations: Sequence[int], blank: int, seed: int):
+    def __init__(
+        self, model: Any, config: TrainSection, *, durations: Sequence[int], letters: Sequence[int], seed: int
+    ):
+        """`letters` tells for each token how many letters it spells; the blank is the token behind the last."""
         super().__init__()
         self.model = model
         self.config = config
-        self.blank = blank
+        self.blank = blank = len(letters)
+        self.spelling_V = torch.tensor([max(count, 0.3) for count in letters])  # a mark takes some time too
         self.loss = TdtLoss(blank=blank, durations=durations, sigma=config.sigma, omega=config.omega, seed=seed)
         self.ctc_head = torch.nn.Linear(model.encoder._feat_out, blank + 1) if config.ctc_weight else None
         self.mean = {k: v.detach().clone() for k, v in model.state_dict().items()} if config.ema else {}
@@ -40,9 +45,11 @@ class TuningModule(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # Chance depends on (seed, step), so that a resumed run goes on as the interrupted one would have.
+        self.model.train()  # Lightning leaves layers in the mode it finds them in
         self._rng = np.random.default_rng([self.global_step, 1])
         self.loss._rng = np.random.default_rng([self.global_step, 2])
         torch.manual_seed(self.global_step)
+        reseed(self.model, self.global_step)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if self.config.freeze_batch_norm:
@@ -53,27 +60,33 @@ class TuningModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         features_BMT = spec_augment(batch.features, batch.frames, self.config, self._rng)
         encoded_BCS, frames_B = self.model.encoder(audio_signal=features_BMT, length=batch.frames)
-        predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
-        joint = self.model.joint
-        logits_BSUK = joint.joint(encoded_BCS.transpose(1, 2), predicted_BCU.transpose(1, 2))
-        if logits_BSUK.is_cuda:
-            loss = self.model.loss(
-                log_probs=logits_BSUK, targets=batch.tokens, input_lengths=frames_B, target_lengths=batch.lengths
-            )
+        head_logits_BSV = None if self.ctc_head is None else self.ctc_head(encoded_BCS.transpose(1, 2))
+        if head_logits_BSV is not None and self.global_step < self.config.flat_start_steps:
+            loss = flat_start(head_logits_BSV, frames_B, batch, self.spelling_V)
         else:
-            loss = self.loss(logits_BSUK, batch.tokens, frames_B, batch.lengths)
-        if self.ctc_head is not None:
-            ctc = self._ctc(encoded_BCS.transpose(1, 2), frames_B, batch)
-            self.log("ctc_loss", ctc)
-            loss = (1 - self.config.ctc_weight) * loss + self.config.ctc_weight * ctc
+            loss = self._transducer_loss(encoded_BCS, frames_B, batch)
+            if head_logits_BSV is not None:
+                ctc = self._ctc(head_logits_BSV, frames_B, batch)
+                self.log("ctc_loss", ctc)
+                loss = (1 - self.config.ctc_weight) * loss + self.config.ctc_weight * ctc
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss at step {self.global_step} is {loss.item()}; lower train.learning_rate")
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def _ctc(self, encoded_BSC: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
-        assert self.ctc_head is not None
-        log_probs_SBV = self.ctc_head(encoded_BSC).float().log_softmax(-1).transpose(0, 1)
+    def _transducer_loss(self, encoded_BCS: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
+        predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
+        logits_BSUK = self.model.joint.joint(encoded_BCS.transpose(1, 2), predicted_BCU.transpose(1, 2))
+        if logits_BSUK.is_cuda:
+            loss: torch.Tensor = self.model.loss(
+                log_probs=logits_BSUK, targets=batch.tokens, input_lengths=frames_B, target_lengths=batch.lengths
+            )
+            return loss
+        own: torch.Tensor = self.loss(logits_BSUK, batch.tokens, frames_B, batch.lengths)
+        return own
+
+    def _ctc(self, logits_BSV: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
+        log_probs_SBV = logits_BSV.float().log_softmax(-1).transpose(0, 1)
         losses_B = torch.nn.functional.ctc_loss(
             log_probs_SBV, batch.tokens, frames_B, batch.lengths, blank=self.blank, reduction="none", zero_infinity=True
         )
@@ -92,14 +105,18 @@ class TuningModule(LightningModule):
                     mean.copy_(value)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """What is scored and saved: the running mean if there is one, else the last weights."""
-        return self.mean or self.model.state_dict()
+        """What is scored and saved: the running mean if there is one, else the last weights, which go on changing."""
+        return self.mean if self.mean else dict(self.model.state_dict())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["mean"] = self.mean
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.mean = checkpoint["mean"]
+        # It was saved at the end of a round. A Lightning trainer with `max_steps` takes that round for unfinished,
+        # and would train on one more batch of it before the next round.
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        progress.update(current=dict.fromkeys(progress["current"], 0), is_last_batch=False)
 
     def configure_optimizers(self) -> Any:
         config = self.config
@@ -110,8 +127,32 @@ class TuningModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def flat_start(
+    logits_BSV: torch.Tensor, frames_B: torch.Tensor, batch: Batch, spelling_V: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of frames against tokens spread over them by their letters, as HMMs once were started (HTK).
+
+    CTC and transducer losses can stay for thousands of steps where the encoder tells nothing; in read speech letters
+    take about the same time, and frames without energy none, which is near enough to the truth to lead the encoder out.
+    """
+    B, S = logits_BSV.shape[:2]
+    steps_S = torch.arange(S)
+    energy_BS = torch.nn.functional.avg_pool1d(batch.features.mean(1), 8, ceil_mode=True)[:, :S]
+    energy_BS = torch.nn.functional.pad(energy_BS, (0, S - energy_BS.shape[1]))
+    valid_BS = steps_S < frames_B[:, None]
+    quiet_B = energy_BS.masked_fill(~valid_BS, 9.0).amin(1)
+    loud_B = energy_BS.masked_fill(~valid_BS, -9.0).amax(1)
+    spoken_BS = valid_BS & (energy_BS > (quiet_B + 0.35 * (loud_B - quiet_B))[:, None])
+    place_BS = (spoken_BS.cumsum(1) - 0.5) / spoken_BS.sum(1).clamp(min=1)[:, None]
+    letters_BU = spelling_V[batch.tokens] * (torch.arange(batch.tokens.shape[1]) < batch.lengths[:, None])
+    ends_BU = letters_BU.cumsum(1) / letters_BU.sum(1)[:, None]
+    at_BS = torch.searchsorted(ends_BU.contiguous(), place_BS.contiguous()).clamp(max=batch.tokens.shape[1] - 1)
+    wanted_BS = batch.tokens.gather(1, at_BS).masked_fill(~spoken_BS, -100)
+    return torch.nn.functional.cross_entropy(logits_BSV.float().transpose(1, 2), wanted_BS)
+
+
 def rate_at(step: int, config: TrainSection) -> float:
-    """Part of the peak learning rate at a step: linear warm-up, plateau, linear decay over `decay_part` of the steps."""
+    """Part of the peak learning rate at a step: linear warm-up, plateau, linear decay over the last `decay_part`."""
     floor = config.min_learning_rate / config.learning_rate
     warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
     left = (config.steps - step) / max(1.0, config.decay_part * config.steps)
@@ -140,4 +181,3 @@ def _by_decay(module: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.T
     """Matrices are decayed; biases, norms and BatchNorm are not."""
     trained = [p for p in module.parameters() if p.requires_grad]
     return [p for p in trained if p.ndim >= 2], [p for p in trained if p.ndim < 2]
-

@@ -34,7 +34,7 @@ class TdtLoss(torch.nn.Module):
     def forward(
         self, logits_BTUK: torch.Tensor, targets_BU: torch.Tensor, frames_B: torch.Tensor, lengths_B: torch.Tensor
     ) -> torch.Tensor:
-        """Loss of logits (B, T, U, V + 1 + D) for targets (B, U - 1), with valid frames (B,) and target lengths (B,)."""
+        """Loss of logits (B, T, U, V + 1 + D) for targets (B, U - 1), with valid frames and lengths (B,)."""
         plain = self.omega > 0 and self._rng.uniform() < self.omega
         losses_B = tdt_losses(
             logits_BTUK, targets_BU, frames_B, lengths_B,
@@ -62,12 +62,14 @@ def tdt_losses(
         raise ValueError(
             f"{logits_BTUK.shape[-1]} logits are not {blank + 1} tokens with blank and {len(durations)} durations"
         )
-    return _Losses.apply(logits_BTUK, targets_BU, frames_B, lengths_B, blank, tuple(durations), sigma, plain_rnnt)  # type: ignore[no-any-return,no-untyped-call]
+    return _Losses.apply(  # type: ignore[no-untyped-call]
+        logits_BTUK, targets_BU, frames_B, lengths_B, blank, tuple(durations), sigma, plain_rnnt
+    )
 
 
 class _Losses(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]  # noqa: PLR0913
+    def forward(  # noqa: PLR0913
         ctx: Any,
         logits_BTUK: torch.Tensor,
         targets_BU: torch.Tensor,
@@ -98,7 +100,7 @@ class _Losses(torch.autograd.Function):
         return torch.from_numpy(losses).float()
 
     @staticmethod
-    def backward(ctx: Any, grad_B: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_B: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (grad_BTUK,) = ctx.saved_tensors
         return (grad_BTUK.mul_(grad_B[:, None, None, None]).to(ctx.dtype), *[None] * 7)
 
@@ -115,29 +117,32 @@ def _log_add(a: float, b: float) -> float:
     return high if low <= NEVER / 2 else high + math.log1p(math.exp(low - high))
 
 
-@numba.njit(parallel=True, cache=True)
-def _lattice(  # noqa: PLR0913
+@numba.njit(cache=True)
+def _lattice(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     log_probs_BTUK, targets_BU, frames_B, lengths_B, blank, durations, may_blank, may_emit, sigma, timed
-):  # type: ignore[no-untyped-def]
+):
     """Losses (B,), posteriors of the (blank, token) arcs (B, T, U, 2) and of durations (B, T, U, D) at each cell."""
     B, T, U = log_probs_BTUK.shape[:3]
-    D = durations.size
     losses_B = np.zeros(B)
     occupied = np.zeros((B, T, U, 2), np.float32)
-    span_sums = np.zeros((B, T, U, D), np.float32)
-    for b in numba.prange(B):
-        _utterance(
-            log_probs_BTUK[b], targets_BU[b], frames_B[b], lengths_B[b] + 1, blank, durations, may_blank, may_emit,
-            sigma, timed, losses_B[b : b + 1], occupied[b], span_sums[b],
-        )  # fmt: skip
+    span_sums = np.zeros((B, T, U, durations.size), np.float32)
+    for b in range(B):
+        lp_TUK, targets = log_probs_BTUK[b, : frames_B[b], : lengths_B[b] + 1], targets_BU[b]
+        alpha = _forward(lp_TUK, targets, blank, durations, may_blank, may_emit, sigma, timed)
+        losses_B[b] = -alpha[-1, -1]
+        if alpha[-1, -1] > NEVER / 2:
+            _backward(
+                lp_TUK, targets, blank, durations, may_blank, may_emit, sigma, timed, alpha, occupied[b], span_sums[b]
+            )
     return losses_B, occupied, span_sums
 
 
 @numba.njit(cache=True)
-def _utterance(  # noqa: PLR0913
-    lp_TUK, targets, T, U, blank, durations, may_blank, may_emit, sigma, timed, loss, occupied_TU2, span_sums_TUD
-):  # type: ignore[no-untyped-def]
-    """Forward and backward variables of one utterance; row T of `beta` is the end, reached by a blank only."""
+def _forward(  # type: ignore[no-untyped-def]
+    lp_TUK, targets, blank, durations, may_blank, may_emit, sigma, timed
+):
+    """Log-probability of reaching each cell, (T + 1, U); row T is the end, reached by a blank only."""
+    T, U = lp_TUK.shape[:2]
     alpha = np.full((T + 1, U), NEVER)
     alpha[0, 0] = 0.0
     for t in range(T):
@@ -151,10 +156,16 @@ def _utterance(  # noqa: PLR0913
                     alpha[to, u] = _log_add(alpha[to, u], alpha[t, u] + lp_TUK[t, u, blank] + span)
                 if may_emit[d] and to < T and u < U - 1:
                     alpha[to, u + 1] = _log_add(alpha[to, u + 1], alpha[t, u] + lp_TUK[t, u, targets[u]] + span)
+    return alpha
+
+
+@numba.njit(cache=True)
+def _backward(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    lp_TUK, targets, blank, durations, may_blank, may_emit, sigma, timed, alpha, occupied_TU2, span_sums_TUD
+):
+    """Fill the posteriors of arcs and durations, by the log-probability of reaching the end from each cell."""
+    T, U = lp_TUK.shape[:2]
     total = alpha[T, U - 1]
-    loss[0] = -total
-    if total <= NEVER / 2:
-        return
     beta = np.full((T + 1, U), NEVER)
     beta[T, U - 1] = 0.0
     for t in range(T - 1, -1, -1):
@@ -176,11 +187,11 @@ def _utterance(  # noqa: PLR0913
                     span_sums_TUD[t, u, d] += share if timed else 0.0
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(cache=True)
 def _subtract_arcs(grad_BTUK, targets_BU, blank, occupied, span_sums):  # type: ignore[no-untyped-def]
     """d loss / d logit = softmax * (sum of posteriors) - posterior of that arc; the second term, in place."""
     B, T, U = grad_BTUK.shape[:3]
-    for b in numba.prange(B):
+    for b in range(B):
         for t in range(T):
             for u in range(U):
                 grad_BTUK[b, t, u, blank] -= occupied[b, t, u, 0]

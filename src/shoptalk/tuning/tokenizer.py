@@ -1,5 +1,6 @@
 """A SentencePiece BPE tokenizer with case, punctuation and digits."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +9,10 @@ ALWAYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,?!'-/%
 
 
 def train_tokenizer(texts: Iterable[str], folder: Path, *, vocabulary: int) -> Path:
-    """Train on the texts, in sorted order so that the same texts give the same model; returns ``tokenizer.model``."""
+    """Train on the texts, sorted so that the same texts give the same bytes; returns ``tokenizer.model``.
+
+    Beside it lie the files that NeMo reads: ``tokenizer.vocab`` (pieces with scores) and ``vocab.txt`` (word pieces).
+    """
     import sentencepiece
 
     model = folder / "tokenizer.model"
@@ -16,13 +20,18 @@ def train_tokenizer(texts: Iterable[str], folder: Path, *, vocabulary: int) -> P
         return model
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()  # a model_prefix would write its path into the model
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sorted(set(texts))), model_prefix=str(partial / "tokenizer"), model_type="bpe",
+        sentence_iterator=iter(sorted(set(texts))), model_writer=content, model_type="bpe",
         vocab_size=vocabulary, required_chars=ALWAYS, character_coverage=1.0, bos_id=-1, eos_id=-1,
         normalization_rule_name="nmt_nfkc", num_threads=1, minloglevel=2,
     )  # fmt: skip
-    pieces = [line.split("\t")[0] for line in (partial / "tokenizer.vocab").read_text(encoding="utf-8").splitlines()]
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content.getvalue())
+    pieces = [processor.id_to_piece(number) for number in range(processor.vocab_size())]
+    scored = "".join(f"{piece}\t{processor.get_score(number):g}\n" for number, piece in enumerate(pieces))
     plain = (piece.removeprefix("▁") if piece.startswith("▁") else f"##{piece}" for piece in pieces)
+    (partial / "tokenizer.model").write_bytes(content.getvalue())
+    (partial / "tokenizer.vocab").write_text(scored, encoding="utf-8")
     (partial / "vocab.txt").write_text("\n".join(plain) + "\n", encoding="utf-8")
     partial.replace(folder)
     return model

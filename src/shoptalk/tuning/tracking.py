@@ -17,8 +17,9 @@ def loggers(recipe: Recipe, folder: Path) -> list[Any]:
         tracking_uri=recipe.train.mlflow or f"sqlite:///{folder.resolve()}/mlflow.db",
         artifact_location=f"file://{folder.resolve()}/mlflow-artifacts",
     )
-    mlflow.log_hyperparams({"seed": recipe.seed, **recipe.train.model_dump(mode="json")})
-    if mlflow.run_id:
+    if not _known_run(folder) and mlflow.run_id:
+        # Once only: a resumed run may have more steps, and MLflow refuses to change a parameter.
+        mlflow.log_hyperparams({"seed": recipe.seed, **recipe.train.model_dump(mode="json")})
         (folder / "mlflow-run").write_text(mlflow.run_id)
     return [mlflow, TensorBoardLogger(save_dir=folder, name="tensorboard", version="")]
 

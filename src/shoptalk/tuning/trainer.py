@@ -1,10 +1,11 @@
 """Stage 60: the trainer, from a base (or from nothing) to a tuned `.nemo`; it reads top to bottom."""
 
 import json
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jiwer
 import numpy as np
@@ -18,9 +19,9 @@ from shoptalk.doors import nemo
 from shoptalk.errors import TrainingError
 from shoptalk.manifest import write_text
 from shoptalk.tuning import tracking
-from shoptalk.tuning.cpu_speed import quicken
+from shoptalk.tuning.cpu_speed import keep_memory, quicken
 from shoptalk.tuning.data import Recordings, Rounds, recordings
-from shoptalk.tuning.features import Entry, FeatureCache, read_manifest
+from shoptalk.tuning.features import Entry, cached, read_manifest
 from shoptalk.tuning.module import TuningModule
 from shoptalk.tuning.tokenizer import train_tokenizer
 
@@ -39,28 +40,37 @@ class TrainingData:
 
 
 class ASRTrainer:
-    """Tunes a FastConformer-TDT by a recipe; interrupted work goes on from its last checkpoint."""
+    """Tunes a FastConformer-TDT by a recipe; interrupted work goes on from its last checkpoint.
 
-    def __init__(self, recipe: Recipe, data: TrainingData, folder: Path, *, init: str, say: Say = print):
+    `signature` stands for all that the training depends on: what lies in `folder` under another one is removed.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: TrainingData, folder: Path, *, init: str, signature: str = "", say: Say = print
+    ):
         self.recipe = recipe
         self.config: TrainSection = recipe.train
         self.data = data
         self.folder = folder
         self.init = init
+        self.signature = signature
         self.say = say
 
     def fit(self) -> Path:
         """Train, and return the path of the `.nemo` with the weights that scored best on dev."""
         torch.set_num_threads(self.config.threads or torch.get_num_threads())
         torch.manual_seed(self.recipe.seed)
+        self.forget_other_work()
         model = self.restore()
         nemo.check_is_tdt(model)
-        self.say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {model.tokenizer.vocab_size} tokens")
+        tokens = model.tokenizer.vocab_size
+        self.say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {tokens} tokens")
         rounds = self.rounds(model)
         module = TuningModule(
-            model, self.config, durations=nemo.durations(model), blank=model.tokenizer.vocab_size, seed=self.recipe.seed
+            model, self.config, durations=nemo.durations(model), letters=nemo.letters(model), seed=self.recipe.seed
         )
         if not torch.cuda.is_available():
+            keep_memory()
             quicken(module)
         keeper = Keeper(self.folder, rounds, self.dev(), self.config, self.say)
         trainer = Trainer(
@@ -72,6 +82,16 @@ class ASRTrainer:
         )  # fmt: skip
         trainer.fit(module, train_dataloaders=rounds, ckpt_path=keeper.last if keeper.last.exists() else None)
         return self.save(model, keeper)
+
+    def forget_other_work(self) -> None:
+        """Remove what another recipe or other data left here; a folder without a note is taken as it is."""
+        if not self.signature:
+            return
+        note = self.folder / "signature"
+        if note.is_file() and note.read_text() != self.signature:
+            self.say(f"{self.folder} holds another training; starting anew")
+            shutil.rmtree(self.folder)
+        write_text(note, self.signature)
 
     def restore(self) -> nemo.Model:
         """The model to start from: a `.nemo`, a hub name, or a new one of the recipe's shape."""
@@ -90,8 +110,10 @@ class ASRTrainer:
         noise = None
         if self.config.feature_noise and self.data.noise:
             entries = [Entry(path.name, path, 0.0, "") for path in self.data.noise]
-            noise = FeatureCache(self.folder / "features", entries, (1.0,), model.cfg.preprocessor.features)
-            noise.fill(nemo.featurizer(model), lambda _: None)
+            noise = cached(
+                self.folder / "features", entries, (1.0,), mels=model.cfg.preprocessor.features,
+                featurize=nemo.featurizer(model), progress=lambda _: None,
+            )  # fmt: skip
         return Rounds(pools, self.config, noise=noise, snr_db=self.recipe.augment.snr_db, seed=self.recipe.seed)
 
     def _pool(self, model: nemo.Model, manifests: Sequence[Path], share: float) -> Recordings:
@@ -138,44 +160,40 @@ class Keeper(Callback):
         self._rounds.round = trainer.global_step // self._config.eval_every_steps
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, TuningModule)
-        wer = self._dev_wer(pl_module)
+        weights = cast(TuningModule, pl_module).weights()
+        wer = self._dev_wer(cast(TuningModule, pl_module).model, weights)
         pl_module.log("dev_wer", wer)
+        loss = float(trainer.callback_metrics.get("loss", np.nan))
         history = [row for row in self.history() if row["step"] < trainer.global_step]
         if all(wer < row["dev_wer"] for row in history):
-            _save_whole(pl_module.weights(), self.best)
-        loss = float(trainer.callback_metrics.get("loss", np.nan))
-        history.append({"step": trainer.global_step, "dev_wer": round(wer, 5), "loss": round(loss, 4)})
-        _save_whole_checkpoint(trainer, self.last)
+            _whole(
+                self.best, lambda path: torch.save({key: one.detach().clone() for key, one in weights.items()}, path)
+            )
+        history.append({"step": trainer.global_step, "dev_wer": wer, "loss": round(loss, 4)})
         write_text(self._history, json.dumps(history, indent=1))
+        _whole(self.last, trainer.save_checkpoint)  # last of all: what it does not know of is done again
         self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %")
 
     def history(self) -> list[dict[str, float]]:
         """Step, dev WER and loss at the end of each round so far."""
         return json.loads(self._history.read_text()) if self._history.is_file() else []
 
-    def _dev_wer(self, module: TuningModule) -> float:
-        """WER of the weights that would be saved, on the dev recordings."""
+    def _dev_wer(self, model: nemo.Model, weights: Mapping[str, torch.Tensor]) -> float:
+        """WER of a model with the weights that would be saved, on the dev recordings."""
         self._audio = self._audio or [audio.decode(entry.audio) for entry in self._dev]
-        model = module.model
         trained = {key: value.clone() for key, value in model.state_dict().items()}
-        model.load_state_dict(module.weights())
+        model.load_state_dict(weights)
         model.joint.log_softmax = None
         heard = nemo.NemoRecognizer(model, batch=16).recognize(self._audio)
         model.joint.log_softmax = False
         model.load_state_dict(trained)
         model.train()
         references = [" ".join(text.words(entry.text)) for entry in self._dev]
-        return float(jiwer.wer(references, [" ".join(text.words(one.text)) for one in heard]))
+        return round(jiwer.wer(references, [" ".join(text.words(one.text)) for one in heard]), 5)
 
 
-def _save_whole(weights: dict[str, torch.Tensor], path: Path) -> None:
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file that is whole or absent."""
     partial = path.with_name(path.name + ".partial")
-    torch.save({key: value.detach().clone() for key, value in weights.items()}, partial)
-    partial.replace(path)
-
-
-def _save_whole_checkpoint(trainer: Trainer, path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    trainer.save_checkpoint(partial)
+    write(partial)
     partial.replace(path)

@@ -1,0 +1,57 @@
+"""`shoptalk results publish RUN`: figures that documents quote, how they were made, and the README's table."""
+
+import json
+import re
+import subprocess
+from datetime import date
+from pathlib import Path
+
+from shoptalk import config
+from shoptalk.cli.commands import RECIPE_COPY
+from shoptalk.cli.scoring import SCORES
+from shoptalk.errors import ScoringError
+from shoptalk.manifest import write_text
+from shoptalk.run import Run
+from shoptalk.scoring import publish as figures
+from shoptalk.scoring import report
+from shoptalk.scoring.scores import Scores
+
+BEGIN, END = "<!-- results:{name} -->", "<!-- /results:{name} -->"
+
+
+def publish(folder: Path, name: str | None) -> None:
+    """Write results/NAME.json; where README.md has the marks of NAME, the table between them too."""
+    note = folder / RECIPE_COPY
+    if not note.is_file():
+        raise ScoringError(f"{folder}: not a run folder (no {RECIPE_COPY}); make one with `shoptalk run`")
+    try:
+        used = json.loads(note.read_text(encoding="utf-8"))
+        path = Path(used["recipe"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ScoringError(f"{note}: cannot be read ({error}); run `shoptalk run` again") from None
+    run = Run(folder, config.load(path, tuple(used["set"])), path.resolve().parent)
+    if not run.is_current("evaluate"):
+        raise ScoringError(f"{folder}: not scored, or the recipe was changed since; run `shoptalk run` again")
+    scores = Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
+    command, name = f"shoptalk {used['command']}", name or run.recipe.name
+    today, machine = f"{date.today()}", figures.machine()
+    summary = figures.publish(
+        scores, command=command, seconds=run.seconds(), machine=machine, commit=_commit(), date=today
+    )
+    write_text(Path("results") / f"{name}.json", json.dumps(summary, indent=1) + "\n")
+    print(f"results/{name}.json")
+    readme = Path("README.md")
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    if begin in text and end not in text:
+        raise ScoringError(f"README.md: has {begin} but no {end} behind the table; add it")
+    if begin in text:
+        table = f"{begin}\n{report.summary_table(scores)}\nBy `{command}` in {run.seconds() / 60:.1f} minutes.\n{end}"
+        write_text(readme, re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: table, text, flags=re.DOTALL))
+        print("README.md")
+
+
+def _commit() -> str:
+    """The commit that was run, with ``-dirty`` where files differ from it; empty outside a clone."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,0 +1,89 @@
+"""The end of the demo: the table, the report, and the answer of a freshly started server to a held-out recording."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shoptalk.cli.scoring import SCORES
+from shoptalk.config import environment
+from shoptalk.errors import ShoptalkError
+from shoptalk.manifest import read_lines
+from shoptalk.run import Run
+from shoptalk.scoring import report
+from shoptalk.scoring.scores import Scores
+
+START_S = 180.0
+"""A server that is not ready by then will not be."""
+STOP_S = 60.0
+
+
+def show(run: Run) -> None:
+    """Print what was reached, and ask the server."""
+    folder = run.product("evaluate")
+    print("\n" + report.console_table(Scores.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))))
+    print(f"\nreport: {folder / 'report.html'}\nbundle: {run.product('package')}")
+    dataset = run.product("dataset")
+    line = read_lines(dataset / "test-taught.jsonl")[0]
+    with server(run) as url:
+        answer = ask(url, dataset / line["audio_filepath"], run.recipe.package.name)
+    print(f"\nasked {url} with the openai client about a test recording in voice {line['voice']}:")
+    print(f"  said:  {line['text']}\n  heard: {answer}")
+    print(f"\nstages took {run.seconds():.0f} s")
+
+
+@contextmanager
+def server(run: Run) -> Iterator[str]:
+    """`shoptalk serve` on a free port in a process of its own; yields its base URL once it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    bundle = str(run.product("package"))
+    command = [sys.executable, "-m", "shoptalk.cli", "serve", bundle, "--set", f"serve.port={port}"]
+    log = run.folder / "server.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        _wait(f"http://127.0.0.1:{port}/health/ready", process, log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def ask(url: str, recording: Path, model: str) -> str:
+    """Transcribe a recording with the official OpenAI client."""
+    from openai import DefaultHttpxClient, OpenAI, OpenAIError
+
+    direct = DefaultHttpxClient(trust_env=False)  # a proxy cannot reach our loopback address
+    key = environment("SHOPTALK_API_KEY") or "none"
+    with recording.open("rb") as file, OpenAI(base_url=url, api_key=key, max_retries=0, http_client=direct) as client:
+        try:
+            return client.audio.transcriptions.create(model=model, file=file).text
+        except OpenAIError as error:
+            raise ShoptalkError(f"the server gave no answer: {error}") from None
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    import httpx
+
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise ShoptalkError(f"the server stopped with status {process.returncode}; {log} tells why")
+        try:
+            if httpx.get(url, timeout=5.0, trust_env=False).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    raise ShoptalkError(f"the server was not ready after {START_S:.0f} s; {log} tells why")

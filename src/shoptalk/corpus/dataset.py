@@ -1,0 +1,176 @@
+"""Stage 50: NeMo manifests of speech that leaks nothing from test to training, and test lists that are fixed.
+
+What counts as a leak: a near-duplicate carrier on both sides, a test voice (also as part of a blend) on the training
+side, an untaught term in anything that is trained on, a sentence or a speaker of the general test set in rehearsal.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shoptalk import terms as term_forms
+from shoptalk.config import DatasetSection
+from shoptalk.corpus.splits import near_duplicates, normal_form
+from shoptalk.corpus.voices import TEST_VOICES, parts
+from shoptalk.errors import LeakError, ManifestError
+from shoptalk.manifest import read_lines, write_text
+from shoptalk.records import Split, Term, Utterance
+
+Line = dict[str, Any]
+"""One line of a NeMo manifest: `audio_filepath`, `duration`, `text`, and our `id`, `term_ids`, `cluster`, `voice`."""
+
+TESTS = ("taught", "untaught", "general")
+"""The test sets, each in its own manifest ``test-NAME.jsonl``."""
+TEST_LISTS = "test-lists.json"
+"""Their sha256, fixed before anything is trained."""
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class General:
+    """The general set that ships: what is rehearsed, and what shows that nothing was forgotten."""
+
+    folder: Path
+    rehearsal: Sequence[Line]
+    test: Sequence[Line]
+
+
+def read_general(folder: Path) -> General:
+    """``rehearsal.jsonl`` and ``test.jsonl`` of a folder: NeMo manifests whose lines have an id and a speaker too."""
+    return General(folder, _lines(folder / "rehearsal.jsonl"), _lines(folder / "test.jsonl"))
+
+
+def build(
+    terms: Sequence[Term],
+    utterances: Sequence[Utterance],
+    general: General,
+    config: DatasetSection,
+    *,
+    source: Path,
+    folder: Path,
+) -> dict[str, str]:
+    """Write the manifests below `folder` (whole or not at all) and return the sha256 of each test list.
+
+    `source` is the folder that the utterances' audio paths are relative to. `LeakError` lists every leak found, and
+    names a test list that is not the one the recipe was made for.
+    """
+    leaks = [*carrier_leaks(utterances), *voice_leaks(utterances, general)]
+    leaks += [*term_leaks(terms, utterances, general), *general_leaks(general)]
+    if leaks:
+        raise LeakError("test data reached the training data:\n  " + "\n  ".join(leaks[:20]))
+    lists = {**_domain(terms, utterances, source, folder), **_general(general, config, folder)}
+    digests = {name: digest(lists[f"test-{name}"]) for name in TESTS}
+    _require_pinned(digests, config.test_lists)
+    for name, lines in lists.items():
+        write_text(folder / f"{name}.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_text(folder / TEST_LISTS, json.dumps(digests, indent=1) + "\n")
+    return digests
+
+
+def digest(lines: Iterable[Line]) -> str:
+    """sha256 of what is asked of a test set: ids, texts, terms and voices, not the bytes of the audio."""
+    content = [[line["id"], line["text"], line["term_ids"], line["voice"]] for line in lines]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def carrier_leaks(utterances: Sequence[Utterance]) -> list[str]:
+    """Carriers that are trained on and tested with, near duplicates counting as the same."""
+    carriers = {split: sorted({u.carrier for u in utterances if u.split == split}) for split in SPLITS}
+    pairs = [
+        *near_duplicates(carriers["train"], carriers["test"]),
+        *near_duplicates(carriers["dev"], carriers["test"]),
+        *near_duplicates(carriers["train"], carriers["dev"]),
+    ]
+    return [f"carrier {ours!r} is also in another split, as {theirs!r}" for ours, theirs in pairs]
+
+
+def voice_leaks(utterances: Sequence[Utterance], general: General) -> list[str]:
+    """Test voices in training, dev or rehearsal, alone or blended, and any voice of dev in training."""
+    heard: dict[str, set[str]] = {
+        split: {v for u in utterances if u.split == split for v in parts(u.voice)} for split in SPLITS
+    }
+    heard["rehearsal"] = {v for line in general.rehearsal for v in parts(line["speaker"])}
+    tested = heard.pop("test") | set(TEST_VOICES)
+    leaks = [
+        f"test voice {voice} is in {split}" for split, voices in heard.items() for voice in sorted(voices & tested)
+    ]
+    return leaks + [f"dev voice {voice} is in train" for voice in sorted(heard["train"] & heard["dev"] - tested)]
+
+
+def term_leaks(terms: Sequence[Term], utterances: Sequence[Utterance], general: General) -> list[str]:
+    """Untaught terms in a sentence that is trained on."""
+    untaught = [term for term in terms if not term.taught]
+    texts = {u.text for u in utterances if u.split != "test"} | {line["text"] for line in general.rehearsal}
+    return [
+        f"untaught term {term.id!r} is in the training sentence {text!r}"
+        for term in untaught
+        for text in sorted(texts)
+        if term_forms.occurring([term], [text])
+    ]
+
+
+def general_leaks(general: General) -> list[str]:
+    """Speakers and sentences of the general test part in the rehearsal part."""
+    tested = {normal_form(line["text"]) for line in general.test}
+    speakers = {line["speaker"] for line in general.test} & {line["speaker"] for line in general.rehearsal}
+    sentences = [line["text"] for line in general.rehearsal if normal_form(line["text"]) in tested]
+    return [f"speaker {name} is rehearsed and tested" for name in sorted(speakers)] + [
+        f"sentence {text!r} is rehearsed and tested" for text in sentences
+    ]
+
+
+def _domain(
+    terms: Sequence[Term], utterances: Sequence[Utterance], source: Path, folder: Path
+) -> Mapping[str, list[Line]]:
+    taught = {term.id for term in terms if term.taught}
+    lists: dict[str, list[Line]] = {"train": [], "dev": [], "test-taught": [], "test-untaught": []}
+    for one in utterances:
+        name: str = one.split
+        if name == "test":
+            name = "test-taught" if taught.issuperset(one.term_ids) else "test-untaught"
+        line = {"id": one.id, "audio_filepath": os.path.relpath(source / one.audio, folder), "duration": one.duration_s}
+        lists[name].append(
+            {**line, "text": one.text, "term_ids": list(one.term_ids), "cluster": one.carrier, "voice": one.voice}
+        )
+    return lists
+
+
+def _general(general: General, config: DatasetSection, folder: Path) -> Mapping[str, list[Line]]:
+    count = config.general_test_utterances or len(general.test)
+    by_hash = sorted(general.test, key=lambda line: hashlib.sha256(line["id"].encode()).hexdigest())[:count]
+    chosen = {line["id"] for line in by_hash}
+    return {
+        "rehearsal": [_moved(line, general.folder, folder) for line in general.rehearsal],
+        "test-general": [_moved(line, general.folder, folder) for line in general.test if line["id"] in chosen],
+    }
+
+
+def _moved(line: Line, source: Path, folder: Path) -> Line:
+    path = os.path.relpath(source / line["audio_filepath"], folder)
+    kept = {"id": line["id"], "audio_filepath": path, "duration": line["duration"], "text": line["text"]}
+    return {**kept, "term_ids": [], "cluster": line["speaker"], "voice": line["speaker"]}
+
+
+def _require_pinned(digests: Mapping[str, str], pinned: Mapping[str, str]) -> None:
+    changed = [name for name, wanted in pinned.items() if digests.get(name) != wanted]
+    if changed:
+        raise LeakError(
+            f"test list {', '.join(changed)} is not the one that the recipe was made for; a test set is not changed to "
+            "reach a goal. If the change is meant, write the new sha256 into dataset.test_lists: "
+            + json.dumps({name: digests.get(name) for name in changed})
+        )
+
+
+def _lines(path: Path) -> list[Line]:
+    if not path.is_file():
+        raise ManifestError(f"{path}: not there; `dataset.general` names a folder with rehearsal.jsonl and test.jsonl")
+    lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
+        missing = {"id", "audio_filepath", "duration", "text", "speaker"} - line.keys()
+        if missing:
+            raise ManifestError(f"{path}:{number}: lacks {', '.join(sorted(missing))}")
+    return lines

@@ -1,0 +1,123 @@
+"""Stage 70 without a model: what was heard is kept, an edited test list is refused; and stage 80's origin."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shoptalk import config, manifest
+from shoptalk.audio import write_flac
+from shoptalk.cli import scoring
+from shoptalk.corpus.dataset import TEST_LISTS, TESTS, digest
+from shoptalk.doors import nemo
+from shoptalk.errors import ScoringError
+from shoptalk.records import Heard, Samples, Term
+from shoptalk.run import Run
+from shoptalk.scoring.scores import Scores
+
+TERMS = [
+    Term(id="metformin", text="metformin", category="drug"),
+    Term(id="apixaban", text="apixaban", category="drug", taught=False),
+]
+SAID = {"taught": "Take metformin now.", "untaught": "Take apixaban now.", "general": "The sky is blue."}
+
+
+class Recognizer:
+    """Hears the tuned model's sentences right, and nothing of them with the base; counts what it was asked."""
+
+    asked: list[str] = []
+
+    def __init__(self, model: str, *, batch: int):
+        self.model = Path(model).stem
+
+    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+        self.asked += [self.model] * len(audio)
+        return [Heard(text="Take metformin now." if self.model == "tuned" else "mumble") for _ in audio]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run folder up to stage 60, with three test recordings."""
+    monkeypatch.setattr(nemo, "restore", lambda source: source)
+    monkeypatch.setattr(nemo, "NemoRecognizer", Recognizer)
+    monkeypatch.setattr(Recognizer, "asked", [])
+    (tmp_path / "training-text.txt").write_text("I take metformins\nnothing else\n")
+    (tmp_path / "base.nemo").write_text("base")
+    content = {"name": "three", "train": {"init": "base.nemo"}, "evaluate": {"bootstrap": 100}}
+    content["evaluate"] |= {"transcripts_known_to_base": ["training-text.txt"]}
+    (tmp_path / "three.yaml").write_text(json.dumps(content))
+    made = Run(tmp_path / "run", config.load(tmp_path / "three.yaml"), tmp_path)
+    dataset = made.product("dataset")
+    dataset.mkdir(parents=True)
+    write_flac(dataset / "one.flac", np.zeros(1600, np.float32))
+    lines = {name: [_line(name, text)] for name, text in SAID.items()}
+    for name in TESTS:
+        _write(dataset / f"test-{name}.jsonl", lines[name])
+    for name in ("train", "rehearsal"):
+        _write(dataset / f"{name}.jsonl", lines["general"] * 2)
+    (dataset / TEST_LISTS).write_text(json.dumps({name: digest(lines[name]) for name in TESTS}))
+    manifest.write(made.product("lexicon"), lambda done: TERMS, signature="x")
+    made.product("train").mkdir()
+    (made.product("train") / "tuned.nemo").write_text("tuned")
+    return made
+
+
+def _line(name: str, text: str) -> dict[str, object]:
+    terms = [term.id for term in TERMS if term.text in text]
+    place = {"audio_filepath": "one.flac", "duration": 0.1}
+    return {"id": name, **place, "text": text, "term_ids": terms, "cluster": name, "voice": "ann"}
+
+
+def _write(path: Path, lines: Sequence[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def evaluate(run: Run) -> Scores:
+    base, tuned = str(run.recipe_folder / "base.nemo"), run.product("train") / "tuned.nemo"
+    scoring.evaluate(run, base=base, tuned=tuned, say=lambda text: None)
+    return Scores.model_validate_json((run.product("evaluate") / scoring.SCORES).read_text())
+
+
+def test_both_models_are_asked_and_scored(run: Run) -> None:
+    scores = evaluate(run)
+    assert scores.sets["taught"].term_error
+    assert scores.sets["taught"].term_error.before.value == 1.0
+    assert scores.sets["taught"].term_error.after.value == 0.0
+    assert scores.sets["untaught"].term_error
+    assert scores.sets["untaught"].term_error.after.value == 1.0
+    assert {row.id: row.known for row in scores.terms} == {"metformin": True, "apixaban": False}
+    assert "<html" in (run.product("evaluate") / "report.html").read_text()
+    assert Recognizer.asked == ["base"] * 3 + ["tuned"] * 3
+
+
+def test_only_a_model_that_changed_is_asked_again(run: Run) -> None:
+    first = evaluate(run)
+    (run.product("train") / "tuned.nemo").write_text("tuned otherwise")
+    assert evaluate(run) == first
+    assert Recognizer.asked == ["base"] * 3 + ["tuned"] * 6
+    (run.product("evaluate") / "after.jsonl").unlink()
+    evaluate(run)
+    assert Recognizer.asked[9:] == ["tuned"] * 3
+
+
+@pytest.mark.parametrize("edit", [("metformin", "apixaban"), ('"id": "taught"', '"id": "other"')])
+def test_an_edited_test_list_is_refused(run: Run, edit: tuple[str, str]) -> None:
+    path = run.product("dataset") / "test-taught.jsonl"
+    path.write_text(path.read_text().replace(*edit))
+    with pytest.raises(ScoringError, match=r"test-taught\.jsonl was changed after it was fixed"):
+        evaluate(run)
+    (run.product("dataset") / TEST_LISTS).unlink()
+    with pytest.raises(ScoringError, match=f"has no {TEST_LISTS}"):
+        evaluate(run)
+    assert Recognizer.asked == []
+
+
+def test_the_bundle_says_what_it_was_made_of(run: Run, tiny_nemo: Path) -> None:
+    evaluate(run)
+    folder = scoring.package(run, base=str(run.recipe_folder / "base.nemo"), tuned=tiny_nemo)
+    origin = json.loads((folder / "bundle.json").read_text())["origin"]
+    assert (origin["base"], origin["recipe"]) == ("base", "three")
+    assert [line.split()[0] for line in origin["data"]] == ["2", "2"]
+    assert json.loads((folder / "scores.json").read_text())["test_utterances"] == 3

@@ -1,0 +1,184 @@
+"""Every kind of leak is caught and named, test lists are fixed, manifests are NeMo's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shoptalk.config import DatasetSection
+from shoptalk.corpus import dataset
+from shoptalk.corpus.dataset import TESTS, General, build, digest, read_general
+from shoptalk.errors import LeakError, ManifestError
+from shoptalk.manifest import read_lines
+from shoptalk.records import Term, Utterance
+from shoptalk.tuning.features import read_manifest
+
+TERMS = (
+    Term(id="metformin", text="metformin", category="drug"),
+    Term(id="apixaban", text="apixaban", category="drug", variants=("Eliquis",), taught=False),
+)
+
+
+def utterance(name: str, split: str, carrier: str, voice: str, **changes: Any) -> Utterance:
+    term = changes.pop("term", "metformin")
+    content = {
+        "id": name,
+        "transcript_id": name,
+        "text": carrier.replace("{drug}", term),
+        "term_ids": (term,),
+        "carrier": carrier,
+        "split": split,
+        "audio": f"30-speech/{split}/{name}.flac",
+        "duration_s": 2.5,
+        "voice": voice,
+    }
+    return Utterance.model_validate({**content, **changes})
+
+
+UTTERANCES = (
+    utterance("a", "train", "He has taken {drug} for years without trouble.", "af_sky"),
+    utterance("a+1", "train", "He has taken {drug} for years without trouble.", "af_sky"),
+    utterance("b", "train", "Please call the pharmacy about the {drug}.", "af_sky*0.4+am_eric*0.6"),
+    utterance("c", "dev", "Does {drug} upset your stomach?", "af_nova"),
+    utterance("d", "test", "We stopped {drug} before the operation.", "af_kore"),
+    utterance("e", "test", "We stopped {drug} before the operation.", "bm_lewis", term="apixaban"),
+)
+
+
+def line(name: str, text: str, speaker: str) -> dict[str, Any]:
+    return {"id": name, "audio_filepath": f"audio/{name}.opus", "duration": 1.5, "text": text, "speaker": speaker}
+
+
+REHEARSAL = [line("r1", "The weather was fine.", "ann"), line("r2", "Where did she go?", "am_michael")]
+GENERAL_TEST = [line(f"g{number}", f"Sentence {'x' * number} is here.", f"bob{number % 3}") for number in range(1, 20)]
+GENERAL = General(Path("general"), REHEARSAL, GENERAL_TEST)
+
+
+def made(tmp_path: Path, *more: Utterance, general: General = GENERAL, **settings: Any) -> dict[str, str]:
+    section, folder = DatasetSection(**settings), tmp_path / "50-dataset"
+    return build(TERMS, [*UTTERANCES, *more], general, section, source=tmp_path, folder=folder)
+
+
+def general_with(*, rehearsal: dict[str, Any]) -> General:
+    return General(Path("general"), [*REHEARSAL, rehearsal], GENERAL_TEST)
+
+
+@pytest.mark.parametrize(
+    ("leaking", "named"),
+    [
+        (utterance("x", "train", "We stopped {drug} before her operation.", "af_sky"), "We stopped {drug} before her"),
+        (utterance("x", "dev", "We stopped {drug} before his operation!", "af_nova"), "We stopped {drug} before his"),
+        (utterance("x", "dev", "He had taken {drug} for years without trouble.", "af_nova"), "without trouble"),
+        (utterance("x", "train", "Nothing like the others, {drug}.", "af_kore"), "test voice af_kore is in train"),
+        (utterance("x", "dev", "Nothing like the others, {drug}.", "am_liam"), "test voice am_liam is in dev"),
+        (
+            utterance("x", "train", "Nothing like the others, {drug}.", "af_sky*0.5+bf_lily*0.5"),
+            "test voice bf_lily is in train",
+        ),
+        (utterance("x", "train", "Nothing like the others, {drug}.", "af_nova"), "dev voice af_nova is in train"),
+        (utterance("x", "train", "Nothing like {drug}.", "af_sky", term="apixaban"), "untaught term 'apixaban'"),
+        (utterance("x", "train", "Nothing like the Eliquis and {drug}.", "af_sky"), "untaught term 'apixaban'"),
+        (utterance("x", "dev", "Nothing like {drug} or apixabans.", "af_nova"), "untaught term 'apixaban'"),
+    ],
+)
+def test_a_leak_of_the_domain_is_named(tmp_path: Path, leaking: Utterance, named: str) -> None:
+    with pytest.raises(LeakError, match="test data reached the training data") as error:
+        made(tmp_path, leaking)
+    assert named in str(error.value)
+    assert str(error.value).count("\n") == 1, "that leak and no other"
+    assert not (tmp_path / "50-dataset").exists()
+
+
+@pytest.mark.parametrize(
+    ("rehearsal", "named"),
+    [
+        (line("x", "An apixaban a day.", "cid"), "untaught term 'apixaban'"),
+        (line("x", "All new words.", "bob1"), "speaker bob1 is rehearsed and tested"),
+        (line("x", "sentence xxx, is here", "cid"), "'sentence xxx, is here' is rehearsed and tested"),
+        (line("x", "All new words.", "bm_lewis"), "test voice bm_lewis is in rehearsal"),
+    ],
+)
+def test_a_leak_of_the_general_set_is_named(tmp_path: Path, rehearsal: dict[str, Any], named: str) -> None:
+    with pytest.raises(LeakError) as error:
+        made(tmp_path, general=general_with(rehearsal=rehearsal))
+    assert named in str(error.value)
+    assert str(error.value).count("\n") == 1
+
+
+def test_manifests_follow_nemo(tmp_path: Path) -> None:
+    made(tmp_path)
+    folder = tmp_path / "50-dataset"
+    train = read_manifest(folder / "train.jsonl")
+    assert [entry.id for entry in train] == ["a", "a+1", "b"]
+    assert train[0].audio.resolve() == (tmp_path / "30-speech/train/a.flac").resolve()
+    assert (train[0].duration_s, train[0].text) == (2.5, "He has taken metformin for years without trouble.")
+    names = {"train", "dev", "rehearsal", *(f"test-{name}" for name in TESTS)}
+    assert {path.stem for path in folder.glob("*.jsonl")} == names
+    lines = {name: read_lines(folder / f"{name}.jsonl") for name in names}
+    assert [one["id"] for one in lines["test-taught"]] == ["d"]
+    assert [one["id"] for one in lines["test-untaught"]] == ["e"]
+    assert lines["test-taught"][0]["cluster"] == UTTERANCES[4].carrier
+    assert lines["test-general"][0]["cluster"] == lines["test-general"][0]["voice"] == "bob1"
+    for one in (one for found in lines.values() for one in found):
+        assert not Path(one["audio_filepath"]).is_absolute()
+        assert {"audio_filepath", "duration", "text"} <= one.keys()
+
+
+def test_the_general_subset_is_fixed(tmp_path: Path) -> None:
+    """It depends on the ids alone: not on the order of the list, and a larger subset holds the smaller ones."""
+    chosen = {}
+    for count in (4, 8):
+        made(tmp_path / str(count), general_test_utterances=count)
+        chosen[count] = [one["id"] for one in read_lines(tmp_path / str(count) / "50-dataset" / "test-general.jsonl")]
+    shuffled = General(GENERAL.folder, GENERAL.rehearsal, GENERAL_TEST[::-1])
+    made(tmp_path / "shuffled", general=shuffled, general_test_utterances=4)
+    again = read_lines(tmp_path / "shuffled" / "50-dataset" / "test-general.jsonl")
+    assert len(chosen[4]) == 4
+    assert set(chosen[4]) < set(chosen[8])
+    assert {one["id"] for one in again} == set(chosen[4])
+
+
+def test_pinned_test_lists_must_be_met(tmp_path: Path) -> None:
+    digests = made(tmp_path)
+    assert made(tmp_path, test_lists=digests) == digests
+    one_more = utterance("f", "test", "On Friday, {drug} was given late.", "am_liam")
+    with pytest.raises(LeakError, match="test list taught is not the one") as error:
+        made(tmp_path, one_more, test_lists=digests)
+    assert made(tmp_path / "new", one_more)["taught"] in str(error.value), "the cure names the new sha256"
+    with pytest.raises(LeakError, match="nosuch"):
+        made(tmp_path, test_lists={"nosuch": "0" * 64})
+
+
+def test_a_digest_sees_what_is_asked_and_not_where_it_lies() -> None:
+    asked = {"id": "a", "text": "Hold it.", "term_ids": [], "voice": "ann", "audio_filepath": "here.flac"}
+    assert digest([asked]) == digest([{**asked, "audio_filepath": "there.flac"}])
+    for changed in ({"text": "Hold that."}, {"voice": "bob"}, {"term_ids": ["x"]}, {"id": "b"}):
+        assert digest([asked]) != digest([{**asked, **changed}])
+
+
+def test_made_twice_it_is_the_same_bytes(tmp_path: Path) -> None:
+    made(tmp_path)
+    first = {path.name: path.read_bytes() for path in (tmp_path / "50-dataset").iterdir()}
+    made(tmp_path)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "50-dataset").iterdir()} == first
+
+
+def test_the_general_set_is_checked_line_by_line(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"dataset\.general"):
+        read_general(tmp_path)
+    (tmp_path / "rehearsal.jsonl").write_text(json.dumps(REHEARSAL[0]) + "\n")
+    broken = {key: value for key, value in GENERAL_TEST[0].items() if key != "speaker"}
+    (tmp_path / "test.jsonl").write_text(json.dumps(GENERAL_TEST[1]) + "\n" + json.dumps(broken) + "\n")
+    with pytest.raises(ManifestError, match=r"test\.jsonl:2: lacks speaker"):
+        read_general(tmp_path)
+    (tmp_path / "test.jsonl").write_text("{}\nnot JSON\n")
+    with pytest.raises(ManifestError, match=r"test\.jsonl:2: not a JSON object"):
+        read_general(tmp_path)
+
+
+def test_the_general_set_that_ships_leaks_nothing() -> None:
+    general = read_general(Path(__file__).parents[2] / "assets" / "general")
+    assert not dataset.general_leaks(general)
+    assert not dataset.voice_leaks([], general)
+    assert all((general.folder / one["audio_filepath"]).is_file() for one in (*general.rehearsal, *general.test))

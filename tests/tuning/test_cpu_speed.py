@@ -1,0 +1,103 @@
+"""What makes a step fast must not change what it computes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from shoptalk.tuning.cpu_speed import QuickDropout, quicken, reseed
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5])
+def test_dropout_has_its_rate_and_keeps_the_mean(rate: float) -> None:
+    x = torch.ones(500, 1_000)
+    y = QuickDropout(rate, seed=1)(x)
+    assert (y == 0).float().mean().item() == pytest.approx(rate, abs=0.004)
+    assert y.mean().item() == pytest.approx(1.0, abs=0.005)
+    assert y.unique().numel() == 2
+
+
+def test_dropout_is_the_identity_in_eval_and_at_rate_zero() -> None:
+    x = torch.randn(50, 7)
+    assert QuickDropout(0.5, seed=1).eval()(x) is x
+    assert QuickDropout(0.0, seed=1)(x) is x
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradient_passes_where_the_value_passed(dtype: torch.dtype) -> None:
+    x = torch.full((40, 40), 2.0, dtype=dtype, requires_grad=True)
+    y = QuickDropout(0.5, seed=3)(x)
+    assert y.dtype == dtype
+    y.sum().backward()
+    assert x.grad is not None and torch.equal(x.grad * 2, y.detach())
+
+
+def test_masks_differ_from_call_to_call_and_begin_anew_when_reseeded() -> None:
+    model = torch.nn.Sequential(QuickDropout(0.5, 0), QuickDropout(0.5, 0))
+    x = torch.ones(400)
+    reseed(model, 5)
+    first, second = model(x), model(x)
+    reseed(model, 5)
+    assert torch.equal(model(x), first) and not torch.equal(first, second)
+    reseed(model, 6)
+    assert not torch.equal(model(x), first)
+    reseed(model, 5)
+    assert not torch.equal(model[0](x), model[1](x)), "each layer has masks of its own"
+
+
+def net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    inner = torch.nn.Sequential(torch.nn.Conv1d(4, 4, 3), torch.nn.Dropout(0.2), torch.nn.Conv1d(4, 2, 1))
+    return torch.nn.ModuleDict({"a": inner, "b": torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Dropout(0.1))})
+
+
+def test_quicken_swaps_every_dropout_and_changes_no_weight() -> None:
+    plain, quick = net(), net()
+    quicken(quick)
+    rates = [layer.p for layer in quick.modules() if isinstance(layer, QuickDropout)]
+    assert rates == [0.2, 0.1] and not any(isinstance(layer, torch.nn.Dropout) for layer in quick.modules())
+    assert list(plain.state_dict()) == list(quick.state_dict())
+    x = torch.randn(3, 4, 9)
+    assert torch.equal(plain.eval()["a"](x), quick.eval()["a"](x))
+
+
+def test_convolutions_stay_in_float32_under_autocast() -> None:
+    model = net().eval()
+    quicken(model)
+    quicken(model)  # once more does no harm
+    x = torch.randn(3, 4, 9)
+    expected = model["a"](x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(model["a"](x), expected)
+        assert model["a"](x.bfloat16()).dtype == torch.float32
+        assert model["b"](torch.randn(2, 8)).dtype == torch.bfloat16
+
+
+SOURCE = Path(__file__).parents[2] / "src"
+MEASURE = """
+import resource, torch
+from shoptalk.tuning.cpu_speed import keep_memory
+kept = keep_memory() if {keep} else None
+def step():
+    return [torch.ones(48 * 2**18).sum() for _ in range(2)]  # 48 MiB each: beyond glibc's own largest threshold
+for _ in range(8):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(8):
+    step()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted as on Linux")
+def test_kept_memory_faults_no_more() -> None:
+    faults = {}
+    for keep in (False, True):
+        command = [sys.executable, "-c", MEASURE.format(keep=keep)]
+        kept, count = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SOURCE).stdout.split()
+        if kept == "False":
+            pytest.skip("not glibc")
+        faults[keep] = int(count)
+    assert faults[True] < faults[False] / 10

@@ -1,0 +1,116 @@
+"""Batches from cached features: noise as strong as asked, rounds that repeat, tokens that belong to their audio."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoptalk.config import TrainSection
+from shoptalk.errors import TrainingError
+from shoptalk.tuning.data import Recordings, Rounds, add_mel_noise, collate
+from shoptalk.tuning.features import Entry, FeatureCache
+
+MELS = 20
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-5, 30), st.integers(20, 400), st.integers(0, 999))
+def test_the_snr_is_as_asked(snr_db: float, noise_frames: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    clean_TM = rng.normal(-2, 0.3, (300, MELS)).astype(np.float32)  # broadband, and equally loud throughout
+    noise_TM = rng.normal(-6, 0.3, (noise_frames, MELS)).astype(np.float32)
+    noisy_TM = add_mel_noise(clean_TM, noise_TM, snr_db=snr_db, rng=rng)
+    assert noisy_TM.dtype == np.float32 and (noisy_TM >= clean_TM - 1e-5).all()
+    added = np.exp(noisy_TM.astype(np.float64)) - np.exp(clean_TM.astype(np.float64))
+    assert 10 * np.log10(np.exp(clean_TM).mean() / added.mean()) == pytest.approx(snr_db, abs=1)
+
+
+def test_silence_between_words_does_not_make_the_noise_weaker() -> None:
+    rng = np.random.default_rng(1)
+    speech_TM = rng.normal(-2, 0.3, (300, MELS)).astype(np.float32)
+    paused_TM = np.where(np.arange(300)[:, None] % 10 < 4, np.float32(-14), speech_TM)
+    noise_TM = np.full((300, MELS), -6, np.float32)
+    added = [
+        (np.exp(add_mel_noise(one, noise_TM, snr_db=10, rng=np.random.default_rng(2))) - np.exp(one)).mean()
+        for one in (speech_TM, paused_TM)
+    ]
+    assert 10 * np.log10(added[0] / added[1]) == pytest.approx(0, abs=1)
+
+
+def test_collate_normalises_and_pads() -> None:
+    rng = np.random.default_rng(1)
+    features = [rng.normal(3, 2, (frames, MELS)).astype(np.float32) for frames in (70, 130)]
+    batch = collate(features, [[4, 5], [6] * 9])
+    assert batch.features.shape == (2, MELS, 192) and batch.tokens.shape == (2, 16)
+    assert batch.frames.tolist() == [70, 130] and batch.lengths.tolist() == [2, 9]
+    for row, frames in enumerate((70, 130)):
+        valid = batch.features[row, :, :frames]
+        assert valid.mean(dim=1).abs().max() < 1e-5 and (valid.std(dim=1) - 1).abs().max() < 1e-4
+        assert not batch.features[row, :, frames:].any()
+    assert batch.tokens[0, :2].tolist() == [4, 5] and not batch.tokens[0, 2:].any()
+
+
+def cache(levels: list[float], frames: int = 50) -> FeatureCache:
+    """Features that can be told apart: entry i rises by `levels[i]` from frame to frame."""
+    rng = np.random.default_rng(5)
+    rows = [rng.normal(0, 0.01, (frames, MELS)) + level * np.arange(frames)[:, None] for level in levels]
+    places = np.array([[[number * frames, frames]] for number in range(len(levels))])
+    entries = [Entry(str(number), Path(), frames / 100, "") for number in range(len(levels))]
+    return FeatureCache(entries, (1.0,), places, np.concatenate(rows).astype(np.float16))
+
+
+CONFIG = TrainSection(batch_s=4, eval_every_steps=6, max_utterance_s=5, rehearsal=0.5)
+
+
+def rounds(config: TrainSection = CONFIG, *, noise: FeatureCache | None = None, seed: int = 3) -> Rounds:
+    pools = [Recordings(cache([0.1] * 8), [[1, 1]] * 8, 0.5), Recordings(cache([-0.1] * 5), [[2]] * 5, 0.5)]
+    return Rounds(pools, config, noise=noise, snr_db=(0, 5), seed=seed)
+
+
+def test_tokens_belong_to_their_audio() -> None:
+    seen = set()
+    for batch in rounds():
+        for features_MT, frames, tokens, length in zip(*batch, strict=True):
+            rising = bool(features_MT[0, int(frames) - 1] > features_MT[0, 0])
+            assert tokens[: int(length)].tolist() == ([1, 1] if rising else [2])
+            seen.add(rising)
+    assert seen == {True, False}
+
+
+def test_a_round_can_be_had_again_and_the_next_differs() -> None:
+    config = CONFIG.model_copy(update={"feature_noise": 0.5})
+    one, other = rounds(config, noise=cache([0.0])), rounds(config, noise=cache([0.0]))
+    first = list(one)
+    assert len(first) == len(one) == 6
+    other.round = 4
+    list(other)  # whatever came before
+    other.round = 0
+    assert all(torch.equal(a.features, b.features) for a, b in zip(first, other, strict=True))
+    one.round = 1
+    assert any(
+        a.features.shape != b.features.shape or not torch.equal(a.features, b.features)
+        for a, b in zip(first, one, strict=True)
+    )
+
+
+def test_noise_reaches_its_part_of_the_utterances() -> None:
+    def changed(part: float) -> float:
+        config = CONFIG.model_copy(update={"feature_noise": part, "eval_every_steps": 40})
+        clean, noisy = rounds(config), rounds(config, noise=cache([0.0]))
+        rows = [
+            not torch.equal(a[row], b[row])
+            for (a, *_), (b, *_) in zip(clean, noisy, strict=True)
+            for row in range(len(a))
+        ]
+        return sum(rows) / len(rows)
+
+    assert changed(0.0) == 0 and changed(1.0) == 1
+    assert changed(0.3) == pytest.approx(0.3, abs=0.08)
+
+
+def test_nothing_short_enough_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"raise train\.max_utterance_s"):
+        rounds(CONFIG.model_copy(update={"max_utterance_s": 0.2}))

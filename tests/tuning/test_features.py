@@ -1,0 +1,132 @@
+"""Cached features: made once, whole or absent, and equal to NeMo's own front end after `collate`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from tests.tuning import speech
+
+from shoptalk import audio
+from shoptalk.doors import nemo
+from shoptalk.errors import ManifestError
+from shoptalk.records import Samples
+from shoptalk.tuning.data import collate
+from shoptalk.tuning.features import Entry, FeatureCache, cached, read_manifest
+
+MELS = 5
+
+
+class Counted:
+    """A front end that counts its calls: one frame for each 160 samples."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, samples_T: Samples) -> npt.NDArray[np.float32]:
+        self.calls += 1
+        return np.linspace(0, 1, samples_T.size // 160 * MELS, dtype=np.float32).reshape(-1, MELS)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> list[Entry]:
+    made = []
+    for number in range(3):
+        path = tmp_path / f"{number}.flac"
+        audio.write_flac(path, np.full(3_200 * (number + 1), 0.1, np.float32))
+        made.append(Entry(str(number), path, 0.2 * (number + 1), "text"))
+    return made
+
+
+def opened(folder: Path, entries: list[Entry], featurize: Callable[[Samples], Any]) -> FeatureCache:
+    return cached(folder, entries, (0.9, 1.0), mels=MELS, featurize=featurize, progress=lambda _: None)
+
+
+def test_what_is_cached_is_not_made_again(recordings: list[Entry], tmp_path: Path) -> None:
+    made, again = Counted(), Counted()
+    first = opened(tmp_path / "cache", recordings, made)
+    second = opened(tmp_path / "cache", recordings, again)
+    assert (made.calls, again.calls) == (6, 0)
+    assert np.array_equal(first.places, second.places) and np.array_equal(first.stored_TM, second.stored_TM)
+    assert [first.frames(entry, 1) for entry in range(3)] == [20, 40, 60]
+    assert first.get(1, 1).shape == (40, MELS) and first.get(1, 1)[-1, -1] == 1.0
+
+
+def test_killed_before_the_index_was_written_it_is_made_anew(recordings: list[Entry], tmp_path: Path) -> None:
+    whole = opened(tmp_path / "cache", recordings, Counted())
+    expected = np.array(whole.stored_TM)
+
+    def killed(samples_T: Samples) -> npt.NDArray[np.float32]:
+        if samples_T.size > 6_000:
+            raise KeyboardInterrupt
+        return Counted()(samples_T)
+
+    with pytest.raises(KeyboardInterrupt):
+        opened(tmp_path / "torn", recordings, killed)
+    again = Counted()
+    assert np.array_equal(opened(tmp_path / "torn", recordings, again).stored_TM, expected)
+    assert again.calls == 6
+    next((tmp_path / "torn").glob("*.npy")).unlink()  # killed between the two files
+    assert np.array_equal(opened(tmp_path / "torn", recordings, again).stored_TM, expected)
+
+
+def test_other_recordings_get_a_file_of_their_own(recordings: list[Entry], tmp_path: Path) -> None:
+    opened(tmp_path / "cache", recordings, Counted())
+    opened(tmp_path / "cache", recordings[:2], Counted())
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_equal_to_nemos_preprocessor(tiny_nemo_model: Any, tmp_path: Path) -> None:
+    entries = speech.entries()
+    featurize = nemo.featurizer(tiny_nemo_model)
+    cache = cached(tmp_path, entries, (1.0,), mels=80, featurize=featurize, progress=lambda _: None)
+    batch = collate([cache.get(i).astype(np.float32) for i in range(4)], [[1]] * 4)
+    for row, entry in enumerate(entries):
+        samples_1T = torch.from_numpy(audio.decode(entry.audio))[None]
+        with torch.inference_mode():
+            expected_1MT, frames = tiny_nemo_model.preprocessor(
+                input_signal=samples_1T, length=torch.tensor([samples_1T.shape[1]])
+            )
+        assert int(frames[0]) == int(batch.frames[row]) == pytest.approx(entry.duration_s * 100, abs=2)
+        found_MT = batch.features[row, :, : int(frames[0])]
+        assert (found_MT - expected_1MT[0, :, : int(frames[0])]).abs().max() < 1e-2  # half precision
+        assert not batch.features[row, :, int(frames[0]) :].any()
+
+
+def test_what_is_cached_is_not_normalised(tiny_nemo_model: Any) -> None:
+    """Noise is added in the power domain, so the level must still be there: 20 dB are 4.6 in the log of the power."""
+    featurize = nemo.featurizer(tiny_nemo_model)
+    samples_T = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
+    loud_TM, quiet_TM = featurize(samples_T), featurize(samples_T * np.float32(0.1))
+    assert np.median(loud_TM - quiet_TM) == pytest.approx(np.log(100), abs=0.01)
+    assert tiny_nemo_model.preprocessor.featurizer.normalize == "per_feature", "the model itself is left as it is"
+
+
+def test_a_speed_changes_the_length_and_the_pitch(tiny_nemo_model: Any, tmp_path: Path) -> None:
+    times = np.arange(16_000) / 16_000
+    audio.write_flac(tmp_path / "tone.flac", (0.3 * np.sin(2 * np.pi * 1_000 * times)).astype(np.float32))
+    entries = [Entry("tone", tmp_path / "tone.flac", 1.0, "")]
+    cache = cached(
+        tmp_path, entries, (0.8, 1.0, 1.25), mels=80, featurize=nemo.featurizer(tiny_nemo_model), progress=print
+    )
+    assert [cache.frames(0, speed) for speed in range(3)] == [pytest.approx(n, abs=1) for n in (125, 100, 80)]
+    peaks = [int(cache.get(0, speed).astype(np.float32).mean(axis=0).argmax()) for speed in range(3)]
+    assert peaks == sorted(set(peaks)) and peaks[1] == pytest.approx(26, abs=1)
+
+
+def test_manifests_are_read_and_what_is_wrong_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    good = '{"audio_filepath": "a.wav", "duration": 1, "text": "one\u2028line"}\n'
+    path.write_text(good, encoding="utf-8")
+    assert read_manifest(path) == [Entry("a.wav", tmp_path / "a.wav", 1.0, "one\u2028line")]
+    path.write_text("")
+    assert read_manifest(path) == []
+    for bad in ("{", "[]", '{"duration": 1, "text": ""}', '{"audio_filepath": "a", "duration": "x", "text": ""}'):
+        path.write_text(good + bad, encoding="utf-8")
+        with pytest.raises(ManifestError, match=":2: a manifest line needs audio_filepath"):
+            read_manifest(path)
+    with pytest.raises(ManifestError, match="no such manifest"):
+        read_manifest(tmp_path / "none.jsonl")

@@ -1,0 +1,188 @@
+"""A real training of a tiny model on real speech; killed and resumed, it ends as if it had not been."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.tuning import speech
+
+from shoptalk import config
+from shoptalk.doors import nemo
+from shoptalk.errors import ModelError, TrainingError
+from shoptalk.tuning.trainer import ASRTrainer, TrainingData
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = (
+    "name=tiny", "seed=3", "train.steps=6", "train.eval_every_steps=2", "train.batch_s=6", "train.warmup_steps=1",
+    "train.learning_rate=0.003", "train.dev_utterances=2", "train.feature_noise=0.5", "train.ctc_weight=0.3",
+    "train.feature_speeds=[0.9, 1.0]", "train.rehearsal=0.5", "train.ema=0.9", "train.threads=1",
+)  # fmt: skip
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from shoptalk import config
+from shoptalk.tuning.trainer import ASRTrainer, TrainingData
+folder, init, manifest, noise = map(Path, sys.argv[1:5])
+def say(line):
+    if line.startswith("step 4"):
+        os.kill(os.getpid(), signal.SIGKILL)
+data = TrainingData([manifest], [manifest], [manifest], [noise])
+ASRTrainer(config.changed(tuple(sys.argv[5:])), data, folder, init=str(init), say=say).fit()
+"""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every training of this file starts from."""
+
+    init: Path
+    manifest: Path
+    noise: Path
+
+    def fit(
+        self, folder: Path, *changes: str, say: Callable[[str], None] = lambda line: None, signature: str = ""
+    ) -> Path:
+        recipe = config.changed((*SETTINGS, *changes))
+        data = TrainingData([self.manifest], [self.manifest], [self.manifest], [self.noise])
+        return ASRTrainer(recipe, data, folder, init=str(self.init), signature=signature, say=say).fit()
+
+
+@pytest.fixture(scope="module")
+def setting(tiny_nemo: Path, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    folder = tmp_path_factory.mktemp("lists")
+    return Setting(tiny_nemo, speech.manifest(folder), speech.entries()[0].audio)
+
+
+@pytest.fixture(scope="module")
+def whole(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert setting.fit(folder) == folder / "tuned.nemo"
+    return folder
+
+
+def history(folder: Path) -> Any:
+    return json.loads((folder / "history.json").read_text())
+
+
+def assert_equal_trainings(one: Path, other: Path) -> None:
+    assert history(one) == history(other)
+    states = [torch.load(folder / "last.ckpt", weights_only=True) for folder in (one, other)]
+    for part in ("state_dict", "mean"):
+        assert states[0][part].keys() == states[1][part].keys()
+        for key, value in states[0][part].items():
+            assert torch.allclose(value, states[1][part][key], atol=1e-6), key
+    models = [nemo.restore(folder / "tuned.nemo").state_dict() for folder in (one, other)]
+    assert all(torch.allclose(value, models[1][key], atol=1e-6) for key, value in models[0].items())
+
+
+def test_a_training_ends_with_a_model_that_restores(whole: Path, setting: Setting) -> None:
+    assert [row["step"] for row in history(whole)] == [2, 4, 6]
+    tuned, base = nemo.restore(whole / "tuned.nemo").state_dict(), nemo.restore(setting.init).state_dict()
+    best = torch.load(whole / "best.pt", weights_only=True)
+    assert tuned.keys() == base.keys() == best.keys()
+    assert all(torch.equal(tuned[key], best[key]) for key in best)
+    assert not torch.equal(tuned["joint.enc.weight"], base["joint.enc.weight"])
+    statistics = [key for key in base if "running_" in key]
+    assert statistics and all(torch.equal(tuned[key], base[key]) for key in statistics)
+    assert not list(whole.rglob("*.partial"))
+
+
+def test_it_is_tracked(whole: Path) -> None:
+    from mlflow.tracking import MlflowClient
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    client = MlflowClient(f"sqlite:///{whole}/logs/mlflow.db")
+    (experiment,) = [one for one in client.search_experiments() if one.name == "tiny"]
+    (*_, run) = client.search_runs([experiment.experiment_id])  # the first that was begun
+    assert run.data.params["learning_rate"] == "0.003" and run.data.params["seed"] == "3"
+    wers = {one.step: one.value for one in client.get_metric_history(run.info.run_id, "dev_wer")}
+    assert len(wers) == 3 and run.info.status == "FINISHED"
+    events = EventAccumulator(str(whole / "logs" / "tensorboard")).Reload()
+    assert [one.value for one in events.Scalars("dev_wer")] == pytest.approx([row["dev_wer"] for row in history(whole)])
+
+
+def test_stopped_and_resumed_it_equals_one_in_one_go(whole: Path, setting: Setting, tmp_path: Path) -> None:
+    def stop(line: str) -> None:
+        if line.startswith("step 4"):
+            raise KeyboardInterrupt
+
+    shared = f"train.mlflow=sqlite:///{whole}/logs/mlflow.db"  # making a new database takes seconds
+    with pytest.raises(BaseException):  # noqa: B017  Lightning makes a SystemExit of it
+        setting.fit(tmp_path, shared, say=stop)
+    assert not (tmp_path / "tuned.nemo").exists()
+    said: list[str] = []
+    setting.fit(tmp_path, shared, say=said.append)
+    assert [line.split(":")[0] for line in said if line.startswith("step")] == ["step 6"]
+    assert_equal_trainings(whole, tmp_path)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_equals_one_in_one_go(whole: Path, setting: Setting, tmp_path: Path) -> None:
+    paths = [str(path) for path in (tmp_path, setting.init, setting.manifest, setting.noise)]
+    command = [sys.executable, "-c", KILLED, *paths, *SETTINGS]
+    assert subprocess.run(command, check=False, cwd=ROOT / "src", capture_output=True).returncode == -9
+    assert (tmp_path / "last.ckpt").exists()
+    setting.fit(tmp_path)
+    assert_equal_trainings(whole, tmp_path)
+
+
+def test_a_finished_training_is_not_done_again(whole: Path, setting: Setting) -> None:
+    before = history(whole), (whole / "last.ckpt").read_bytes()
+    (whole / "tuned.nemo").unlink()  # killed before the model was written
+    said: list[str] = []
+    assert setting.fit(whole, say=said.append).is_file()
+    assert not [line for line in said if line.startswith("step")]
+    assert (history(whole), (whole / "last.ckpt").read_bytes()) == before
+
+
+def test_work_of_another_signature_is_removed(setting: Setting, tmp_path: Path) -> None:
+    recipe = config.changed(SETTINGS)
+    data = TrainingData([setting.manifest], [], [setting.manifest])
+    (tmp_path / "last.ckpt").write_text("of a training without a note")
+    said: list[str] = []
+
+    def prepare(signature: str) -> None:
+        ASRTrainer(recipe, data, tmp_path, init="", signature=signature, say=said.append).forget_other_work()
+
+    for signature in ("", "one", "one"):
+        prepare(signature)
+    assert (tmp_path / "last.ckpt").exists() and not said
+    prepare("other")
+    assert [path.name for path in tmp_path.iterdir()] == ["signature"] and "starting anew" in said[0]
+
+
+def test_what_cannot_be_trained_on_is_named(setting: Setting, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    recipe, model = config.changed(SETTINGS), nemo.restore(setting.init)
+    with pytest.raises(TrainingError, match="nothing to train on"):
+        ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="").rounds(model)
+    with pytest.raises(TrainingError, match="no dev recordings"):
+        ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="").dev()
+    with pytest.raises(ModelError):
+        ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="none.nemo").restore()
+
+
+def test_dev_is_a_fixed_spread_subset(setting: Setting, tmp_path: Path) -> None:
+    data = TrainingData([], [], [setting.manifest, setting.manifest])
+    recipe = config.changed(("train.dev_utterances=3",))
+    names = [entry.id for entry in speech.entries()] * 2
+    chosen = [entry.id for entry in ASRTrainer(recipe, data, tmp_path, init="").dev()]
+    assert chosen == [names[0], names[4], names[7]]
+
+
+def test_a_model_from_scratch_has_the_shape_of_the_recipe(setting: Setting, tmp_path: Path) -> None:
+    widths = "{d_model: 16, layers: 1, heads: 2, subsampling_channels: 8, predictor: 16, joint: 16, vocabulary: 100}"
+    recipe = config.changed((f"train.model={widths}", "train.sigma=0.03", "train.omega=0.2"))
+    model = ASRTrainer(recipe, TrainingData([setting.manifest], [], []), tmp_path, init="").restore()
+    nemo.check_is_tdt(model)
+    assert model.tokenizer.vocab_size == 100 and model.cfg.loss.tdt_kwargs.omega == 0.2
+    assert nemo.durations(model) == (0, 1, 2, 3, 4) and model.cfg.encoder.d_model == 16
