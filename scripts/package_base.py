@@ -2,8 +2,8 @@
 
     python scripts/package_base.py runs/base-tiny shoptalk-base-en-tiny
 
-Scores the whole general test part (assets/general/test.jsonl) by source with cluster bootstrap intervals, and lists which
-terms of the clinical lexicon the base read in its training texts.
+Scores the whole general test part (assets/general/test.jsonl) by source with cluster bootstrap intervals, and lists
+which terms of the clinical lexicon the base read in its training texts.
 """
 
 import argparse
@@ -23,7 +23,10 @@ from shoptalk.scoring.wer import count_words
 GROUPS = {
     "unheard_voices": ("synthetic", "Kokoro, four voices and sentences that were never trained on"),
     "real_native": ("fotaq", "game characters (acted, native English), whole characters held out"),
-    "real_learners": ("speechocean762", "learners of English (Mandarin L1, half of them children), whole speakers held out"),
+    "real_learners": (
+        "speechocean762",
+        "learners of English (Mandarin L1, half of them children), whole speakers held out",
+    ),
 }
 
 
@@ -93,9 +96,12 @@ def card(name: str, facts: dict, sha256: str) -> str:
         for group, (_, about) in GROUPS.items()
         for key in [f"wer_{group}"]
     )
+    millions = f"{facts['parameters'] / 1e6:.1f} M"
+    synthetic, real = (f"{facts['training_hours'][source]:.1f} hours" for source in ("synthetic", "real"))
+    known = len(facts["known_terms"])
     return f"""# {name}
 
-A FastConformer-TDT of Parakeet's structure at smaller widths, {facts["parameters"] / 1e6:.1f} M parameters, English with case and
+A FastConformer-TDT of Parakeet's structure at smaller widths, {millions} parameters, English with case and
 punctuation, 16 kHz. It exists so that everything Shoptalk does can be shown and tested on a laptop where no model hub
 can be reached. **It is not a recogniser for use**: it is small, and it has heard little speech.
 
@@ -106,14 +112,14 @@ can be reached. **It is not a recogniser for use**: it is small, and it has hear
 By `{facts["command"]}`, {facts["date"]}; figures in `results/{name.removeprefix("shoptalk-")}.json`.
 
 - **Weights**: `{name}.nemo`, float16, sha256 `{sha256}`. NeMo restores it into float32.
-- **Training**: `shoptalk train --recipe recipes/base-tiny.yaml`, from random weights, {facts["steps"]:,} steps, on
-  {facts["training_hours"]["synthetic"]:.1f} hours of Kokoro-82M speech over clinical conversation and {facts["training_hours"]["real"]:.1f} hours of real speech
-  (speechocean762, *Flight of the Amazon Queen*, one LJSpeech-text reader). The real texts are lower case without
-  punctuation in the source; a capital and a final mark were added.
+- **Training**: `shoptalk train --recipe recipes/base-tiny.yaml`, random weights, {facts["steps"]:,} steps, on
+  {synthetic} of Kokoro-82M speech over clinical conversation and {real} of real speech (speechocean762,
+  *Flight of the Amazon Queen*, one LJSpeech-text reader). The real texts are lower case without punctuation in the
+  source; a capital and a final mark were added.
 - **Never heard**: the voices af_kore, am_liam, bf_lily, bm_lewis; the drugs of `lexicons/clinical.yaml`; the speakers,
-  characters and sentences of `assets/general/test.jsonl`. The characters' cut scenes, whose speakers are not told apart,
+  characters and sentences of `assets/general/test.jsonl`. The cut scenes, whose speakers are not told apart,
   are in training; an actor may be heard in them.
-- **Read in training**: the sentences of `training-text.txt`. {len(facts["known_terms"])} terms of the clinical lexicon occur in them
+- **Read in training**: the sentences of `training-text.txt`. {known} terms of the clinical lexicon occur in them
   (none is a drug); they bar those texts as a test of this base.
 - **Licence**: Apache-2.0. Texts: CC BY 4.0 (PriMock57, MTS-Dialog, ACI-Bench). Voices: Kokoro-82M, Apache-2.0. Speech:
   see NOTICE and `licenses/`.

@@ -111,9 +111,9 @@ class TrainSection(Section):
     """Part of each batch's seconds taken from the general rehearsal set."""
     ctc_weight: float = Field(default=0.0, ge=0, lt=1)
     """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
-    flat_start_steps: int = Field(default=0, ge=0)
-    """Steps at the start in which the auxiliary head alone learns, from tokens spread over the speech by their letters;
-    for a model from scratch, with `ctc_weight` > 0."""
+    short_rounds: int = Field(default=0, ge=0)
+    """Rounds at the start that see only recordings of at most `short_s` seconds, for a model from scratch."""
+    short_s: float = Field(default=3.0, gt=0)
     feature_speeds: tuple[float, ...] = (1.0,)
     """Speeds at which features of the training audio are cached and drawn."""
     feature_noise: float = Field(default=0.0, ge=0, le=1)

@@ -79,12 +79,6 @@ def durations(model: Model) -> tuple[int, ...]:
     return tuple(model.cfg.model_defaults.tdt_durations)
 
 
-def letters(model: Model) -> list[int]:
-    """How many letters each token spells, in the order of the ids; the blank is not among them."""
-    pieces = model.tokenizer.ids_to_tokens(list(range(model.tokenizer.vocab_size)))
-    return [sum(character.isalnum() for character in piece) for piece in pieces]
-
-
 def save(model: Model, path: Path, *, half: bool = False) -> None:
     """Write a `.nemo` that stock NeMo restores; whole or not at all. `half` stores the weights as float16."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,16 +52,16 @@ class Rounds:
 
     @property
     def _max_frames(self) -> int:
-        return round(self._config.max_utterance_s * HOPS_PER_S)
+        short = self.round < self._config.short_rounds
+        return round((self._config.short_s if short else self._config.max_utterance_s) * HOPS_PER_S)
 
     def __len__(self) -> int:
         return self._config.eval_every_steps
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self._seed, self.round, 1])
-        pools = self._planned
         plan = plan_round(
-            pools, steps=len(self), budget_frames=round(self._config.batch_s * HOPS_PER_S),
+            self._planned, steps=len(self), budget_frames=round(self._config.batch_s * HOPS_PER_S),
             max_frames=self._max_frames, seed=self._seed, round_=self.round,
         )  # fmt: skip
         for items in plan:

@@ -28,15 +28,11 @@ class Batch(NamedTuple):
 class TuningModule(LightningModule):
     """A NeMo FastConformer-TDT with its loss, optimiser and, if asked for, an auxiliary CTC head and mean weights."""
 
-    def __init__(
-        self, model: Any, config: TrainSection, *, durations: Sequence[int], letters: Sequence[int], seed: int
-    ):
-        """`letters` tells for each token how many letters it spells; the blank is the token behind the last."""
+    def __init__(self, model: Any, config: TrainSection, *, durations: Sequence[int], blank: int, seed: int):
         super().__init__()
         self.model = model
         self.config = config
-        self.blank = blank = len(letters)
-        self.spelling_V = torch.tensor([max(count, 0.3) for count in letters])  # a mark takes some time too
+        self.blank = blank
         self.loss = TdtLoss(blank=blank, durations=durations, sigma=config.sigma, omega=config.omega, seed=seed)
         self.ctc_head = torch.nn.Linear(model.encoder._feat_out, blank + 1) if config.ctc_weight else None
         self.mean = {k: v.detach().clone() for k, v in model.state_dict().items()} if config.ema else {}
@@ -60,15 +56,11 @@ class TuningModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         features_BMT = spec_augment(batch.features, batch.frames, self.config, self._rng)
         encoded_BCS, frames_B = self.model.encoder(audio_signal=features_BMT, length=batch.frames)
-        head_logits_BSV = None if self.ctc_head is None else self.ctc_head(encoded_BCS.transpose(1, 2))
-        if head_logits_BSV is not None and self.global_step < self.config.flat_start_steps:
-            loss = flat_start(head_logits_BSV, frames_B, batch, self.spelling_V)
-        else:
-            loss = self._transducer_loss(encoded_BCS, frames_B, batch)
-            if head_logits_BSV is not None:
-                ctc = self._ctc(head_logits_BSV, frames_B, batch)
-                self.log("ctc_loss", ctc)
-                loss = (1 - self.config.ctc_weight) * loss + self.config.ctc_weight * ctc
+        loss = self._transducer_loss(encoded_BCS, frames_B, batch)
+        if self.ctc_head is not None:
+            ctc = self._ctc(self.ctc_head(encoded_BCS.transpose(1, 2)), frames_B, batch)
+            self.log("ctc_loss", ctc)
+            loss = (1 - self.config.ctc_weight) * loss + self.config.ctc_weight * ctc
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss at step {self.global_step} is {loss.item()}; lower train.learning_rate")
         self.log("loss", loss, prog_bar=True)
@@ -127,28 +119,22 @@ class TuningModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def flat_start(
-    logits_BSV: torch.Tensor, frames_B: torch.Tensor, batch: Batch, spelling_V: torch.Tensor
-) -> torch.Tensor:
-    """Cross-entropy of frames against tokens spread over them by their letters, as HMMs once were started (HTK).
+def centre_input(model: Any, batch: Batch) -> None:
+    """Give each channel behind the subsampling mean 0 and variance 1 on a batch, in place; for a training from scratch.
 
-    CTC and transducer losses can stay for thousands of steps where the encoder tells nothing; in read speech letters
-    take about the same time, and frames without energy none, which is near enough to the truth to lead the encoder out.
+    From random weights the channels differ between frames by an eighth of their mean, so that the layers see little of
+    the speech at first (data-dependent initialisation: arXiv 1511.06422).
     """
-    B, S = logits_BSV.shape[:2]
-    steps_S = torch.arange(S)
-    energy_BS = torch.nn.functional.avg_pool1d(batch.features.mean(1), 8, ceil_mode=True)[:, :S]
-    energy_BS = torch.nn.functional.pad(energy_BS, (0, S - energy_BS.shape[1]))
-    valid_BS = steps_S < frames_B[:, None]
-    quiet_B = energy_BS.masked_fill(~valid_BS, 9.0).amin(1)
-    loud_B = energy_BS.masked_fill(~valid_BS, -9.0).amax(1)
-    spoken_BS = valid_BS & (energy_BS > (quiet_B + 0.35 * (loud_B - quiet_B))[:, None])
-    place_BS = (spoken_BS.cumsum(1) - 0.5) / spoken_BS.sum(1).clamp(min=1)[:, None]
-    letters_BU = spelling_V[batch.tokens] * (torch.arange(batch.tokens.shape[1]) < batch.lengths[:, None])
-    ends_BU = letters_BU.cumsum(1) / letters_BU.sum(1)[:, None]
-    at_BS = torch.searchsorted(ends_BU.contiguous(), place_BS.contiguous()).clamp(max=batch.tokens.shape[1] - 1)
-    wanted_BS = batch.tokens.gather(1, at_BS).masked_fill(~spoken_BS, -100)
-    return torch.nn.functional.cross_entropy(logits_BSV.float().transpose(1, 2), wanted_BS)
+    project, seen = model.encoder.pre_encode.out, []
+    hook = project.register_forward_hook(lambda _, __, out: seen.append(out.detach()))
+    with torch.no_grad():
+        _, frames_B = model.encoder(audio_signal=batch.features, length=batch.frames)
+    hook.remove()
+    channels_NC = torch.cat([row[:frames] for row, frames in zip(seen[0], frames_B.tolist(), strict=True)])
+    mean_C, spread_C = channels_NC.mean(0), channels_NC.std(0)
+    with torch.no_grad():
+        project.weight.div_(spread_C[:, None])
+        project.bias.sub_(mean_C).div_(spread_C)
 
 
 def rate_at(step: int, config: TrainSection) -> float:

@@ -22,7 +22,7 @@ from shoptalk.tuning import tracking
 from shoptalk.tuning.cpu_speed import keep_memory, quicken
 from shoptalk.tuning.data import Recordings, Rounds, recordings
 from shoptalk.tuning.features import Entry, cached, read_manifest
-from shoptalk.tuning.module import TuningModule
+from shoptalk.tuning.module import TuningModule, centre_input
 from shoptalk.tuning.tokenizer import train_tokenizer
 
 Say = Callable[[str], None]
@@ -66,9 +66,9 @@ class ASRTrainer:
         tokens = model.tokenizer.vocab_size
         self.say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {tokens} tokens")
         rounds = self.rounds(model)
-        module = TuningModule(
-            model, self.config, durations=nemo.durations(model), letters=nemo.letters(model), seed=self.recipe.seed
-        )
+        if self.config.model:
+            centre_input(model, next(iter(rounds)))
+        module = TuningModule(model, self.config, durations=nemo.durations(model), blank=tokens, seed=self.recipe.seed)
         if not torch.cuda.is_available():
             keep_memory()
             quicken(module)
