@@ -109,8 +109,11 @@ class TrainSection(Section):
     gradient_clip: float = Field(default=1.0, gt=0)
     rehearsal: float = Field(default=0.4, ge=0, lt=1)
     """Part of each batch's seconds taken from the general rehearsal set."""
-    ctc_weight: float = Field(default=0.0, ge=0, lt=1)
+    ctc_weight: float = Field(default=0.0, ge=0, le=1)
     """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
+    ctc_rounds: int = Field(default=0, ge=0)
+    """Rounds at the start in which the CTC head alone leads the encoder, for a model from scratch: the prediction
+    network would learn the sentences by heart before the encoder tells it anything."""
     short_rounds: int = Field(default=0, ge=0)
     """Rounds at the start that see only recordings of at most `short_s` seconds, for a model from scratch."""
     short_s: float = Field(default=3.0, gt=0)
@@ -152,8 +155,6 @@ class ModelSection(Section):
     vocabulary: int = 256
     durations: tuple[int, ...] = (0, 1, 2, 3, 4)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    tokenizer_text: tuple[Path, ...] = ()
-    """Text files whose lines train the BPE; empty: the texts of the training manifests."""
 
 
 class EvaluateSection(Section):

@@ -68,7 +68,7 @@ class Run:
 
     @cached_property
     def _bases(self) -> tuple[Path, ...]:
-        return (self.recipe_folder, self.recipe_folder.parent, Path.cwd())
+        return tuple(dict.fromkeys((self.recipe_folder, self.recipe_folder.parent, Path.cwd())))
 
     def signature(self, name: str) -> str:
         """What the product of a stage depends on: recipe sections, files they name, inputs, code version."""

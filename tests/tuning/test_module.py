@@ -86,6 +86,13 @@ def test_the_loss_falls(model: Any, batch: Batch, changes: dict[str, float]) -> 
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
 
 
+def test_ctc_rounds_leave_the_transducer_alone(model: Any, batch: Batch) -> None:
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    train(module(model, ctc_weight=0.3, ctc_rounds=1, eval_every_steps=2, weight_decay=1e-9), batch, 2)
+    moved = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == {"encoder"}
+
+
 def test_centred_input_has_mean_zero_and_variance_one(model: Any, batch: Batch) -> None:
     centre_input(model, batch)
     seen: list[torch.Tensor] = []

@@ -56,11 +56,14 @@ class TuningModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         features_BMT = spec_augment(batch.features, batch.frames, self.config, self._rng)
         encoded_BCS, frames_B = self.model.encoder(audio_signal=features_BMT, length=batch.frames)
-        loss = self._transducer_loss(encoded_BCS, frames_B, batch)
+        weight = self.config.ctc_weight
+        if self.ctc_head is not None and self.global_step < self.config.ctc_rounds * self.config.eval_every_steps:
+            weight = 1.0
+        loss = torch.zeros(()) if weight == 1.0 else (1 - weight) * self._transducer_loss(encoded_BCS, frames_B, batch)
         if self.ctc_head is not None:
             ctc = self._ctc(self.ctc_head(encoded_BCS.transpose(1, 2)), frames_B, batch)
             self.log("ctc_loss", ctc)
-            loss = (1 - self.config.ctc_weight) * loss + self.config.ctc_weight * ctc
+            loss = loss + weight * ctc
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss at step {self.global_step} is {loss.item()}; lower train.learning_rate")
         self.log("loss", loss, prog_bar=True)
