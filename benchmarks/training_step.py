@@ -70,8 +70,7 @@ def base() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
         model = nemo.build(shape, tokenizer, sigma=train.sigma, omega=train.omega)
-    train = train.model_copy(update={"flat_start_steps": 0})
-    return TuningModule(model, train, durations=shape.durations, letters=nemo.letters(model), seed=1)
+    return TuningModule(model, train, durations=shape.durations, blank=model.tokenizer.vocab_size, seed=1)
 
 
 def random_batch(vocabulary: int) -> Any:
