@@ -82,12 +82,12 @@ from shoptalk.tuning.cpu_speed import keep_memory
 kept = keep_memory() if {keep} else None
 def step():
     torch.ones(48 * 2**18).sum()  # 48 MiB: beyond glibc's own largest threshold
-for _ in range(6):
+counts = []
+for _ in range(20):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(6):
-    step()
-print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(kept, min(counts))  # the best step: a system that reclaims idle pages adds faults of its own to some
 """
 
 
