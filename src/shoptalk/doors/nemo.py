@@ -243,17 +243,18 @@ def _modules(shape: ModelSection) -> dict[str, Any]:
             "ff_expansion_factor": 4, "self_attention_model": "rel_pos", "n_heads": shape.heads,
             "att_context_size": [-1, -1], "xscaling": False, "untie_biases": True, "pos_emb_max_len": 5000,
             "conv_kernel_size": 9, "conv_norm_type": "batch_norm", "conv_context_size": None,
-            "dropout": 0.1, "dropout_pre_encoder": 0.1, "dropout_emb": 0.0, "dropout_att": 0.1,
+            "dropout": shape.dropout, "dropout_pre_encoder": shape.dropout, "dropout_emb": 0.0,
+            "dropout_att": shape.dropout,
         },
         "decoder": {
             "_target_": f"{MODULES}.RNNTDecoder",
             "normalization_mode": None, "random_state_sampling": False, "blank_as_pad": True,
-            "prednet": {"pred_hidden": shape.predictor, "pred_rnn_layers": 1, "t_max": None, "dropout": 0.1},
+            "prednet": {"pred_hidden": shape.predictor, "pred_rnn_layers": 1, "t_max": None, "dropout": shape.dropout},
         },
         "joint": {
             "_target_": f"{MODULES}.RNNTJoint",
             "log_softmax": None, "preserve_memory": False, "fuse_loss_wer": False, "fused_batch_size": None,
-            "jointnet": {"joint_hidden": shape.joint, "activation": "relu", "dropout": 0.1},
+            "jointnet": {"joint_hidden": shape.joint, "activation": "relu", "dropout": shape.dropout},
             "num_extra_outputs": len(shape.durations),
         },
     }  # fmt: skip
