@@ -80,6 +80,7 @@ def _rows(manifest: Path, *, real: bool = False) -> Iterable[Row]:
             "text": as_written(row["text"]) if real else row["text"],
             "speaker": row.get("speaker") or row["voice"],
             "source": row["source"] if real else "synthetic",
+            **({"speed": row["speed"]} if "speed" in row else {}),
         }
 
 

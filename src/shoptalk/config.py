@@ -111,12 +111,10 @@ class TrainSection(Section):
     """Part of each batch's seconds taken from the general rehearsal set."""
     ctc_weight: float = Field(default=0.0, ge=0, le=1)
     """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
-    ctc_rounds: int = Field(default=0, ge=0)
-    """Rounds at the start in which the CTC head alone leads the encoder, for a model from scratch: the prediction
-    network would learn the sentences by heart before the encoder tells it anything."""
-    short_rounds: int = Field(default=0, ge=0)
-    """Rounds at the start that see only recordings of at most `short_s` seconds, for a model from scratch."""
-    short_s: float = Field(default=3.0, gt=0)
+    aligned_rounds: int = Field(default=0, ge=0)
+    """Rounds at the start in which the CTC head learns which token each frame says, from recordings whose word times
+    are known, for a model from scratch: the prediction network would learn the sentences by heart before the encoder
+    tells it anything."""
     feature_speeds: tuple[float, ...] = (1.0,)
     """Speeds at which features of the training audio are cached and drawn."""
     feature_noise: float = Field(default=0.0, ge=0, le=1)
@@ -134,10 +132,13 @@ class TrainSection(Section):
     eval_every_steps: int = Field(default=100, ge=1)
     """Dev scoring and checkpoint; also the most that a kill can cost."""
     dev_utterances: int = Field(default=100, ge=1)
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true; a CPU that does not is many times
+    slower in it."""
     devices: int = Field(default=1, ge=1)
+    """GPUs, or on a CPU processes, that share each step; a batch of `batch_s` for each."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads of torch; 0: as many as there are cores."""
+    """CPU threads of torch in each process; 0: as many as there are cores."""
     mlflow: str = ""
     """MLflow tracking URI, e.g. ``sqlite:///mlflow.db``; empty: a database in the run folder."""
 

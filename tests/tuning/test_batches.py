@@ -95,3 +95,16 @@ def test_a_pool_of_nothing_usable_gives_nothing() -> None:
     assert list(_draw(0, pool([5_000]), 100, MAX_FRAMES, np.random.default_rng(0))) == []
     batches = plan([pool([5_000], 0.5), pool([100, 200], 0.5)])
     assert {number for batch in batches for number, _, _ in batch} == {1}
+
+
+def test_processes_get_batches_of_like_length_at_each_step() -> None:
+    pools = [pool(list(range(100, 1_300)), speeds=1)]
+    batches = plan_round(pools, steps=20, budget_frames=BUDGET, max_frames=MAX_FRAMES, seed=7, round_=0, processes=2)
+    assert len(batches) == 40
+    lengths = [
+        [max(int(pools[0].frames[entry, 0]) for _, entry, _ in batch) for batch in batches[rank::2]] for rank in (0, 1)
+    ]
+    apart = [abs(one - other) for one, other in zip(*lengths, strict=True)]
+    assert sorted(apart)[-2] < 400, "the longest may be paired with the shortest"
+    items = Counter(item for batch in batches for item in batch)
+    assert max(items.values()) == 1

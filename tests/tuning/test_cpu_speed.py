@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from shoptalk.tuning.cpu_speed import QuickDropout, quicken, reseed
+from shoptalk.doors import nemo
+from shoptalk.tuning.cpu_speed import QuickDropout, multiplies_bfloat16, quicken, reseed
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5])
@@ -60,19 +61,47 @@ def test_quicken_swaps_every_dropout_and_changes_no_weight() -> None:
     assert rates == [0.2, 0.1] and not any(isinstance(layer, torch.nn.Dropout) for layer in quick.modules())
     assert list(plain.state_dict()) == list(quick.state_dict())
     x = torch.randn(3, 4, 9)
-    assert torch.equal(plain.eval()["a"](x), quick.eval()["a"](x))
+    assert torch.allclose(plain.eval()["a"](x), quick.eval()["a"](x), atol=1e-6)
 
 
-def test_convolutions_stay_in_float32_under_autocast() -> None:
+def test_convolutions_over_several_steps_stay_in_float32_under_autocast() -> None:
     model = net().eval()
     quicken(model)
     quicken(model)  # once more does no harm
     x = torch.randn(3, 4, 9)
-    expected = model["a"](x)
+    expected = model["a"][0](x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(model["a"](x), expected)
-        assert model["a"](x.bfloat16()).dtype == torch.float32
+        assert torch.equal(model["a"][0](x), expected)
+        assert model["a"][0](x.bfloat16()).dtype == torch.float32
+        assert model["a"](x).dtype == torch.bfloat16, "one over a single step is a matrix product"
         assert model["b"](torch.randn(2, 8)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("lengths", [[192, 192, 192], [192, 130, 57]])
+def test_a_quickened_encoder_and_its_gradients_are_nemos(tiny_nemo: Path, lengths: list[int]) -> None:
+    features = torch.randn(3, 80, 192, generator=torch.Generator().manual_seed(2))
+    found = []
+    for quick in (False, True):
+        model = nemo.restore(tiny_nemo)
+        model.encoder.eval()
+        if quick:
+            quicken(model)
+        encoded, frames = model.encoder(audio_signal=features, length=torch.tensor(lengths))
+        valid = torch.arange(encoded.shape[2]) < frames[:, None]
+        (encoded * valid[:, None]).square().sum().backward()
+        gradients = [p.grad for p in model.encoder.parameters() if p.grad is not None]
+        found.append((encoded * valid[:, None], frames, *gradients))
+    assert len(found[0]) == len(found[1]) > 20
+    assert torch.equal(found[0][1], found[1][1])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-2 * float(one.detach().abs().max()))
+
+
+def test_bfloat16_is_asked_of_the_processor(tmp_path: Path) -> None:
+    for flags, answer in (("avx2 fma", False), ("avx2 avx512_bf16", True), ("avx512f amx_bf16", True)):
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+        assert multiplies_bfloat16(tmp_path / "cpuinfo") is answer
+    assert not multiplies_bfloat16(tmp_path / "none")
 
 
 SOURCE = Path(__file__).parents[2] / "src"

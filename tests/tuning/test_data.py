@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shoptalk.config import TrainSection
 from shoptalk.errors import TrainingError
+from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.data import Recordings, Rounds, add_mel_noise, collate
 from shoptalk.tuning.features import Entry, FeatureCache
 
@@ -43,13 +44,14 @@ def test_silence_between_words_does_not_make_the_noise_weaker() -> None:
 def test_collate_normalises_and_pads() -> None:
     rng = np.random.default_rng(1)
     features = [rng.normal(3, 2, (frames, MELS)).astype(np.float32) for frames in (70, 130)]
-    batch = collate(features, [[4, 5], [6] * 9])
+    batch = collate(features, [[4, 5], [6] * 9], [np.array([7, 8]), np.array([9])])
     assert batch.features.shape == (2, MELS, 192) and batch.tokens.shape == (2, 16)
     assert batch.frames.tolist() == [70, 130] and batch.lengths.tolist() == [2, 9]
     for row, frames in enumerate((70, 130)):
         valid = batch.features[row, :, :frames]
         assert valid.mean(dim=1).abs().max() < 1e-5 and (valid.std(dim=1) - 1).abs().max() < 1e-4
         assert not batch.features[row, :, frames:].any()
+    assert batch.said.tolist() == [[7, 8], [9, UNKNOWN]]
     assert batch.tokens[0, :2].tolist() == [4, 5] and not batch.tokens[0, 2:].any()
 
 
@@ -66,16 +68,18 @@ CONFIG = TrainSection(batch_s=4, eval_every_steps=6, max_utterance_s=5, rehearsa
 
 
 def rounds(config: TrainSection = CONFIG, *, noise: FeatureCache | None = None, seed: int = 3) -> Rounds:
-    pools = [Recordings(cache([0.1] * 8), [[1, 1]] * 8, 0.5), Recordings(cache([-0.1] * 5), [[2]] * 5, 0.5)]
+    timed = Recordings(cache([0.1] * 8), [[1, 1]] * 8, [np.array([0, 0, 1, 1, 2, 2])] * 8, 0.5)
+    pools = [timed, Recordings(cache([-0.1] * 5), [[2]] * 5, [None] * 5, 0.5)]
     return Rounds(pools, config, noise=noise, snr_db=(0, 5), seed=seed)
 
 
 def test_tokens_belong_to_their_audio() -> None:
     seen = set()
     for batch in rounds():
-        for features_MT, frames, tokens, length in zip(*batch, strict=True):
+        for features_MT, frames, tokens, length, said in zip(*batch, strict=True):
             rising = bool(features_MT[0, int(frames) - 1] > features_MT[0, 0])
             assert tokens[: int(length)].tolist() == ([1, 1] if rising else [2])
+            assert said.tolist() == ([0, 0, 0, 1, 1, 2, 2] if rising else [UNKNOWN] * 7)
             seen.add(rising)
     assert seen == {True, False}
 
@@ -114,3 +118,29 @@ def test_noise_reaches_its_part_of_the_utterances() -> None:
 def test_nothing_short_enough_is_named() -> None:
     with pytest.raises(TrainingError, match=r"raise train\.max_utterance_s"):
         rounds(CONFIG.model_copy(update={"max_utterance_s": 0.2}))
+
+
+def test_aligned_rounds_take_only_what_has_word_times() -> None:
+    taken = rounds(CONFIG.model_copy(update={"aligned_rounds": 1}))
+    assert all((batch.said != UNKNOWN).all() for batch in taken)
+    taken.round = 1
+    assert any((batch.said == UNKNOWN).any() for batch in taken)
+
+
+def test_aligned_rounds_without_word_times_are_refused() -> None:
+    pools = [Recordings(cache([0.1]), [[1]], [None], 1.0)]
+    with pytest.raises(TrainingError, match=r"align_speech\.py.*aligned_rounds=0"):
+        Rounds(pools, CONFIG.model_copy(update={"aligned_rounds": 1}), noise=None, snr_db=(0, 5), seed=1)
+
+
+def test_processes_share_the_steps() -> None:
+    parts = []
+    for rank in (0, 1):
+        part = rounds()
+        part.rank, part.processes = rank, 2
+        parts.append(list(part))
+    assert [len(part) for part in parts] == [6, 6]
+    assert any(
+        a.features.shape != b.features.shape or not torch.equal(a.features, b.features)
+        for a, b in zip(*parts, strict=True)
+    )

@@ -83,7 +83,7 @@ def test_equal_to_nemos_preprocessor(tiny_nemo_model: Any, tmp_path: Path) -> No
     entries = speech.entries()
     featurize = nemo.featurizer(tiny_nemo_model)
     cache = cached(tmp_path, entries, (1.0,), mels=80, featurize=featurize, progress=lambda _: None)
-    batch = collate([cache.get(i).astype(np.float32) for i in range(4)], [[1]] * 4)
+    batch = collate([cache.get(i).astype(np.float32) for i in range(4)], [[1]] * 4, [np.zeros(1, int)] * 4)
     for row, entry in enumerate(entries):
         samples_1T = torch.from_numpy(audio.decode(entry.audio))[None]
         with torch.inference_mode():

@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 from shoptalk.config import TrainSection
 from shoptalk.doors import nemo
 from shoptalk.errors import TrainingError
+from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.module import Batch, TuningModule, centre_input, rate_at, spec_augment
 
@@ -27,7 +28,9 @@ def batch() -> Batch:
     generator = torch.Generator().manual_seed(1)
     frames = torch.tensor([160, 120])
     tokens = torch.randint(1, 40, (2, 8), generator=generator)
-    return Batch(torch.randn(2, 80, 192, generator=generator), frames, tokens, torch.tensor([8, 5]))
+    said = torch.full((2, 20), UNKNOWN)
+    said[0] = torch.arange(20)
+    return Batch(torch.randn(2, 80, 192, generator=generator), frames, tokens, torch.tensor([8, 5]), said)
 
 
 @pytest.fixture
@@ -86,11 +89,21 @@ def test_the_loss_falls(model: Any, batch: Batch, changes: dict[str, float]) -> 
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
 
 
-def test_ctc_rounds_leave_the_transducer_alone(model: Any, batch: Batch) -> None:
+def test_aligned_rounds_learn_the_known_frames_and_leave_the_transducer_alone(model: Any, batch: Batch) -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    train(module(model, ctc_weight=0.3, ctc_rounds=1, eval_every_steps=2, weight_decay=1e-9), batch, 2)
+    made = module(model, ctc_weight=0.3, aligned_rounds=1, eval_every_steps=12, weight_decay=1e-9)
+    losses = train(made, batch, 12)
+    assert losses[-1] < 0.85 * losses[0]
     moved = {key.split(".")[0] for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert moved == {"encoder"}
+
+
+def test_frames_that_are_not_known_count_for_nothing(model: Any, batch: Batch) -> None:
+    made = module(model, ctc_weight=0.3).eval()
+    logits = torch.randn(2, 24, 60, requires_grad=True)
+    made._aligned(logits, batch).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, :20].any(-1).all() and not logits.grad[0, 20:].any() and not logits.grad[1].any()
 
 
 def test_centred_input_has_mean_zero_and_variance_one(model: Any, batch: Batch) -> None:

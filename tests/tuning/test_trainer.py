@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jiwer
 import pytest
 import torch
 from tests.tuning import speech
 
-from shoptalk import config
+from shoptalk import audio, config, text
 from shoptalk.doors import nemo
 from shoptalk.errors import ModelError, TrainingError
+from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +29,8 @@ SETTINGS = (
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from shoptalk import config
+from shoptalk import audio, config, text
+from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 folder, init, manifest, noise = map(Path, sys.argv[1:5])
 def say(line):
@@ -132,6 +135,36 @@ def test_killed_and_resumed_it_equals_one_in_one_go(whole: Path, setting: Settin
     assert (tmp_path / "last.ckpt").exists()
     setting.fit(tmp_path)
     assert_equal_trainings(whole, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def by_two(setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training by two processes, in one go."""
+    folder = tmp_path_factory.mktemp("two")
+    setting.fit(folder, "train.devices=2")
+    return folder
+
+
+def test_two_processes_score_all_of_dev(by_two: Path, setting: Setting) -> None:
+    assert [row["step"] for row in history(by_two)] == [2, 4, 6]
+    assert not list(by_two.rglob("*.partial"))
+    dev = [read_manifest(setting.manifest)[place] for place in (0, -1)]
+    heard = nemo.NemoRecognizer(nemo.restore(by_two / "tuned.nemo"), batch=2).recognize(
+        [audio.decode(entry.audio) for entry in dev]
+    )
+    references = [" ".join(text.words(entry.text)) for entry in dev]
+    wer = jiwer.wer(references, [" ".join(text.words(one.text)) for one in heard])
+    assert min(row["dev_wer"] for row in history(by_two)) == pytest.approx(wer, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_killed_and_resumed_equal_one_go(by_two: Path, setting: Setting, tmp_path: Path) -> None:
+    paths = [str(path) for path in (tmp_path, setting.init, setting.manifest, setting.noise)]
+    command = [sys.executable, "-c", KILLED, *paths, *SETTINGS, "train.devices=2"]
+    assert subprocess.run(command, check=False, cwd=ROOT / "src", capture_output=True).returncode != 0
+    assert (tmp_path / "last.ckpt").exists() and not (tmp_path / "tuned.nemo").exists()
+    setting.fit(tmp_path, "train.devices=2")
+    assert_equal_trainings(by_two, tmp_path)
 
 
 def test_a_finished_training_is_not_done_again(whole: Path, setting: Setting) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,12 @@ from shoptalk.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.config import cache_dir
 from shoptalk.doors import kokoro_graph
 from shoptalk.doors.espeak import Accent
-from shoptalk.doors.kokoro_phonemes import TOKENS, from_text
+from shoptalk.doors.kokoro_phonemes import TOKENS, from_text, word_spans
 from shoptalk.errors import MissingToolError, RecipeError, TermError
-from shoptalk.records import Samples
+from shoptalk.records import Samples, Word
 
 KOKORO_RATE_HZ = 24_000
+DURATION_STEP_S = 0.025
 MAX_PHONEMES = 510
 """The style table has a row for each length up to this; also the context of the model."""
 EDGE_S = 0.1
@@ -31,30 +33,64 @@ class Kokoro:
     """A loaded model with its voices; `speak` as in `protocols.Tts`."""
 
     def __init__(self, graph: Path, voices: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise MissingToolError(
-                "ONNX Runtime is missing; install the extra: pip install 'shoptalk[corpus]'"
-            ) from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # one process per core instead
-        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self._session = _session(graph)
         self._style = lru_cache(maxsize=64)(lambda voice: blend(voices, voice))
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """Samples at 16 kHz, silence at both ends cut to `EDGE_S`; `TermError`: nothing or too much to say."""
         sounds = from_text(spoken, accent_of(voice), pronunciations)
-        tokens = [TOKENS[sound] for sound in sounds]
-        if not tokens or len(tokens) > MAX_PHONEMES:
-            raise TermError(f"{spoken!r}: {len(tokens)} phonemes; Kokoro speaks 1 to {MAX_PHONEMES} at a time")
-        inputs = {
-            "tokens": np.array([[0, *tokens, 0]], np.int64),
-            "style": self._style(voice)[len(tokens) - 1],
-            "speed": np.array([speed], np.float32),
-        }
-        samples_T = np.asarray(self._session.run(None, inputs)[0], np.float32).reshape(-1)
+        samples_T = np.asarray(self._session.run(None, _inputs(sounds, self._style(voice), speed))[0], np.float32)
+        samples_T = samples_T.reshape(-1)
         return resample(trim(samples_T), from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
+
+
+class Timing:
+    """When Kokoro says each word, without saying it: the part of its graph that comes before the vocoder."""
+
+    def __init__(self, voices: Path) -> None:
+        target = cache_dir() / "derived" / f"kokoro-{_pinned()}-durations.onnx"
+        if not target.is_file():
+            kokoro_graph.keep_durations(models.path("kokoro-82m-int8"), target)
+        self._session = _session(target)
+        self._style = lru_cache(maxsize=64)(lambda voice: blend(voices, voice))
+
+    def words(self, spoken: str, *, voice: str, speed: float) -> tuple[tuple[Word, ...], float]:
+        """The words with their times in Kokoro's own output, which is not trimmed yet, and its length in seconds."""
+        sounds = from_text(spoken, accent_of(voice), {})
+        steps = self._session.run(None, _inputs(sounds, self._style(voice), speed))[0].reshape(-1)
+        ends_s = np.cumsum(steps) * DURATION_STEP_S  # the first and the last step are the padding's
+        words = (
+            Word(word=word, start_s=round(float(ends_s[first]), 3), end_s=round(float(ends_s[last]), 3))
+            for word, first, last in word_spans(spoken, sounds, accent_of(voice))
+        )
+        return tuple(words), float(ends_s[-1])
+
+
+def _session(graph: Path) -> Any:
+    """An ONNX Runtime session on one thread: one process per core instead."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingToolError("ONNX Runtime is missing; install the extra: pip install 'shoptalk[corpus]'") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def _inputs(sounds: str, style: Style, speed: float) -> dict[str, Any]:
+    """What the graph reads; `TermError`: nothing or too much to say."""
+    tokens = [TOKENS[sound] for sound in sounds]
+    if not tokens or len(tokens) > MAX_PHONEMES:
+        raise TermError(f"{sounds!r}: {len(tokens)} phonemes; Kokoro speaks 1 to {MAX_PHONEMES} at a time")
+    return {
+        "tokens": np.array([[0, *tokens, 0]], np.int64),
+        "style": style[len(tokens) - 1],
+        "speed": np.array([speed], np.float32),
+    }
+
+
+def _pinned() -> str:
+    return next(iter(models.model("kokoro-82m-int8").files.values())).sha256[:8]
 
 
 def load() -> Kokoro:
@@ -68,8 +104,7 @@ def prepare() -> Path:
     published = models.path("kokoro-82m-int8")
     if not kokoro_graph.pays_off():
         return published
-    pinned = next(iter(models.model("kokoro-82m-int8").files.values())).sha256[:8]
-    name = f"kokoro-{pinned}-v{kokoro_graph.GRAPH_VERSION}.onnx"
+    name = f"kokoro-{_pinned()}-v{kokoro_graph.GRAPH_VERSION}.onnx"
     target = cache_dir() / "derived" / name
     if not target.is_file():
         kokoro_graph.rewrite(published, target)

@@ -13,6 +13,8 @@ from typing import Any
 
 GRAPH_VERSION = 1
 """Part of the cached file's name; raise it when the rewriting changes."""
+DURATIONS = "/encoder/Clip_output_0"
+"""How long each phoneme lasts, in steps of 25 ms."""
 _LAST = 2**63 - 1
 
 
@@ -47,6 +49,20 @@ def rewrite(source: Path, target: Path) -> int:
     onnx.save(model, partial)
     partial.replace(target)
     return len(replaced)
+
+
+def keep_durations(source: Path, target: Path) -> None:
+    """Write the part of the graph that computes how long each phoneme lasts, which comes before the slow vocoder."""
+    import onnx
+
+    model = onnx.load(source)
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
+    _keep_what_is_used(model.graph, list(model.graph.node))
+    partial = target.with_name(target.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, partial)
+    partial.replace(target)
 
 
 def _is_plain(node: Any) -> bool:

@@ -7,6 +7,9 @@ US flap, ᵊ a schwa swallowed by the next consonant. Stress stands before the v
 import re
 import unicodedata
 from collections.abc import Mapping
+from difflib import SequenceMatcher
+
+import numpy as np
 
 from shoptalk.doors.espeak import TIE, Accent, phonemes
 from shoptalk.errors import TermError
@@ -47,6 +50,7 @@ _ACCENT: dict[Accent, tuple[tuple[str, str], ...]] = {
 # Stand in for an overridden word, so that its neighbours are spoken as they would be before a consonant or a vowel
 # ("the", "to", "an"); eSpeak gives both the same phonemes in every context.
 _PLACEHOLDERS = {False: "zimzam", True: "imzam"}
+_SILENT = ' ˈˌː;:,.!?—…"()“”'
 _CLAUSE_END = re.compile(r"\s*([.,;:!?…—]+)\s*")
 
 
@@ -71,6 +75,35 @@ def from_text(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> s
     if len(pieces) != len(given) + 1:
         raise TermError(f"{text!r}: the given pronunciations cannot be placed; write the sentence differently")
     return pieces[0] + "".join(ipa + rest for ipa, rest in zip(given, pieces[1:], strict=True))
+
+
+def word_spans(text: str, sounds: str, accent: Accent) -> list[tuple[str, int, int]]:
+    """Each word of a text (as it stands between spaces) with its first and past its last place in ``from_text``'s
+    sounds.
+
+    eSpeak runs some words together ("of the"), so spaces do not tell: each word is spoken alone, and what was spoken is
+    aligned with what they give one after the other.
+    """
+    words = [word for word in text.split() if any(letter.isalnum() for letter in word)]
+    alone = ["".join(_places(from_text(word, accent, {}))[0]) for word in words]
+    plain, places = _places(sounds)
+    matcher = SequenceMatcher(None, "".join(alone), plain, autojunk=False)
+    anchors = [(0, 0)]
+    for block in matcher.get_matching_blocks():
+        anchors += [(block.a, block.b), (block.a + block.size, block.b + block.size)]
+    expected, actual = zip(*anchors, (len("".join(alone)), len(plain)), strict=True)
+    bounds = np.interp(np.cumsum([0, *map(len, alone)]), expected, actual).round().astype(int)
+    return [
+        (word, places[first], places[last - 1] + 1)
+        for word, first, last in zip(words, bounds[:-1], bounds[1:], strict=True)
+        if first < last
+    ]
+
+
+def _places(sounds: str) -> tuple[str, list[int]]:
+    """The sounds without spaces, stress and punctuation, and where each of them stands."""
+    kept = [(sound, place) for place, sound in enumerate(sounds) if sound not in _SILENT]
+    return "".join(sound for sound, _ in kept), [place for _, place in kept]
 
 
 def _with_placeholders(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> tuple[str, list[str]]:

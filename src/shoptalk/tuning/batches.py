@@ -33,19 +33,31 @@ class Pool:
 
 
 def plan_round(
-    pools: Sequence[Pool], *, steps: int, budget_frames: int, max_frames: int, seed: int, round_: int
+    pools: Sequence[Pool],
+    *,
+    steps: int,
+    budget_frames: int,
+    max_frames: int,
+    seed: int,
+    round_: int,
+    processes: int = 1,
 ) -> list[list[Item]]:
-    """`steps` batches whose padded size is at most `budget_frames` mel frames (or one long recording)."""
+    """`steps` batches for each process, their padded size at most `budget_frames` mel frames (or one long recording).
+
+    Batch `step * processes + rank` is what process `rank` takes at that step; those of one step are of like length, so
+    that no process waits long for another.
+    """
     rng = np.random.default_rng([seed, round_])
     items: list[Item] = []
-    wanted = steps * budget_frames
+    wanted = steps * budget_frames * processes
     for number, pool in enumerate(pools):
         items += _draw(number, pool, round(wanted * pool.share), max_frames, rng)
     lengths = np.array([pools[pool].frames[entry, speed] for pool, entry, speed in items])
     order = np.argsort(lengths * rng.uniform(0.95, 1.05, lengths.size), kind="stable")
     batches = list(_cut([items[i] for i in order], lengths[order], budget_frames))
-    chosen = rng.permutation(len(batches))
-    return [batches[chosen[step % len(batches)]] for step in range(steps)]
+    chosen = rng.permutation(-(-len(batches) // processes))
+    firsts = (chosen[step % len(chosen)] * processes for step in range(steps))
+    return [batches[(first + rank) % len(batches)] for first in firsts for rank in range(processes)]
 
 
 def _draw(number: int, pool: Pool, wanted: int, max_frames: int, rng: np.random.Generator) -> Iterator[Item]:

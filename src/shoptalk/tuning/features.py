@@ -31,10 +31,12 @@ class Entry:
     audio: Path
     duration_s: float
     text: str
+    words: tuple[tuple[str, float, float], ...] = ()
+    """(word, start in seconds, end in seconds) of each word, where the manifest knows them."""
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """A NeMo manifest (`audio_filepath` relative to its folder, `duration`, `text`, optional `id`)."""
+    """A NeMo manifest (`audio_filepath` relative to its folder, `duration`, `text`, optional `id` and `words`)."""
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
     entries = []
@@ -43,7 +45,8 @@ def read_manifest(path: Path) -> list[Entry]:
         try:
             row = json.loads(line)
             name = row["audio_filepath"]
-            entries.append(Entry(row.get("id", name), path.parent / name, float(row["duration"]), row["text"]))
+            words = tuple((str(word), float(start_s), float(end_s)) for word, start_s, end_s in row.get("words", ()))
+            entries.append(Entry(row.get("id", name), path.parent / name, float(row["duration"]), row["text"], words))
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path}:{number}: a manifest line needs audio_filepath, duration and text ({error})"

@@ -12,17 +12,20 @@ from lightning.pytorch import LightningModule
 
 from shoptalk.config import TrainSection
 from shoptalk.errors import TrainingError
+from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import reseed
 from shoptalk.tuning.tdt_loss import TdtLoss
 
 
 class Batch(NamedTuple):
-    """Normalised log-mel features (B, M, T) with their lengths (B,), and tokens (B, U - 1) with theirs."""
+    """Normalised log-mel features (B, M, T) with their lengths (B,), tokens (B, U - 1) with theirs, and the token that
+    each encoder frame says (B, S), `alignment.UNKNOWN` where that is not known."""
 
     features: torch.Tensor
     frames: torch.Tensor
     tokens: torch.Tensor
     lengths: torch.Tensor
+    said: torch.Tensor
 
 
 class TuningModule(LightningModule):
@@ -42,10 +45,11 @@ class TuningModule(LightningModule):
     def on_train_epoch_start(self) -> None:
         # Chance depends on (seed, step), so that a resumed run goes on as the interrupted one would have.
         self.model.train()  # Lightning leaves layers in the mode it finds them in
-        self._rng = np.random.default_rng([self.global_step, 1])
+        # The loss's choice between TDT and RNN-T is the same in all processes, which take steps of one kind together.
+        self._rng = np.random.default_rng([self.global_step, 1, self.global_rank])
         self.loss._rng = np.random.default_rng([self.global_step, 2])
         torch.manual_seed(self.global_step)
-        reseed(self.model, self.global_step)
+        reseed(self.model, self.global_step * self.trainer.world_size + self.global_rank)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if self.config.freeze_batch_norm:
@@ -56,18 +60,26 @@ class TuningModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         features_BMT = spec_augment(batch.features, batch.frames, self.config, self._rng)
         encoded_BCS, frames_B = self.model.encoder(audio_signal=features_BMT, length=batch.frames)
-        weight = self.config.ctc_weight
-        if self.ctc_head is not None and self.global_step < self.config.ctc_rounds * self.config.eval_every_steps:
-            weight = 1.0
-        loss = torch.zeros(()) if weight == 1.0 else (1 - weight) * self._transducer_loss(encoded_BCS, frames_B, batch)
-        if self.ctc_head is not None:
+        round_ = self.global_step // self.config.eval_every_steps
+        if self.ctc_head is None:
+            loss = self._transducer_loss(encoded_BCS, frames_B, batch)
+        elif round_ < self.config.aligned_rounds:
+            loss = self._aligned(self.ctc_head(encoded_BCS.transpose(1, 2)), batch)
+        else:
             ctc = self._ctc(self.ctc_head(encoded_BCS.transpose(1, 2)), frames_B, batch)
             self.log("ctc_loss", ctc)
-            loss = loss + weight * ctc
+            weight = self.config.ctc_weight
+            loss = weight * ctc + (1 - weight) * self._transducer_loss(encoded_BCS, frames_B, batch)
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss at step {self.global_step} is {loss.item()}; lower train.learning_rate")
         self.log("loss", loss, prog_bar=True)
         return loss
+
+    def _aligned(self, logits_BSV: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Cross-entropy of the CTC head on the frames whose token is known."""
+        frames = min(logits_BSV.shape[1], batch.said.shape[1])
+        logits_NV = logits_BSV[:, :frames].float().flatten(0, 1)
+        return torch.nn.functional.cross_entropy(logits_NV, batch.said[:, :frames].flatten(), ignore_index=UNKNOWN)
 
     def _transducer_loss(self, encoded_BCS: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
         predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
@@ -92,12 +104,11 @@ class TuningModule(LightningModule):
         if self.mean:
             # The mean follows faster at the start, when old weights are worth little.
             decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-            for key, value in self.model.state_dict().items():
-                mean = self.mean[key]
-                if value.is_floating_point():
-                    mean.lerp_(value.detach(), 1 - decay)
-                else:
-                    mean.copy_(value)
+            new = self.model.state_dict()
+            real = [key for key, value in new.items() if value.is_floating_point()]
+            torch._foreach_lerp_([self.mean[key] for key in real], [new[key] for key in real], 1 - decay)
+            for key in new.keys() - set(real):
+                self.mean[key].copy_(new[key])
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What is scored and saved: the running mean if there is one, else the last weights, which go on changing."""
@@ -117,7 +128,7 @@ class TuningModule(LightningModule):
         config = self.config
         decayed, kept = _by_decay(self)
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, config))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -19,7 +19,7 @@ from shoptalk.doors import nemo
 from shoptalk.errors import TrainingError
 from shoptalk.manifest import write_text
 from shoptalk.tuning import tracking
-from shoptalk.tuning.cpu_speed import keep_memory, quicken
+from shoptalk.tuning.cpu_speed import keep_memory, multiplies_bfloat16, quicken
 from shoptalk.tuning.data import Recordings, Rounds, recordings
 from shoptalk.tuning.features import Entry, cached, read_manifest
 from shoptalk.tuning.module import TuningModule, centre_input
@@ -74,14 +74,32 @@ class ASRTrainer:
             quicken(module)
         keeper = Keeper(self.folder, rounds, self.dev(), self.config, self.say)
         trainer = Trainer(
-            accelerator="auto", devices=self.config.devices, precision=self.config.precision,
-            max_steps=self.config.steps, gradient_clip_val=self.config.gradient_clip,
+            accelerator="auto", devices=self.config.devices, precision=self.precision(),
+            strategy=self.strategy(), max_steps=self.config.steps, gradient_clip_val=self.config.gradient_clip,
             logger=tracking.loggers(self.recipe, self.folder / "logs"), log_every_n_steps=20,
             callbacks=[keeper], enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
             reload_dataloaders_every_n_epochs=1, use_distributed_sampler=False, num_sanity_val_steps=0,
         )  # fmt: skip
         trainer.fit(module, train_dataloaders=rounds, ckpt_path=keeper.last if keeper.last.exists() else None)
         return self.save(model, keeper)
+
+    def precision(self) -> Any:
+        """The recipe's, or the one that this machine is fast in."""
+        if self.config.precision != "auto":
+            return self.config.precision
+        fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else multiplies_bfloat16()
+        return "bf16-mixed" if fast else "32-true"
+
+    def strategy(self) -> Any:
+        """One process, or on a CPU several that share the batches of each step among them."""
+        if self.config.devices == 1 or torch.cuda.is_available():
+            return "auto"
+        from lightning.pytorch.strategies import DDPStrategy
+
+        # Forked, they inherit the features that are already mapped. While frames lead, half of the model is unused.
+        return DDPStrategy(
+            start_method="fork", process_group_backend="gloo", find_unused_parameters=bool(self.config.aligned_rounds)
+        )
 
     def forget_other_work(self) -> None:
         """Remove what another recipe or other data left here; a folder without a note is taken as it is."""
@@ -121,11 +139,11 @@ class ASRTrainer:
         if not entries:
             raise TrainingError(f"{', '.join(map(str, manifests))}: nothing to train on")
         with tqdm(total=len(entries), desc="features", unit="rec") as bar:
-            return recordings(
-                entries, share=share, speeds=self.config.feature_speeds, folder=self.folder / "features",
-                mels=model.cfg.preprocessor.features, featurize=nemo.featurizer(model),
-                tokenize=model.tokenizer.text_to_ids, progress=bar.update,
+            cache = cached(
+                self.folder / "features", entries, self.config.feature_speeds, mels=model.cfg.preprocessor.features,
+                featurize=nemo.featurizer(model), progress=bar.update,
             )  # fmt: skip
+        return recordings(cache, share=share, tokenize=model.tokenizer.text_to_ids, blank=model.tokenizer.vocab_size)
 
     def dev(self) -> list[Entry]:
         """The dev recordings: a fixed subset of `train.dev_utterances`, evenly spaced over the manifests."""
@@ -158,29 +176,36 @@ class Keeper(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._rounds.round = trainer.global_step // self._config.eval_every_steps
+        self._rounds.rank, self._rounds.processes = trainer.global_rank, trainer.world_size
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        weights = cast(TuningModule, pl_module).weights()
-        wer = self._dev_wer(cast(TuningModule, pl_module).model, weights)
-        pl_module.log("dev_wer", wer)
+        module = cast(TuningModule, pl_module)
+        weights = module.weights()
+        wer = self._dev_wer(module, weights, trainer)
+        module.log("dev_wer", wer, rank_zero_only=True)
         loss = float(trainer.callback_metrics.get("loss", np.nan))
+        if trainer.is_global_zero:
+            self._note(trainer, weights, wer, loss)
+        _whole(self.last, trainer.save_checkpoint, trainer)  # last of all: what it does not know of is done again
+        if trainer.is_global_zero:
+            self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %")
+
+    def _note(self, trainer: Trainer, weights: Mapping[str, torch.Tensor], wer: float, loss: float) -> None:
         history = [row for row in self.history() if row["step"] < trainer.global_step]
         if all(wer < row["dev_wer"] for row in history):
-            _whole(
-                self.best, lambda path: torch.save({key: one.detach().clone() for key, one in weights.items()}, path)
-            )
+            copies = {key: one.detach().clone() for key, one in weights.items()}
+            _whole(self.best, lambda path: torch.save(copies, path), trainer)
         history.append({"step": trainer.global_step, "dev_wer": wer, "loss": round(loss, 4)})
         write_text(self._history, json.dumps(history, indent=1))
-        _whole(self.last, trainer.save_checkpoint)  # last of all: what it does not know of is done again
-        self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %")
 
     def history(self) -> list[dict[str, float]]:
         """Step, dev WER and loss at the end of each round so far."""
         return json.loads(self._history.read_text()) if self._history.is_file() else []
 
-    def _dev_wer(self, model: nemo.Model, weights: Mapping[str, torch.Tensor]) -> float:
-        """WER of a model with the weights that would be saved, on the dev recordings."""
-        self._audio = self._audio or [audio.decode(entry.audio) for entry in self._dev]
+    def _dev_wer(self, module: TuningModule, weights: Mapping[str, torch.Tensor], trainer: Trainer) -> float:
+        """WER with the weights that would be saved, each process hearing its part of the dev recordings."""
+        model, part = module.model, self._dev[trainer.global_rank :: trainer.world_size]
+        self._audio = self._audio or [audio.decode(entry.audio) for entry in part]
         trained = {key: value.clone() for key, value in model.state_dict().items()}
         model.load_state_dict(weights)
         model.joint.log_softmax = None
@@ -188,12 +213,17 @@ class Keeper(Callback):
         model.joint.log_softmax = False
         model.load_state_dict(trained)
         model.train()
-        references = [" ".join(text.words(entry.text)) for entry in self._dev]
-        return round(jiwer.wer(references, [" ".join(text.words(one.text)) for one in heard]), 5)
+        references = [" ".join(text.words(entry.text)) for entry in part]
+        counts = jiwer.process_words(references, [" ".join(text.words(one.text)) for one in heard])
+        errors = counts.substitutions + counts.deletions + counts.insertions
+        words = counts.substitutions + counts.deletions + counts.hits
+        total = trainer.strategy.reduce(torch.tensor([errors, words], dtype=torch.float64), reduce_op="sum")
+        return round(float(total[0] / total[1]), 5)
 
 
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file that is whole or absent."""
+def _whole(path: Path, write: Callable[[Path], object], trainer: Trainer) -> None:
+    """Let `write`, which all processes call, make a file that is whole or absent."""
     partial = path.with_name(path.name + ".partial")
     write(partial)
-    partial.replace(path)
+    if trainer.is_global_zero:
+        partial.replace(path)

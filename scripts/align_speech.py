@@ -1,0 +1,59 @@
+"""Give the Kokoro recordings of training manifests the times of their words: lines get `words`, in place.
+
+    python scripts/align_speech.py MANIFEST...
+
+A line needs `text`, `duration`, `voice` (or `speaker`) and `speed`. Kokoro computes how long each phoneme lasts before
+it makes a sound; that part of its graph is run again. Lines with words are left as they are, and so is a recording
+whose length does not fit what was computed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from shoptalk import models
+from shoptalk.corpus.pool import ordered
+from shoptalk.doors.kokoro import DURATION_STEP_S, EDGE_S, Timing
+
+_timing: list[Timing] = []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("manifests", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    _start()  # fetches and makes what the processes share
+    for path in arguments.manifests:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        found = ordered(_aligned, rows, workers=0, start=_start, arguments=())
+        aligned = list(tqdm(found, total=len(rows), desc=path.name))
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in aligned), encoding="utf-8")
+        partial.replace(path)
+        print(
+            f"{path}: {sum('words' in row for row in aligned)} of {len(rows)} recordings have the times of their words"
+        )
+
+
+def _start() -> None:
+    _timing[:] = [Timing(models.path("kokoro-voices"))]
+
+
+def _aligned(row: dict[str, Any]) -> dict[str, Any]:
+    if "words" in row or "speed" not in row:
+        return row
+    words, length_s = _timing[0].words(row["text"], voice=row.get("voice", row.get("speaker")), speed=row["speed"])
+    shift_s = 0.0
+    if abs(length_s - row["duration"]) > 2 * DURATION_STEP_S:  # silence at both ends was cut to `EDGE_S`
+        shift_s = words[0].start_s - EDGE_S
+        if not -0.1 <= row["duration"] - (words[-1].end_s - words[0].start_s + 2 * EDGE_S) <= 0.4:
+            return row
+    placed = [[one.word, round(one.start_s - shift_s, 3), round(one.end_s - shift_s, 3)] for one in words]
+    return {**row, "words": placed}
+
+
+if __name__ == "__main__":
+    main()
