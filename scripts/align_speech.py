@@ -1,10 +1,10 @@
-"""Give the Kokoro recordings of training manifests the times of their words: lines get `words`, in place.
+"""Give Kokoro recordings the times of their words: the lines of a manifest get `words`.
 
-    python scripts/align_speech.py MANIFEST...
+    python scripts/align_speech.py MANIFEST [--to TARGET]
 
-A line needs `text`, `duration`, `voice` (or `speaker`) and `speed`. Kokoro computes how long each phoneme lasts before
-it makes a sound; that part of its graph is run again. Lines with words are left as they are, and so is a recording
-whose length does not fit what was computed.
+A line is one of a training manifest with `voice` (or `speaker`) and `speed`, or an `Utterance` of stage 30. Kokoro
+computes how long each phoneme lasts before it makes a sound; that part of its graph is run again. Lines with words are
+left as they are, and so is a recording whose length does not fit what was computed. Without --to in place.
 """
 
 import argparse
@@ -17,25 +17,32 @@ from tqdm import tqdm
 from shoptalk import models
 from shoptalk.corpus.pool import ordered
 from shoptalk.doors.kokoro import DURATION_STEP_S, EDGE_S, Timing
+from shoptalk.manifest import write_text
 
 _timing: list[Timing] = []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("manifests", type=Path, nargs="+")
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--to", type=Path)
     arguments = parser.parse_args()
+    lines = arguments.manifest.read_text(encoding="utf-8").splitlines()
+    rows = [_training_line(json.loads(line), arguments.manifest.parent) for line in lines]
     _start()  # fetches and makes what the processes share
-    for path in arguments.manifests:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        found = ordered(_aligned, rows, workers=0, start=_start, arguments=())
-        aligned = list(tqdm(found, total=len(rows), desc=path.name))
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in aligned), encoding="utf-8")
-        partial.replace(path)
-        print(
-            f"{path}: {sum('words' in row for row in aligned)} of {len(rows)} recordings have the times of their words"
-        )
+    found = ordered(_aligned, rows, workers=0, start=_start, arguments=())
+    aligned = list(tqdm(found, total=len(rows), desc=arguments.manifest.name))
+    target = arguments.to or arguments.manifest
+    write_text(target, "".join(json.dumps(row) + "\n" for row in aligned))
+    print(f"{target}: {sum('words' in row for row in aligned)} of {len(rows)} recordings have the times of their words")
+
+
+def _training_line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    if "audio" not in row:
+        return row
+    names = {"id": "id", "duration_s": "duration", "text": "text", "voice": "speaker", "speed": "speed"}
+    line = {new: row[old] for old, new in names.items()}
+    return {**line, "source": "synthetic", "audio_filepath": str((folder / row["audio"]).resolve())}
 
 
 def _start() -> None:

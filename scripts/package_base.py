@@ -8,6 +8,7 @@ which terms of the clinical lexicon the base read in its training texts.
 
 import argparse
 import json
+import tempfile
 from collections import defaultdict
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,7 @@ from shoptalk import audio, checkpoint, terms
 from shoptalk.corpus.lexicon import load
 from shoptalk.doors import nemo
 from shoptalk.scoring import bootstrap, publish
+from shoptalk.scoring.bundle import write_nemo
 from shoptalk.scoring.wer import count_words
 
 GROUPS = {
@@ -35,16 +37,19 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of `shoptalk train`")
     parser.add_argument("name", help="name below models/")
     arguments = parser.parse_args()
+    manifests = [Path(f".local/base/{name}.jsonl") for name in ("synthetic", "more", "real")]
+    rows = [json.loads(line) for path in manifests for line in path.read_text(encoding="utf-8").splitlines()]
+    known = known_terms({row["text"] for row in rows})
     folder = Path("models") / arguments.name
     model = nemo.restore(arguments.run / "60-train" / "tuned.nemo")
     target = folder / f"{arguments.name}.nemo"
-    nemo.save(model, target, half=True)
-    manifests = [Path(f".local/base/{name}.jsonl") for name in ("synthetic", "real")]
-    rows = [json.loads(line) for path in manifests for line in path.read_text(encoding="utf-8").splitlines()]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        nemo.save(model, Path(made) / "half.nemo", half=True)
+        write_nemo(Path(made) / "half.nemo", target)
     (folder / "training-text.txt").write_text("\n".join(sorted({row["text"] for row in rows})) + "\n", encoding="utf-8")
     facts = measure(target)
     history = json.loads((arguments.run / "60-train" / "history.json").read_text())
-    known = terms.occurring(load([Path("lexicons/clinical.yaml")]), {row["text"] for row in rows})
     hours = {source: sum(r["duration"] for r in rows if (r["source"] == "synthetic") == (source == "synthetic")) / 3600
              for source in ("synthetic", "real")}  # fmt: skip
     summary = {
@@ -52,7 +57,7 @@ def main() -> None:
         "parameters": sum(p.numel() for p in model.parameters()),
         "training_hours": {source: round(value, 2) for source, value in hours.items()},
         "steps": history[-1]["step"],
-        "known_terms": sorted(known),
+        "known_terms": known,
         "command": f"python scripts/package_base.py {arguments.run} {arguments.name}",
         "date": f"{date.today()}",
         "machine": publish.machine(),
@@ -62,6 +67,16 @@ def main() -> None:
     path.write_text(json.dumps(summary, indent=1) + "\n")
     (folder / "README.md").write_text(card(arguments.name, summary, checkpoint.file_sha256(target)), encoding="utf-8")
     print(json.dumps(facts, indent=1))
+
+
+def known_terms(texts: set[str]) -> list[str]:
+    """Ids of the lexicon's terms in the training texts; ends the program if one is a drug or a text is tested with."""
+    lexicon = {term.id: term for term in load([Path("lexicons/clinical.yaml")])}
+    known = terms.occurring(list(lexicon.values()), texts)
+    tested = {json.loads(line)["text"] for line in Path("assets/general/test.jsonl").read_text("utf-8").splitlines()}
+    if leaks := sorted({one for one in known if lexicon[one].category == "drug"} | tested & texts):
+        raise SystemExit(f"in the training texts, where they must not be: {', '.join(leaks)}")
+    return sorted(known)
 
 
 def measure(path: Path) -> dict[str, dict[str, float | int | None]]:

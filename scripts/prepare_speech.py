@@ -2,10 +2,12 @@
 
     python scripts/prepare_speech.py MATERIAL
 
-MATERIAL is a folder with real/train.jsonl, real/dev.jsonl and synthetic/{train,test}.jsonl. Makes
+MATERIAL is a folder with real/{train,dev}.jsonl, synthetic/{train,test}.jsonl and text/sentences.jsonl. Makes
 `assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and `.local/base/{synthetic,real,dev}.jsonl`,
-whose lines point into MATERIAL. The test part holds whole speakers and characters that train nothing; a sentence of the
-test part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is made.
+whose lines point into MATERIAL. From text/sentences.jsonl it takes what `recipes/base-speech.yaml` is to speak beside
+that, `.local/base/transcripts.jsonl`. The test part holds whole speakers and characters that train nothing; a sentence
+of the test part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is
+made.
 
 The real recordings are written in lower case without punctuation; a model that is to write case and punctuation must
 not unlearn it from them, so `as_written` gives their texts a capital, "I" and a final mark.
@@ -29,6 +31,8 @@ Row = dict[str, Any]
 REAL_TEST_WORDS = {"fotaq": 3_600, "speechocean762": 2_000}
 REHEARSAL_S = {"synthetic": 800.0, "fotaq": 450.0, "speechocean762": 200.0, "dctts_pm": 50.0}
 DEV_UTTERANCES = 60
+SPOKEN_SENTENCES = 620
+SPOKEN_WORDS = range(5, 21)
 MIXED_SPEAKERS = {"fotaq_cut", "fotaq_JOE"}  # cut scenes by many characters, and the player's: never held out
 QUESTION = re.compile(
     r"^(what|who|whose|where|when|why|how|do|does|did|are|is|am|can|could|would|will|have|has|should)\b"
@@ -65,6 +69,8 @@ def main() -> None:
         "real": [row for row in train if row["source"] != "synthetic"],
         "dev": dev,
     }
+    known = said | kept | {_key(row["text"]) for row in train}
+    _write(Path(".local/base/transcripts.jsonl"), _to_speak(material, known, drugs))
     for name, rows in base.items():
         _write(Path(f".local/base/{name}.jsonl"), [{**row, "audio_filepath": str(row["path"])} for row in rows])
 
@@ -130,6 +136,21 @@ def _rehearsal(rows: list[Row]) -> list[Row]:
             total += row["duration"]
             chosen.append(row)
     return chosen
+
+
+def _to_speak(material: Path, known: set[str], drugs: set[str]) -> list[Row]:
+    """Transcripts of sentences that nobody has spoken yet and that name no drug."""
+    lines = (material / "text" / "sentences.jsonl").read_text(encoding="utf-8").splitlines()
+    chosen: dict[str, Row] = {}
+    for row in _first([row for row in map(json.loads, lines) if row["split"] == "train"], len(lines)):
+        words = _key(row["text"]).split()
+        if len(words) in SPOKEN_WORDS and not drugs & set(words) and " ".join(words) not in known:
+            chosen.setdefault(" ".join(words), row)
+    return [
+        {"id": row["id"], "text": row["text"], "spoken": row["text"], "term_ids": [], "carrier": row["text"],
+         "split": "train", "source": row["source"]}
+        for row in list(chosen.values())[:SPOKEN_SENTENCES]
+    ]  # fmt: skip
 
 
 def _drugs(lexicon: Path) -> set[str]:

@@ -92,6 +92,12 @@ def write(
     return partial.replace(folder)
 
 
+def write_nemo(source: Path, target: Path) -> None:
+    """Copy a `.nemo` without the paths of the machine it was trained on."""
+    info = checkpoint.inspect(source)
+    _write_nemo(info, _portable(info.config), target)
+
+
 def open_bundle(folder: Path) -> Bundle:
     """Verify every file of a bundle; `ChecksumError` names the one that is missing or was changed."""
     try:

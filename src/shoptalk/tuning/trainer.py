@@ -162,7 +162,7 @@ class ASRTrainer:
 
 
 class Keeper(Callback):
-    """At the end of each round: score on dev, keep the last state to resume from and the best weights."""
+    """Shows progress; at the end of each round scores on dev and keeps the last state to resume from and the best."""
 
     def __init__(self, folder: Path, rounds: Rounds, dev: Sequence[Entry], config: TrainSection, say: Say):
         self.last = folder / "last.ckpt"
@@ -173,6 +173,21 @@ class Keeper(Callback):
         self._config = config
         self._say = say
         self._audio: list[Any] = []
+        self._bar: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._bar = tqdm(total=self._config.steps, initial=trainer.global_step, desc="   train", unit="step")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar:
+            self._bar.update(trainer.global_step - self._bar.n)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._bar:
+            self._bar.close()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._rounds.round = trainer.global_step // self._config.eval_every_steps
