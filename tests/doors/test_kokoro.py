@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from shoptalk.corpus.pronunciation import _LETTERS, check_ipa
 from shoptalk.doors.espeak import Accent
 from shoptalk.doors.kokoro import blend, trim
-from shoptalk.doors.kokoro_phonemes import TOKENS, from_ipa, from_text
+from shoptalk.doors.kokoro_phonemes import TOKENS, from_ipa, from_text, word_spans
 from shoptalk.errors import RecipeError, TermError
 
 ACCENTS: tuple[Accent, ...] = ("en-us", "en-gb")
@@ -60,6 +61,27 @@ def test_what_the_lexicon_accepts_kokoro_can_speak(ipa: str, accent: Accent) -> 
     assert set(from_ipa(ipa, accent)) <= set(TOKENS)
 
 
+def test_each_word_has_its_sounds_though_espeak_runs_some_together() -> None:
+    text = "One of the nurses, I think, was in the room."
+    sounds = from_text(text, "en-us", {})
+    assert len(sounds.split()) < len(text.split()), "the case that this is for"
+    spans = word_spans(text, sounds, "en-us")
+    assert [word for word, *_ in spans] == text.split()
+    assert all(first < last for _, first, last in spans)
+    assert all(before[2] <= after[1] for before, after in pairwise(spans))
+    said = {word: sounds[first:last] for word, first, last in spans}
+    assert said["nurses,"] == "nˈɜɹsᵻz" and said["room."].startswith("ɹ") and "v" in said["of"]
+
+
+@given(st.lists(st.sampled_from("the of to and in nurses, take two 5 milligrams? OK. - it's".split()), max_size=14))
+@settings(max_examples=60, deadline=None)
+def test_spans_follow_each_other(words: list[str]) -> None:
+    sounds = from_text(" ".join(words), "en-gb", {})
+    spans = word_spans(" ".join(words), sounds, "en-gb")
+    assert all(0 <= first < last <= len(sounds) for _, first, last in spans)
+    assert all(before[2] <= after[1] for before, after in pairwise(spans))
+
+
 def test_unknown_symbol_is_named() -> None:
     with pytest.raises(TermError, match="ʘ"):
         from_ipa("mʘa", "en-us")
@@ -93,6 +115,23 @@ def test_a_sentence_in_a_test_voice_and_an_override_that_is_heard() -> None:
     assert given_T.size < plain_T.size - 0.2 * 16_000
     faster_T = tts.speak(sentence, voice="af_kore*0.5+bm_lewis*0.5", speed=1.3, pronunciations={})
     assert faster_T.size < plain_T.size
+
+
+@pytest.mark.slow
+def test_word_times_are_where_the_words_are_heard() -> None:
+    from shoptalk import models
+    from shoptalk.doors import kokoro
+
+    sentence = "Please take your medicine, and then rest."
+    words, length_s = kokoro.Timing(models.path("kokoro-voices")).words(sentence, voice="af_kore", speed=1.0)
+    assert [one.word for one in words] == sentence.split()
+    assert all(0 < one.start_s < one.end_s < length_s for one in words)
+    spoken_T = kokoro.load().speak(sentence, voice="af_kore", speed=1.0, pronunciations={})
+    first_s = words[0].start_s - kokoro.EDGE_S  # what was cut off before the first word
+    comma_s = (words[3].end_s + words[4].start_s) / 2 - first_s
+    pause_T = spoken_T[round((comma_s - 0.025) * 16_000) :][:800]
+    assert np.square(pause_T).mean() < 0.2 * np.square(spoken_T).mean(), "the pause at the comma"
+    assert words[-1].end_s - first_s == pytest.approx(spoken_T.size / 16_000, abs=0.5)
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Work spread over processes, its results in the order of the work."""
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,7 +27,7 @@ def ordered(
         yield from map(work, items)
         return
     context = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of ONNX Runtime and torch
-    with ProcessPoolExecutor(count, mp_context=context, initializer=start, initargs=arguments) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(start, arguments)) as pool:
         ahead: deque[Future[R]] = deque()
         try:
             for item in items:
@@ -37,3 +39,16 @@ def ordered(
         finally:
             for future in ahead:
                 future.cancel()
+
+
+def _begin(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Start a process that ends with its parent: a pool whose parent is killed would wait for work for ever."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
