@@ -90,6 +90,7 @@ def demo(parsed: argparse.Namespace) -> None:
     """The whole road, then a freshly started server asked about a held-out recording."""
     from shoptalk.cli import showcase
 
+    stages.fetch_models(open_run(parsed))
     showcase.show(all_stages(parsed))
 
 

@@ -23,6 +23,17 @@ def say(text: str) -> None:
     tqdm.write(f"   {text}")
 
 
+def fetch_models(run: Run) -> None:
+    """Bring what the stages to be run will ask of the model store, before the work (and its clock) begins."""
+    from shoptalk.doors import kokoro
+
+    section = run.recipe.transcripts
+    if section.llm.kind == "embedded" and section.live_carriers and not run.is_current("transcripts"):
+        models.path(section.llm.model, say=say)
+    if not run.is_current("speech"):
+        kokoro.prepare()
+
+
 def lexicon(run: Run) -> None:
     """10: terms, some of each category held out."""
     from shoptalk.corpus import lexicon as terms_of
