@@ -133,8 +133,8 @@ class TrainSection(Section):
     """Dev scoring and checkpoint; also the most that a kill can cost."""
     dev_utterances: int = Field(default=100, ge=1)
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true; a CPU that does not is many times
-    slower in it."""
+    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true; for other CPUs oneDNN has no
+    LSTM in bfloat16."""
     devices: int = Field(default=1, ge=1)
     """GPUs, or on a CPU processes, that share each step; a batch of `batch_s` for each."""
     threads: int = Field(default=0, ge=0)

@@ -16,6 +16,7 @@ from tests.tuning import speech
 from shoptalk import audio, config, text
 from shoptalk.doors import nemo
 from shoptalk.errors import ModelError, TrainingError
+from shoptalk.tuning import trainer
 from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 
@@ -30,6 +31,7 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from shoptalk import audio, config, text
+from shoptalk.tuning import trainer
 from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 folder, init, manifest, noise = map(Path, sys.argv[1:5])
@@ -202,6 +204,23 @@ def test_what_cannot_be_trained_on_is_named(setting: Setting, tmp_path: Path) ->
         ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="").dev()
     with pytest.raises(ModelError):
         ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="none.nemo").restore()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_bfloat16", "got"),
+    [("auto", True, "bf16-mixed"), ("auto", False, "32-true"), ("32-true", True, "32-true")],
+)
+def test_precision_is_what_the_machine_can(
+    wanted: str, has_bfloat16: bool, got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "multiplies_bfloat16", lambda: has_bfloat16)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    recipe = config.changed((f"train.precision={wanted}",))
+    assert ASRTrainer(recipe, TrainingData([], [], []), tmp_path, init="").precision() == got
+    if not has_bfloat16:
+        asked = config.changed(("train.precision=bf16-mixed",))
+        with pytest.raises(TrainingError, match="precision=auto"):
+            ASRTrainer(asked, TrainingData([], [], []), tmp_path, init="").precision()
 
 
 def test_dev_is_a_fixed_spread_subset(setting: Setting, tmp_path: Path) -> None:

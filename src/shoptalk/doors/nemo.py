@@ -74,6 +74,13 @@ def check_is_tdt(model: Model) -> None:
         raise ModelError(f"the loss takes token {model.loss._blank} for the blank, it is {vocabulary}")
 
 
+def is_masked_subsampling(layer: Any) -> bool:
+    """Whether a layer is the convolutions of a FastConformer's subsampling, which mask the padding."""
+    from nemo.collections.asr.parts.submodules.subsampling import MaskedConvSequential
+
+    return isinstance(layer, MaskedConvSequential)
+
+
 def durations(model: Model) -> tuple[int, ...]:
     """The durations of a TDT model, in encoder frames."""
     return tuple(model.cfg.model_defaults.tdt_durations)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from shoptalk.doors import nemo
+
 LEVELS = 256
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
@@ -51,16 +53,14 @@ def quicken(model: torch.nn.Module) -> None:
     oneDNN's backward pass of small bfloat16 convolutions takes three times as long as that in float32, and its
     backward pass of strided depthwise convolutions four times as long with the channels first as with them last.
     """
-    from nemo.collections.asr.parts.submodules.subsampling import MaskedConvSequential
-
     for number, (name, layer) in enumerate(list(model.named_modules())):
         if isinstance(layer, torch.nn.Dropout):
             parent = model.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], QuickDropout(layer.p, number).train(layer.training))
         elif isinstance(layer, torch.nn.Conv1d | torch.nn.Conv2d):
-            layer.forward = partial(_pointwise if _is_pointwise(layer) else _in_float32, layer)
-        elif isinstance(layer, MaskedConvSequential):
-            layer.forward = partial(subsample, layer.to(memory_format=torch.channels_last))  # type: ignore[method-assign]
+            layer.forward = partial(_pointwise if _is_pointwise(layer) else _in_float32, layer)  # type: ignore[method-assign]
+        elif nemo.is_masked_subsampling(layer):
+            layer.forward = partial(subsample, layer.to(memory_format=torch.channels_last))
 
 
 def subsample(layers: Any, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,7 +120,7 @@ def _pointwise(layer: torch.nn.Conv1d | torch.nn.Conv2d, x: torch.Tensor) -> tor
 
 
 def multiplies_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has instructions for bfloat16 products; without them oneDNN converts back and forth."""
+    """Whether the CPU has instructions for bfloat16 products; without them oneDNN has no LSTM in bfloat16."""
     return cpu_info.is_file() and any(flag in cpu_info.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 
 

@@ -84,11 +84,13 @@ class ASRTrainer:
         return self.save(model, keeper)
 
     def precision(self) -> Any:
-        """The recipe's, or the one that this machine is fast in."""
-        if self.config.precision != "auto":
-            return self.config.precision
-        fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else multiplies_bfloat16()
-        return "bf16-mixed" if fast else "32-true"
+        """The recipe's, or for "auto" bfloat16 where this machine multiplies in it."""
+        has_bfloat16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else multiplies_bfloat16()
+        if self.config.precision == "bf16-mixed" and not has_bfloat16:
+            raise TrainingError("this machine has no bfloat16 products; set train.precision=auto")
+        if self.config.precision == "auto":
+            return "bf16-mixed" if has_bfloat16 else "32-true"
+        return self.config.precision
 
     def strategy(self) -> Any:
         """One process, or on a CPU several that share the batches of each step among them."""
