@@ -17,7 +17,7 @@ from tqdm import tqdm
 from shoptalk import models
 from shoptalk.corpus.pool import ordered
 from shoptalk.doors.kokoro import DURATION_STEP_S, EDGE_S, Timing
-from shoptalk.manifest import write_text
+from shoptalk.manifest import read_lines, write_text
 
 _timing: list[Timing] = []
 
@@ -27,8 +27,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--to", type=Path)
     arguments = parser.parse_args()
-    lines = arguments.manifest.read_text(encoding="utf-8").splitlines()
-    rows = [_training_line(json.loads(line), arguments.manifest.parent) for line in lines]
+    rows = [_training_line(row, arguments.manifest.parent) for row in read_lines(arguments.manifest)]
     _start()  # fetches and makes what the processes share
     found = ordered(_aligned, rows, workers=0, start=_start, arguments=())
     aligned = list(tqdm(found, total=len(rows), desc=arguments.manifest.name))

@@ -18,6 +18,7 @@ import numpy as np
 from shoptalk import audio, checkpoint, terms
 from shoptalk.corpus.lexicon import load
 from shoptalk.doors import nemo
+from shoptalk.manifest import read_lines
 from shoptalk.scoring import bootstrap, publish
 from shoptalk.scoring.bundle import write_nemo
 from shoptalk.scoring.wer import count_words
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("name", help="name below models/")
     arguments = parser.parse_args()
     manifests = [Path(f".local/base/{name}.jsonl") for name in ("synthetic", "more", "real")]
-    rows = [json.loads(line) for path in manifests for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for path in manifests for row in read_lines(path)]
     known = known_terms({row["text"] for row in rows})
     folder = Path("models") / arguments.name
     model = nemo.restore(arguments.run / "60-train" / "tuned.nemo")
@@ -73,7 +74,7 @@ def known_terms(texts: set[str]) -> list[str]:
     """Ids of the lexicon's terms in the training texts; ends the program if one is a drug or a text is tested with."""
     lexicon = {term.id: term for term in load([Path("lexicons/clinical.yaml")])}
     known = terms.occurring(list(lexicon.values()), texts)
-    tested = {json.loads(line)["text"] for line in Path("assets/general/test.jsonl").read_text("utf-8").splitlines()}
+    tested = {row["text"] for row in read_lines(Path("assets/general/test.jsonl"))}
     if leaks := sorted({one for one in known if lexicon[one].category == "drug"} | tested & texts):
         raise SystemExit(f"in the training texts, where they must not be: {', '.join(leaks)}")
     return sorted(known)

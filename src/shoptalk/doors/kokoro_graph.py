@@ -44,10 +44,7 @@ def rewrite(source: Path, target: Path) -> int:
             replaced[id(last)] = nodes
             graph.initializer.extend(tensors)
     _keep_what_is_used(graph, [new for old in graph.node for new in replaced.get(id(old), [old])])
-    partial = target.with_name(target.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, partial)
-    partial.replace(target)
+    _save(model, target)
     return len(replaced)
 
 
@@ -59,6 +56,13 @@ def keep_durations(source: Path, target: Path) -> None:
     del model.graph.output[:]
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
     _keep_what_is_used(model.graph, list(model.graph.node))
+    _save(model, target)
+
+
+def _save(model: Any, target: Path) -> None:
+    """Write a graph whole or not at all."""
+    import onnx
+
     partial = target.with_name(target.name + ".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, partial)

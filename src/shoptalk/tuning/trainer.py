@@ -239,7 +239,7 @@ class Keeper(Callback):
 
 
 def _whole(path: Path, write: Callable[[Path], object], trainer: Trainer) -> None:
-    """Let `write`, which all processes call, make a file that is whole or absent."""
+    """Let `write` make a file that is whole or absent; where all processes must call it, the first renames."""
     partial = path.with_name(path.name + ".partial")
     write(partial)
     if trainer.is_global_zero:
