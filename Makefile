@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help setup demo test e2e lint format types contract check lock clean
+.PHONY: help setup demo test e2e base lint format types contract check lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -18,6 +18,9 @@ test: setup  ## the quick tests
 
 e2e: setup  ## the slow tests: the demo recipe, shrunk, through the real models and the real server
 	$(PYTHON_IN_VENV) -m pytest -q -m slow
+
+base: setup  ## train shoptalk-base-en-tiny again: make base MATERIAL=folder (models/README.md)
+	@scripts/train_base.sh "$(MATERIAL)"
 
 lint: setup  ## ruff: rules and format
 	$(PYTHON_IN_VENV) -m ruff check .

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from shoptalk import models
 from shoptalk.corpus.pool import ordered
-from shoptalk.doors.kokoro import DURATION_STEP_S, EDGE_S, Timing
+from shoptalk.doors.kokoro import DURATION_STEP_S, EDGE_S, BeforeVocoder
 from shoptalk.manifest import read_lines, write_text
 
-_timing: list[Timing] = []
+_kokoro: list[BeforeVocoder] = []
 
 
 def main() -> None:
@@ -45,13 +45,14 @@ def _training_line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _start() -> None:
-    _timing[:] = [Timing(models.path("kokoro-voices"))]
+    _kokoro[:] = [BeforeVocoder(models.path("kokoro-voices"))]
 
 
 def _aligned(row: dict[str, Any]) -> dict[str, Any]:
     if "words" in row or "speed" not in row:
         return row
-    words, length_s = _timing[0].words(row["text"], voice=row.get("voice", row.get("speaker")), speed=row["speed"])
+    said = _kokoro[0].of(row["text"], voice=row.get("voice", row.get("speaker")), speed=row["speed"])
+    words, length_s = said.words, said.length_s
     shift_s = 0.0
     if abs(length_s - row["duration"]) > 2 * DURATION_STEP_S:  # silence at both ends was cut to `EDGE_S`
         shift_s = words[0].start_s - EDGE_S

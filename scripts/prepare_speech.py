@@ -36,6 +36,9 @@ REHEARSAL_S = {"synthetic": 2_000.0, "fotaq": 1_000.0, "speechocean762": 550.0, 
 DEV_UTTERANCES = 60
 SPOKEN_SENTENCES = 620
 SPOKEN_WORDS = range(5, 21)
+HEARD_SENTENCES = {"clinical": 7_000, "prose": 6_000}
+HEARD_WORDS = range(3, 23)
+PROSE = re.compile(r"[A-Za-z][A-Za-z ,.'?!;:-]+")
 MIXED_SPEAKERS = {"fotaq_cut", "fotaq_JOE"}  # cut scenes by many characters, and the player's: never held out
 QUESTION = re.compile(
     r"^(what|who|whose|where|when|why|how|do|does|did|are|is|am|can|could|would|will|have|has|should)\b"
@@ -46,6 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("material", type=Path)
     parser.add_argument("--lists-only", action="store_true", help="make no audio for assets/general")
+    parser.add_argument("--prose", type=Path, default=Path("/usr/share/wordnet"),
+                        help="WordNet's data files, whose examples are spoken too (Debian: wordnet-base)")  # fmt: skip
     arguments = parser.parse_args()
     material = arguments.material.resolve()
     real = list(_rows(material / "real" / "train.jsonl", real=True))
@@ -73,7 +78,12 @@ def main() -> None:
         "dev": dev,
     }
     known = said | kept | {_key(row["text"]) for row in train}
-    _write(Path(".local/base/transcripts.jsonl"), _to_speak(material, known, drugs))
+    clinical = _unspoken(_clinical(material), known, drugs, SPOKEN_WORDS)[:SPOKEN_SENTENCES]
+    _write(Path(".local/base/transcripts.jsonl"), clinical)
+    known |= {_key(row["text"]) for row in clinical}
+    more = _unspoken(_clinical(material), known, drugs, HEARD_WORDS)[: HEARD_SENTENCES["clinical"]]
+    prose = _unspoken(_prose(arguments.prose), known, drugs, HEARD_WORDS)[: HEARD_SENTENCES["prose"]]
+    _write(Path(".local/base/to-hear.jsonl"), _first(more + prose, len(more + prose)))
     for name, rows in base.items():
         _write(Path(f".local/base/{name}.jsonl"), [{**row, "audio_filepath": str(row["path"])} for row in rows])
 
@@ -95,7 +105,7 @@ def _rows(manifest: Path, *, real: bool = False) -> Iterable[Row]:
 
 def as_written(text: str) -> str:
     """A lower-case text with a capital, "I" and a final mark."""
-    text = re.sub(r"\bi\b", "I", text.strip())
+    text = re.sub(r"\bi\b", "I", text.strip()).rstrip(".?!;:,- ")
     return text[:1].upper() + text[1:] + ("?" if QUESTION.match(text) else ".")
 
 
@@ -144,18 +154,39 @@ def _rehearsal(rows: list[Row]) -> list[Row]:
     return chosen
 
 
-def _to_speak(material: Path, known: set[str], drugs: set[str]) -> list[Row]:
-    """Transcripts of sentences that nobody has spoken yet and that name no drug."""
+def _clinical(material: Path) -> list[Row]:
     lines = (material / "text" / "sentences.jsonl").read_text(encoding="utf-8").splitlines()
+    return [row for row in map(json.loads, lines) if row["split"] == "train"]
+
+
+def _prose(wordnet: Path) -> list[Row]:
+    """The sentences and phrases that WordNet's entries give as examples."""
+    files = sorted(wordnet.glob("data.*"))
+    if not files:
+        raise SystemExit(
+            f"{wordnet}: no data.* of WordNet; install Debian's wordnet-base or name it with --prose"
+        )
+    found = {
+        example
+        for file in files
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
+        for example in re.findall(r'"([^"]+)"', line.partition("|")[2])
+        if PROSE.fullmatch(example)
+    }
+    return [{"id": f"wn-{_order(text)[:12]}", "text": as_written(text), "source": "wordnet"} for text in found]
+
+
+def _unspoken(rows: list[Row], known: set[str], drugs: set[str], lengths: range) -> list[Row]:
+    """Transcripts of the sentences that nobody has spoken yet and that name no drug, in the order of `_first`."""
     chosen: dict[str, Row] = {}
-    for row in _first([row for row in map(json.loads, lines) if row["split"] == "train"], len(lines)):
+    for row in _first(rows, len(rows)):
         words = _key(row["text"]).split()
-        if len(words) in SPOKEN_WORDS and not drugs & set(words) and " ".join(words) not in known:
+        if len(words) in lengths and not drugs & set(words) and " ".join(words) not in known:
             chosen.setdefault(" ".join(words), row)
     return [
         {"id": row["id"], "text": row["text"], "spoken": row["text"], "term_ids": [], "carrier": row["text"],
          "split": "train", "source": row["source"]}
-        for row in list(chosen.values())[:SPOKEN_SENTENCES]
+        for row in chosen.values()
     ]  # fmt: skip
 
 

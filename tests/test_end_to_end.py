@@ -28,12 +28,11 @@ pytestmark = pytest.mark.slow
 class Road:
     """A run folder and the command line that works in it."""
 
-    def __init__(self, folder: Path, changes: Sequence[str]):
+    def __init__(self, folder: Path):
         self.folder = folder
-        self.changes = tuple(changes)
 
     def command(self, name: str, *changes: str) -> list[str]:
-        options = [part for change in (*self.changes, *changes) for part in ("--set", change)]
+        options = [part for change in changes for part in ("--set", change)]
         place = ["--recipe", str(RECIPE), "--run", str(self.folder)]
         return [sys.executable, "-m", "shoptalk.cli", name, *place, *options]
 
@@ -61,7 +60,7 @@ class Road:
     def copy(self, folder: Path) -> "Road":
         """The same road in a folder beside."""
         shutil.copytree(self.folder, folder)
-        return Road(folder, self.changes)
+        return Road(folder)
 
     def digests(self, *names: str) -> dict[str, str]:
         """sha256 of the files below some parts of the run folder."""
@@ -81,36 +80,10 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _random_base(folder: Path) -> Path:
-    """A model of the base's shape with random weights, for a clone that does not hold the base (yet)."""
-    import torch
-
-    from shoptalk.doors import nemo
-    from shoptalk.tuning.tokenizer import train_tokenizer
-
-    shape = config.load(ROOT / "recipes" / "base-tiny.yaml").train.model
-    assert shape
-    texts = [line["text"] for line in _lines(ROOT / "assets" / "general" / "rehearsal.jsonl")]
-    tokenizer = train_tokenizer(texts, folder / "tokenizer", vocabulary=shape.vocabulary)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        nemo.save(nemo.build(shape, tokenizer, sigma=0.02, omega=0.1), folder / "random.nemo")
-    return folder / "random.nemo"
-
-
 @pytest.fixture(scope="module")
-def changes(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Nothing where the base is there; else a stand-in, tuned so little that it goes on to hear something."""
-    if (ROOT / config.load(RECIPE).train.init).is_file():
-        return []
-    base = _random_base(tmp_path_factory.mktemp("base"))
-    return [f"train.init={base}", "train.learning_rate=0.00001"]
-
-
-@pytest.fixture(scope="module")
-def demo(changes: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
     """The road, gone once without interruption, and what it printed."""
-    road = Road(tmp_path_factory.mktemp("road") / "whole", changes)
+    road = Road(tmp_path_factory.mktemp("road") / "whole")
     return road, road.shoptalk("demo")
 
 

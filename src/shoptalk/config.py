@@ -111,6 +111,9 @@ class TrainSection(Section):
     """Part of each batch's seconds taken from the general rehearsal set."""
     ctc_weight: float = Field(default=0.0, ge=0, le=1)
     """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
+    transducer_part: float = Field(default=1.0, gt=0, le=1)
+    """Part of each batch's utterances, newly drawn, that the transducer loss is computed on; below 1 it needs
+    `ctc_weight`, from which the encoder learns on all of them. The joint takes two fifths of a step on a CPU."""
     aligned_rounds: int = Field(default=0, ge=0)
     """Rounds at the start in which the CTC head learns which token each frame says, from recordings whose word times
     are known, for a model from scratch: the prediction network would learn the sentences by heart before the encoder
@@ -119,6 +122,10 @@ class TrainSection(Section):
     """Speeds at which features of the training audio are cached and drawn."""
     feature_noise: float = Field(default=0.0, ge=0, le=1)
     """Part of the utterances that get noise added in the mel power domain, `augment.snr_db` strong."""
+    feature_room: float = Field(default=0.0, ge=0, le=1)
+    """Part of the utterances that get a room's reverberation in the mel power domain."""
+    feature_telephone: float = Field(default=0.0, ge=0, le=1)
+    """Part of the utterances of which a telephone's band is left."""
     time_masks: int = Field(default=2, ge=0)
     time_mask_part: float = Field(default=0.05, ge=0, le=1)
     frequency_masks: int = Field(default=2, ge=0)

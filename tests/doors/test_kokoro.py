@@ -123,9 +123,13 @@ def test_word_times_are_where_the_words_are_heard() -> None:
     from shoptalk.doors import kokoro
 
     sentence = "Please take your medicine, and then rest."
-    words, length_s = kokoro.Timing(models.path("kokoro-voices")).words(sentence, voice="af_kore", speed=1.0)
+    before = kokoro.BeforeVocoder(models.path("kokoro-voices")).of(sentence, voice="af_kore", speed=1.0)
+    words = before.words
     assert [one.word for one in words] == sentence.split()
-    assert all(0 < one.start_s < one.end_s < length_s for one in words)
+    assert all(0 < one.start_s < one.end_s < before.length_s for one in words)
+    assert before.hidden_CK.shape == (512, before.pitch_K.size) and before.timbre_S.shape == (kokoro.TIMBRE,)
+    assert before.pitch_K.size * 0.0125 == pytest.approx(before.length_s)
+    assert 150 < np.median(before.pitch_K[before.pitch_K > 50]) < 300, "a woman's voice"
     spoken_T = kokoro.load().speak(sentence, voice="af_kore", speed=1.0, pronunciations={})
     first_s = words[0].start_s - kokoro.EDGE_S  # what was cut off before the first word
     comma_s = (words[3].end_s + words[4].start_s) / 2 - first_s

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from shoptalk.records import Samples, Word
 
 KOKORO_RATE_HZ = 24_000
 DURATION_STEP_S = 0.025
+TIMBRE = 128
+"""Of the 256 numbers of a style, those that the vocoder reads; the others shape pitch and pace."""
 MAX_PHONEMES = 510
 """The style table has a row for each length up to this; also the context of the model."""
 EDGE_S = 0.1
@@ -38,32 +40,54 @@ class Kokoro:
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """Samples at 16 kHz, silence at both ends cut to `EDGE_S`; `TermError`: nothing or too much to say."""
+        samples_T = trim(self._speak(spoken, voice, speed, pronunciations))
+        return resample(samples_T, from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
+
+    def speak_untrimmed(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
+        """As `speak`, with all the silence: its time is that of `Acoustics`."""
+        samples_T = self._speak(spoken, voice, speed, pronunciations)
+        return resample(samples_T, from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
+
+    def _speak(self, spoken: str, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         sounds = from_text(spoken, accent_of(voice), pronunciations)
         samples_T = np.asarray(self._session.run(None, _inputs(sounds, self._style(voice), speed))[0], np.float32)
-        samples_T = samples_T.reshape(-1)
-        return resample(trim(samples_T), from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
+        return samples_T.reshape(-1)
 
 
-class Timing:
-    """When Kokoro says each word, without saying it: the part of its graph that comes before the vocoder."""
+class Acoustics(NamedTuple):
+    """What Kokoro knows of a sentence before its vocoder makes a sound of it; K frames of 12.5 ms, nothing trimmed."""
+
+    hidden_CK: npt.NDArray[np.float32]
+    pitch_K: npt.NDArray[np.float32]
+    """Hz; near 0 where there is none."""
+    timbre_S: npt.NDArray[np.float32]
+    """The part of the voice's style that the vocoder reads."""
+    words: tuple[Word, ...]
+    length_s: float
+
+
+class BeforeVocoder:
+    """Kokoro up to its vocoder, which takes fourteen parts of fifteen of the time."""
 
     def __init__(self, voices: Path) -> None:
-        target = cache_dir() / "derived" / f"kokoro-{_pinned()}-durations.onnx"
+        target = cache_dir() / "derived" / f"kokoro-{_pinned()}-before-vocoder.onnx"
         if not target.is_file():
-            kokoro_graph.keep_durations(models.path("kokoro-82m-int8"), target)
+            kokoro_graph.leave_out_vocoder(models.path("kokoro-82m-int8"), target)
         self._session = _session(target)
         self._style = lru_cache(maxsize=64)(lambda voice: blend(voices, voice))
 
-    def words(self, spoken: str, *, voice: str, speed: float) -> tuple[tuple[Word, ...], float]:
-        """The words with their times in Kokoro's own output, which is not trimmed yet, and its length in seconds."""
+    def of(self, spoken: str, *, voice: str, speed: float) -> Acoustics:
+        """The acoustics of a sentence; `TermError`: nothing or too much to say."""
         sounds = from_text(spoken, accent_of(voice), {})
-        steps = self._session.run(None, _inputs(sounds, self._style(voice), speed))[0].reshape(-1)
-        ends_s = np.cumsum(steps) * DURATION_STEP_S  # the first and the last step are the padding's
-        words = (
+        inputs = _inputs(sounds, self._style(voice), speed)
+        hidden_1CK, pitch_11K, steps = self._session.run(None, inputs)
+        ends_s = np.cumsum(steps.reshape(-1)) * DURATION_STEP_S  # the first and the last step are the padding's
+        words = tuple(
             Word(word=word, start_s=round(float(ends_s[first]), 3), end_s=round(float(ends_s[last]), 3))
             for word, first, last in word_spans(spoken, sounds, accent_of(voice))
         )
-        return tuple(words), float(ends_s[-1])
+        timbre_S = inputs["style"].reshape(-1)[:TIMBRE]
+        return Acoustics(hidden_1CK[0], pitch_11K.reshape(-1), timbre_S, words, float(ends_s[-1]))
 
 
 def _session(graph: Path) -> Any:

@@ -15,6 +15,9 @@ GRAPH_VERSION = 1
 """Part of the cached file's name; raise it when the rewriting changes."""
 DURATIONS = "/encoder/Clip_output_0"
 """How long each phoneme lasts, in steps of 25 ms."""
+HIDDEN = "/decoder/decoder/decode.3/Div_4_output_0"
+PITCH = "/decoder/decoder/Unsqueeze_output_0"
+"""What the vocoder reads beside the voice, for each 12.5 ms: hidden state (1, 512, K) and pitch in Hz (1, 1, K)."""
 _LAST = 2**63 - 1
 
 
@@ -48,13 +51,13 @@ def rewrite(source: Path, target: Path) -> int:
     return len(replaced)
 
 
-def keep_durations(source: Path, target: Path) -> None:
-    """Write the part of the graph that computes how long each phoneme lasts, which comes before the slow vocoder."""
+def leave_out_vocoder(source: Path, target: Path) -> None:
+    """Write the part of the graph before the slow vocoder; its outputs are `HIDDEN`, `PITCH` and `DURATIONS`."""
     import onnx
 
     model = onnx.load(source)
     del model.graph.output[:]
-    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
+    model.graph.output.extend(map(onnx.helper.make_empty_tensor_value_info, (HIDDEN, PITCH, DURATIONS)))
     _keep_what_is_used(model.graph, list(model.graph.node))
     _save(model, target)
 

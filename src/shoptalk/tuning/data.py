@@ -10,6 +10,7 @@ import torch
 from shoptalk.config import TrainSection
 from shoptalk.doors.nemo import FRAME_S, SUBSAMPLING
 from shoptalk.errors import TrainingError
+from shoptalk.tuning import mel_effects
 from shoptalk.tuning.alignment import UNKNOWN, frame_tokens
 from shoptalk.tuning.batches import Item, Pool, padded_frames, plan_round
 from shoptalk.tuning.features import FeatureCache
@@ -18,6 +19,8 @@ from shoptalk.tuning.module import Batch
 HOPS_PER_S = 100
 TOKEN_STEP = 8  # targets are padded to multiples of it, for the reason of `batches.FRAME_STEP`
 FLOOR = 1e-5  # NeMo's guard against a silent mel bin when features are normalised
+REVERBERATION_S = (0.2, 0.8)
+DIRECT_DB = (0.0, 12.0)
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,15 @@ class Rounds:
 
     def _features(self, item: Item, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         pool, entry, speed = item
-        clean_TM = self._pools[pool].cache.get(entry, speed).astype(np.float32)
-        if self._noise is None or rng.uniform() >= self._config.feature_noise:
-            return clean_TM
-        noise_TM = self._noise.get(int(rng.integers(len(self._noise.entries)))).astype(np.float32)
-        return add_mel_noise(clean_TM, noise_TM, snr_db=float(rng.uniform(*self._snr_db)), rng=rng)
+        config = self._config
+        heard_TM = self._pools[pool].cache.get(entry, speed).astype(np.float32)
+        if rng.uniform() < config.feature_room:
+            reverberation_s, direct_db = rng.uniform(*REVERBERATION_S), rng.uniform(*DIRECT_DB)
+            heard_TM = mel_effects.room(heard_TM, reverberation_s=reverberation_s, direct_db=direct_db)
+        if self._noise is not None and rng.uniform() < config.feature_noise:
+            noise_TM = self._noise.get(int(rng.integers(len(self._noise.entries)))).astype(np.float32)
+            heard_TM = mel_effects.add_noise(heard_TM, noise_TM, snr_db=rng.uniform(*self._snr_db), rng=rng)
+        return mel_effects.telephone(heard_TM, rng) if rng.uniform() < config.feature_telephone else heard_TM
 
 
 def _only_timed(pool: Recordings) -> Pool:
@@ -120,19 +127,6 @@ def collate(
         tokens_BU[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         said_BS[row, : len(heard)] = torch.from_numpy(heard)
     return Batch(features_BMT, frames, tokens_BU, lengths, said_BS)
-
-
-def add_mel_noise(
-    clean_TM: npt.NDArray[np.float32], noise_TM: npt.NDArray[np.float32], *, snr_db: float, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Add noise in the mel power domain at an SNR measured on the louder half of the speech frames."""
-    start = int(rng.integers(len(noise_TM)))
-    noise = np.exp(np.take(noise_TM, np.arange(start, start + len(clean_TM)), axis=0, mode="wrap"))
-    clean = np.exp(clean_TM)
-    loudness = clean.sum(axis=1)
-    active = loudness[loudness >= np.median(loudness)].mean()
-    gain = active / (noise.sum(axis=1).mean() + 1e-10) * 10 ** (-snr_db / 10)
-    return np.log(clean + gain * noise)
 
 
 def recordings(cache: FeatureCache, *, share: float, tokenize: Callable[[str], list[int]], blank: int) -> Recordings:

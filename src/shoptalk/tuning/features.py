@@ -7,7 +7,7 @@ that noise can still be added in the mel power domain.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,10 @@ class Entry:
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """A NeMo manifest (`audio_filepath` relative to its folder, `duration`, `text`, optional `id` and `words`)."""
+    """A NeMo manifest (`audio_filepath` relative to its folder, `duration`, `text`, optional `id` and `words`).
+
+    An `audio_filepath` that ends in `.npy` holds log-mel features (T, M) instead of sound.
+    """
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
     entries = []
@@ -110,13 +113,32 @@ def _write(
     partial = path.with_suffix(".partial")
     with partial.open("wb") as out:
         for entry in entries:
-            samples_T = audio.decode(entry.audio)
-            for speed in speeds:
-                rate_hz = round(audio.SAMPLE_RATE_HZ * speed)
-                features_TM = featurize(audio.resample(samples_T, from_hz=rate_hz, to_hz=audio.SAMPLE_RATE_HZ))
+            for features_TM in _at_speeds(entry.audio, speeds, featurize):
                 out.write(features_TM.astype(np.float16).tobytes())
                 lengths.append(len(features_TM))
             progress(1)
     partial.replace(path)
     frames = np.array(lengths, np.int64)
     return np.stack([np.cumsum(frames) - frames, frames], axis=-1).reshape(len(entries), len(speeds), 2)
+
+
+def _at_speeds(path: Path, speeds: Sequence[float], featurize: Featurize) -> Iterator[npt.NDArray[np.float32]]:
+    """Features (T, M) of a recording at each speed; ready ones (`.npy`) are stretched, their pitch stays."""
+    if path.suffix == ".npy":
+        ready_TM = np.load(path).astype(np.float32)
+        yield from (stretched(ready_TM, speed) for speed in speeds)
+        return
+    samples_T = audio.decode(path)
+    for speed in speeds:
+        rate_hz = round(audio.SAMPLE_RATE_HZ * speed)
+        yield featurize(audio.resample(samples_T, from_hz=rate_hz, to_hz=audio.SAMPLE_RATE_HZ))
+
+
+def stretched(features_TM: npt.NDArray[np.float32], speed: float) -> npt.NDArray[np.float32]:
+    """Features `speed` times as fast, linearly between frames."""
+    place_T = np.arange(0, len(features_TM) - 1 + 1e-6, speed)
+    before_T = place_T.astype(int)
+    after_T = np.minimum(before_T + 1, len(features_TM) - 1)
+    part_T1 = (place_T - before_T).astype(np.float32)[:, None]
+    out_TM: npt.NDArray[np.float32] = features_TM[before_T] * (1 - part_T1) + features_TM[after_T] * part_T1
+    return out_TM

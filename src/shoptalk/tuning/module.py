@@ -3,6 +3,7 @@
 Shapes: B utterances, T mel frames, M mel bins, S encoder frames, U target tokens + 1, K = tokens + blank + durations.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -82,6 +83,10 @@ class TuningModule(LightningModule):
         return torch.nn.functional.cross_entropy(logits_NV, batch.said[:, :frames].flatten(), ignore_index=UNKNOWN)
 
     def _transducer_loss(self, encoded_BCS: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if self.config.transducer_part < 1:
+            chosen = self._rng.permutation(len(frames_B))[: math.ceil(self.config.transducer_part * len(frames_B))]
+            encoded_BCS, frames_B = encoded_BCS[chosen], frames_B[chosen]
+            batch = batch._replace(tokens=batch.tokens[chosen], lengths=batch.lengths[chosen])
         predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
         logits_BSUK = self.model.joint.joint(encoded_BCS.transpose(1, 2), predicted_BCU.transpose(1, 2))
         if logits_BSUK.is_cuda:

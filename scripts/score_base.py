@@ -1,0 +1,179 @@
+"""Score a base on everything it has not heard: results/base.json, with bootstrap intervals.
+
+    python scripts/score_base.py models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo --size tiny
+
+Test sentences in four unheard voices, the same by another engine (after `scripts/other_engine.py`, else null), real
+speech of unheard speakers and characters; all but the other engine's also under noise that was kept from training, at
+20, 10 and 5 dB, and through a telephone. Word starts are held against the times at which Kokoro says the words.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from functools import partial
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shoptalk import audio, augment, manifest, models, text
+from shoptalk.doors import nemo
+from shoptalk.doors.kokoro import BeforeVocoder, Kokoro
+from shoptalk.protocols import Recognizer
+from shoptalk.records import Samples, Word
+from shoptalk.scoring import bootstrap, publish
+from shoptalk.scoring.wer import align, count_words
+
+RESULTS = Path("results/base.json")
+TEST = Path("assets/general/test.jsonl")
+NOISE = Path("assets/noise/manifest.jsonl")
+OTHER_ENGINE = Path(".local/base/other-engine.jsonl")
+REAL = {"real_native": "fotaq", "real_learners": "speechocean762"}
+SNR_DB = (20, 10, 5)
+TIMED_SENTENCES = 80
+DRAWS, CONFIDENCE, SEED = 2_000, 0.95, 7
+
+Effect = Callable[[str, Samples], Samples]
+"""(id, samples) → samples as they are heard."""
+
+
+class Test(NamedTuple):
+    """A test set: ids with their texts and samples, and what the bootstrap draws together."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    samples: Sequence[Samples]
+    clusters: Sequence[str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--size", required=True, choices=("tiny", "small"))
+    arguments = parser.parse_args()
+    publish_scores(arguments.size, arguments.model, {})
+
+
+def publish_scores(size: str, path: Path, more: dict[str, Any]) -> dict[str, Any]:
+    """Score a base, write that and `more` about it into `RESULTS`, print and return it."""
+    model = nemo.restore(path)
+    recognizer = nemo.NemoRecognizer(model, batch=16)
+    held = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"tiny": None, "small": None}
+    scores = {
+        **(held[size] or {}),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **_word_errors(recognizer),
+        "word_start_error_ms": _word_starts(recognizer),
+        **more,
+        "command": f"python scripts/score_base.py {path} --size {size}",
+        "date": f"{date.today()}",
+        "machine": publish.machine(),
+    }
+    manifest.write_text(RESULTS, json.dumps({**held, size: scores}, indent=1) + "\n")
+    for key, one in scores.items():
+        if key.startswith("wer_") and one:
+            print(f"{key:32} {100 * one['value']:5.1f} % [{100 * one['low']:.1f}, {100 * one['high']:.1f}]")
+    print(f"{'word_start_error_ms':32} {scores['word_start_error_ms']}")
+    return scores
+
+
+def _word_errors(recognizer: Recognizer) -> dict[str, Any]:
+    voices = _test(TEST, "synthetic")
+    real = {group: _test(TEST, source) for group, source in REAL.items()}
+    every = _joined(real.values())
+    score = partial(_score, recognizer)
+    found = {"wer_unheard_voices": score(voices), "wer_other_engine": None, "wer_real": score(every)}
+    if OTHER_ENGINE.is_file():
+        found["wer_other_engine"] = score(_test(OTHER_ENGINE))
+    found |= {f"wer_{group}": score(part) for group, part in real.items()}
+    noise = _Noise()
+    effects: dict[str, Effect] = {f"noise_{snr_db}db": partial(noise.add, snr_db=snr_db) for snr_db in SNR_DB}
+    effects["telephone"] = lambda _, samples_T: augment.telephone(samples_T)
+    for name, effect in effects.items():
+        found |= {f"wer_{name}": score(voices, effect), f"wer_real_{name}": score(every, effect)}
+    return found
+
+
+def _joined(tests: Iterable[Test]) -> Test:
+    return Test(*(list(chain.from_iterable(columns)) for columns in zip(*tests, strict=True)))
+
+
+def _test(path: Path, source: str = "") -> Test:
+    """The lines of a manifest, of one source if one is named.
+
+    A sentence of a synthesiser is its own cluster: so few voices are too few to draw from.
+    """
+    rows = [row for row in manifest.read_lines(path) if not source or row["source"] == source]
+    clusters = [row["speaker"] if source in REAL.values() else row["id"] for row in rows]
+    samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
+    return Test([row["id"] for row in rows], [row["text"] for row in rows], samples, clusters)
+
+
+class _Noise:
+    """The noise that no training heard, a recording and a place in it drawn by the utterance's id."""
+
+    def __init__(self) -> None:
+        rows = [row for row in manifest.read_lines(NOISE) if row["split"] == "test" and row["kind"] == "noise"]
+        self._recordings = [audio.decode(NOISE.parent / row["audio"]) for row in rows]
+
+    def add(self, utterance_id: str, samples_T: Samples, *, snr_db: float) -> Samples:
+        rng = np.random.default_rng([SEED, *sha256(utterance_id.encode()).digest()])
+        noise_T = self._recordings[int(rng.integers(len(self._recordings)))]
+        return augment.add_noise(samples_T, np.roll(noise_T, int(rng.integers(noise_T.size))), snr_db=snr_db)
+
+
+def _score(recognizer: Recognizer, test: Test, effect: Effect = lambda _, samples_T: samples_T) -> dict[str, Any]:
+    heard = recognizer.recognize([effect(*pair) for pair in zip(test.ids, test.samples, strict=True)])
+    counts = [count_words(reference, one.text) for reference, one in zip(test.texts, heard, strict=True)]
+    rate = (np.array([one.errors for one in counts]), np.array([one.reference for one in counts]))
+    draws = bootstrap.draw(test.clusters, draws=DRAWS, confidence=CONFIDENCE, seed=SEED)
+    interval, _, _ = bootstrap.paired(rate, rate, draws)
+    return {
+        "value": interval.value, "low": interval.low, "high": interval.high,
+        "words": int(rate[1].sum()), "utterances": len(counts),
+    }  # fmt: skip
+
+
+def _word_starts(recognizer: Recognizer) -> dict[str, Any]:
+    """How far the starts of rightly heard words are from where Kokoro says them, in ms; test sentences spoken anew."""
+    rows = [row for row in manifest.read_lines(TEST) if row["source"] == "synthetic"][:TIMED_SENTENCES]
+    voices = models.path("kokoro-voices")
+    # The published graph: its sounds are where `BeforeVocoder` says to the last bit.
+    before, whole = BeforeVocoder(voices), Kokoro(models.path("kokoro-82m-int8"), voices)
+    said = [before.of(row["text"], voice=row["speaker"], speed=1.0).words for row in rows]
+    spoken = [whole.speak_untrimmed(row["text"], voice=row["speaker"], speed=1.0, pronunciations={}) for row in rows]
+    late_ms = [late for words, heard in zip(said, recognizer.recognize(spoken), strict=True)
+               for late in _late_ms(words, heard.words)]  # fmt: skip
+    draws = np.random.default_rng(SEED).choice(np.abs(late_ms), (DRAWS, len(late_ms)))
+    low, high = np.quantile(np.median(draws, axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return {
+        "value": round(median(map(abs, late_ms)), 1), "low": round(float(low), 1), "high": round(float(high), 1),
+        "median_late_ms": round(median(late_ms), 1), "words": len(late_ms), "sentences": len(rows),
+    }  # fmt: skip
+
+
+def _late_ms(said: Sequence[Word], heard: Sequence[Word]) -> list[float]:
+    """Heard minus said start of each word that was rightly heard."""
+    said, heard = (_split(words) for words in (said, heard))
+    aligned = align(" ".join(one.word for one in said), " ".join(one.word for one in heard))
+    if (len(aligned.reference), len(aligned.heard)) != (len(said), len(heard)):
+        return []  # a word that normalisation cuts in two has no start of its own
+    return [
+        1000 * (heard[there].start_s - said[here].start_s)
+        for kind, start, end, heard_start, heard_end in aligned.chunks
+        if kind == "equal"
+        for here, there in zip(range(start, end), range(heard_start, heard_end), strict=True)
+    ]
+
+
+def _split(words: Sequence[Word]) -> list[Word]:
+    """Words that mean something, without marks that stand alone."""
+    return [one for one in words if text.words(one.word)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Speak sentences as log-mel features, without Kokoro's vocoder, for the training of a base.
+
+    python scripts/speak_features.py fit runs/base-speech/30-speech.jsonl
+    python scripts/speak_features.py speak .local/base/to-hear.jsonl
+
+`fit` lets Kokoro speak the first sentences of a manifest of stage 30 whole, and trains the decoder from its hidden
+states to features (`tuning/mel_decoder.py`). `speak` writes features for a list of transcripts, with the times of their
+words. Both go on where they were interrupted.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from shoptalk import manifest, models
+from shoptalk.config import SpeechSection
+from shoptalk.corpus.pool import ordered
+from shoptalk.corpus.voices import draw_voice
+from shoptalk.doors import nemo
+from shoptalk.doors.kokoro import BeforeVocoder, Kokoro
+from shoptalk.records import Record, Transcript
+from shoptalk.tuning import mel_decoder
+from shoptalk.tuning.mel_decoder import MelDecoder, Pair
+
+FOLDER = Path(".local/base")
+DECODER = FOLDER / "mel-decoder.pt"
+BASE = Path("models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo")
+"""Its front end makes the features; any base with 80 mels has the same."""
+SEED = 7
+FIT_SENTENCES = 320
+HELD_OUT = 32
+FIT_STEPS = 1_200
+HOP_S = 0.01
+
+
+class SpokenFeatures(Record):
+    """A line of a training manifest whose `audio_filepath` holds features (T, M) before normalisation."""
+
+    audio_filepath: str
+    duration: float
+    text: str
+    speaker: str
+    speed: float
+    source: str
+    words: tuple[tuple[str, float, float], ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("fit", "speak"))
+    parser.add_argument("manifest", type=Path)
+    arguments = parser.parse_args()
+    BeforeVocoder(models.path("kokoro-voices"))  # fetches and makes what the processes share
+    {"fit": fit, "speak": speak}[arguments.what](arguments.manifest)
+
+
+def fit(speech: Path) -> None:
+    rows = manifest.read_lines(speech)[:FIT_SENTENCES]
+    made = ordered(_spoken_whole, rows, workers=0, start=_start_whole, arguments=())
+    paths = list(tqdm(made, total=len(rows), desc="spoken whole"))
+    featurize = nemo.featurizer(nemo.restore(BASE))
+    pairs = [_pair(path, featurize) for path in paths]
+    with tqdm(total=FIT_STEPS, desc="mel decoder") as bar:
+
+        def show(loss: float) -> None:
+            bar.set_postfix(nats=f"{loss:.2f}", refresh=False)
+            bar.update()
+
+        decoder = mel_decoder.fit(pairs[HELD_OUT:], steps=FIT_STEPS, seed=SEED, progress=show)
+    torch.save(decoder.state_dict(), DECODER)
+    errors, spreads, mean_M = [], [], decoder.mean_M.numpy()
+    for pair in pairs[:HELD_OUT]:
+        with torch.inference_mode():
+            guess_TM = decoder(torch.from_numpy(pair.seen_CT)[None], torch.from_numpy(pair.timbre_S)[None])[0][0].T
+        frames = min(len(guess_TM), len(pair.features_TM))
+        errors.append(np.square(pair.features_TM[:frames] - guess_TM[:frames].numpy()))
+        spreads.append(np.square(pair.features_TM[:frames] - mean_M))
+    explained = 1 - np.concatenate(errors).mean() / np.concatenate(spreads).mean()
+    print(f"{DECODER}: explains {100 * explained:.1f} % of the variance in {HELD_OUT} recordings that it did not see")
+
+
+def speak(transcripts: Path) -> None:
+    wanted = list(manifest.read(transcripts, Transcript))
+    target = transcripts.with_name(f"{transcripts.stem}-features.jsonl")
+
+    def spoken(done: frozenset[str]) -> Iterator[SpokenFeatures]:
+        left = [one for one in wanted if one.id not in done]
+        made = ordered(_features, left, workers=0, start=_start_features, arguments=())
+        yield from tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem)
+
+    signature = hashlib.sha256(transcripts.read_bytes() + DECODER.read_bytes()).hexdigest()[:16]
+    manifest.write(target, spoken, signature=signature)
+    hours = sum(row["duration"] for row in manifest.read_lines(target)) / 3600
+    print(f"{target}: {len(wanted)} sentences, {hours:.1f} hours")
+
+
+_state: dict[str, Any] = {}
+"""What the processes of a pool keep between their items."""
+
+
+def _start_whole() -> None:
+    _state.update(acoustics=BeforeVocoder(models.path("kokoro-voices")), tts=_whole())
+
+
+def _whole() -> Kokoro:
+    """The published graph: its sounds belong to what `BeforeVocoder` computes to the last bit."""
+    return Kokoro(models.path("kokoro-82m-int8"), models.path("kokoro-voices"))
+
+
+def _spoken_whole(row: dict[str, Any]) -> Path:
+    path = FOLDER / "pairs" / f"{row['id']}.npz"
+    if not path.is_file():
+        voice = {"voice": row["voice"], "speed": row["speed"]}
+        before = _state["acoustics"].of(row["text"], **voice)
+        samples_T = _state["tts"].speak_untrimmed(row["text"], **voice, pronunciations={})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, samples=samples_T, seen=mel_decoder.seen(before.hidden_CK, before.pitch_K),
+                 timbre=before.timbre_S)  # fmt: skip
+        partial.replace(path)
+    return path
+
+
+def _pair(path: Path, featurize: Any) -> Pair:
+    held = np.load(path)
+    return Pair(held["seen"], held["timbre"], featurize(held["samples"]))
+
+
+def _start_features() -> None:
+    torch.set_num_threads(1)
+    decoder = MelDecoder.restore(torch.load(DECODER, weights_only=True))
+    _state.update(acoustics=BeforeVocoder(models.path("kokoro-voices")), decoder=decoder)
+
+
+def _features(transcript: Transcript) -> SpokenFeatures:
+    voice, speed = draw_voice(transcript.id, "train", SpeechSection(), seed=SEED)
+    before = _state["acoustics"].of(transcript.spoken, voice=voice, speed=speed)
+    rng = np.random.default_rng([SEED, *transcript.id.encode()])
+    features_TM = _state["decoder"].speak(mel_decoder.seen(before.hidden_CK, before.pitch_K), before.timbre_S, rng)
+    kept = mel_decoder.loud_part(features_TM)
+    features_TM = features_TM[kept].astype(np.float16)
+    path = FOLDER / "features" / f"{transcript.id}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, features_TM)
+    cut_s = kept.start * HOP_S
+    words = tuple((one.word, round(one.start_s - cut_s, 3), round(one.end_s - cut_s, 3)) for one in before.words)
+    return SpokenFeatures(
+        id=transcript.id, audio_filepath=str(path.resolve()), duration=round(len(features_TM) * HOP_S, 2),
+        text=transcript.text, speaker=voice, speed=speed, source="synthetic", words=words,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

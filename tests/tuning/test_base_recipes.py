@@ -1,0 +1,67 @@
+"""The recipes of the bases: models of the size that was asked for, and a training that goes on where it stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.tuning import speech
+
+from shoptalk import config
+from shoptalk.doors import nemo
+from shoptalk.tuning.features import read_manifest
+from shoptalk.tuning.tokenizer import train_tokenizer
+from shoptalk.tuning.trainer import ASRTrainer, TrainingData
+
+ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "recipes" / "base-small.yaml"
+HALF_PRECISION_BYTES = 2
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("base-tiny-start", 4.5e6, 5.5e6), ("base-small", 12e6, 15e6)])
+def test_the_shape_is_as_large_as_its_name_says(name: str, least: float, most: float, tmp_path: Path) -> None:
+    shape = config.load(ROOT / "recipes" / f"{name}.yaml").train.model
+    assert shape
+    texts = [entry.text for entry in read_manifest(ROOT / "assets" / "general" / "rehearsal.jsonl")]
+    tokenizer = train_tokenizer(texts, tmp_path / "tokenizer", vocabulary=shape.vocabulary)
+    parameters = sum(p.numel() for p in nemo.build(shape, tokenizer, sigma=0.02, omega=0.1).parameters())
+    assert least < parameters < most and parameters * HALF_PRECISION_BYTES < 30e6
+
+
+def test_tiny_goes_on_from_the_model_that_its_start_makes() -> None:
+    start, tiny = (config.load(ROOT / "recipes" / f"{name}.yaml").train for name in ("base-tiny-start", "base-tiny"))
+    assert tiny.model is None and tiny.init == "runs/base-tiny-start/60-train/tuned.nemo"
+    assert set(start.manifests) < set(tiny.manifests) and start.dev_manifests == tiny.dev_manifests
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after_first_round(line: str) -> None:
+    if line.startswith("step 2"):
+        raise Stop
+
+
+def test_small_trains_on_words_that_are_timed_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in speech.manifest(tmp_path).read_text().splitlines()]
+    for row in rows:
+        words, each_s = row["text"].split(), row["duration"] / len(row["text"].split())
+        row["words"] = [[word, i * each_s, (i + 1) * each_s] for i, word in enumerate(words)]
+    timed = tmp_path / "timed.jsonl"
+    timed.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = config.load(SMALL, (
+        "train.steps=4", "train.eval_every_steps=2", "train.aligned_rounds=1", "train.batch_s=6", "train.threads=1",
+        "train.model.vocabulary=60", "train.dev_utterances=2", "train.model.layers=2",
+    ))  # fmt: skip
+    data = TrainingData([timed], [timed], [timed])
+
+    def histories(folder: Path) -> object:
+        return json.loads((folder / "history.json").read_text())
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    ASRTrainer(recipe, data, whole, init="", say=lambda line: None).fit()
+    with pytest.raises(Stop):
+        ASRTrainer(recipe, data, parts, init="", say=stop_after_first_round).fit()
+    assert [row["step"] for row in histories(parts)] == [2]
+    assert ASRTrainer(recipe, data, parts, init="", say=lambda line: None).fit().is_file()
+    assert histories(parts) == histories(whole)
