@@ -99,7 +99,8 @@ no model hub can be reached. **It is not a recogniser for use**: it is small, an
 {table}
 
 Word starts: {starts["value"]:.0f} ms [{starts["low"]:.0f}, {starts["high"]:.0f}] off in the median, against the times
-at which Kokoro says {starts["words"]:,} rightly heard words. By `{facts["command"]}`, {facts["date"]}; figures in `results/base.json`.
+at which Kokoro says {starts["words"]:,} rightly heard words. By
+`{facts["command"]}`, {facts["date"]}; figures in `results/base.json`.
 
 - **Weights**: `{name}.nemo`, float16, sha256 `{sha256}`. NeMo restores it into float32.
 - **Training**: the commands of [models/README.md](../README.md), ending with `recipes/{run.name}.yaml`,

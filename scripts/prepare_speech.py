@@ -163,9 +163,7 @@ def _prose(wordnet: Path) -> list[Row]:
     """The sentences and phrases that WordNet's entries give as examples."""
     files = sorted(wordnet.glob("data.*"))
     if not files:
-        raise SystemExit(
-            f"{wordnet}: no data.* of WordNet; install Debian's wordnet-base or name it with --prose"
-        )
+        raise SystemExit(f"{wordnet}: no data.* of WordNet; install Debian's wordnet-base or name it with --prose")
     found = {
         example
         for file in files

@@ -34,7 +34,7 @@ NOISE = Path("assets/noise/manifest.jsonl")
 OTHER_ENGINE = Path(".local/base/other-engine.jsonl")
 REAL = {"real_native": "fotaq", "real_learners": "speechocean762"}
 SNR_DB = (20, 10, 5)
-TIMED_SENTENCES = 80
+TIMED_SENTENCES = 40
 DRAWS, CONFIDENCE, SEED = 2_000, 0.95, 7
 
 Effect = Callable[[str, Samples], Samples]

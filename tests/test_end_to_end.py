@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shoptalk import audio, config
+from shoptalk import audio
 from shoptalk.run import STAGES
 
 ROOT = Path(__file__).parents[1]

@@ -112,8 +112,8 @@ class TrainSection(Section):
     ctc_weight: float = Field(default=0.0, ge=0, le=1)
     """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
     transducer_part: float = Field(default=1.0, gt=0, le=1)
-    """Part of each batch's utterances, newly drawn, that the transducer loss is computed on; below 1 it needs
-    `ctc_weight`, from which the encoder learns on all of them. The joint takes two fifths of a step on a CPU."""
+    """Part of each batch's utterances, newly drawn, that the transducer loss is computed on; from the rest the encoder
+    learns by `ctc_weight` alone. The joint takes two fifths of a step on a CPU."""
     aligned_rounds: int = Field(default=0, ge=0)
     """Rounds at the start in which the CTC head learns which token each frame says, from recordings whose word times
     are known, for a model from scratch: the prediction network would learn the sentences by heart before the encoder

@@ -51,7 +51,7 @@ def test_small_trains_on_words_that_are_timed_and_goes_on_where_it_stopped(tmp_p
     timed.write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = config.load(SMALL, (
         "train.steps=4", "train.eval_every_steps=2", "train.aligned_rounds=1", "train.batch_s=6", "train.threads=1",
-        "train.model.vocabulary=60", "train.dev_utterances=2", "train.model.layers=2",
+        "train.model.vocabulary=90", "train.dev_utterances=2", "train.model.layers=2",
     ))  # fmt: skip
     data = TrainingData([timed], [timed], [timed])
 

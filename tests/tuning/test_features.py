@@ -117,6 +117,19 @@ def test_a_speed_changes_the_length_and_the_pitch(tiny_nemo_model: Any, tmp_path
     assert peaks == sorted(set(peaks)) and peaks[1] == pytest.approx(26, abs=1)
 
 
+def test_features_that_are_ready_are_stretched(tmp_path: Path) -> None:
+    rising_TM = np.tile(np.arange(100, dtype=np.float16)[:, None], (1, MELS))
+    np.save(tmp_path / "ready.npy", rising_TM)
+    entries = [Entry("ready", tmp_path / "ready.npy", 1.0, "")]
+    cache = cached(tmp_path, entries, (0.8, 1.0, 1.25), mels=MELS, featurize=pytest.fail, progress=print)
+    assert [cache.frames(0, speed) for speed in range(3)] == [124, 100, 80]
+    assert np.array_equal(cache.get(0, 1), rising_TM)
+    for speed, factor in ((0, 0.8), (2, 1.25)):
+        assert cache.get(0, speed)[:, 0].astype(float) == pytest.approx(
+            np.arange(cache.frames(0, speed)) * factor, abs=0.05
+        )
+
+
 def test_manifests_are_read_and_what_is_wrong_is_named(tmp_path: Path) -> None:
     path = tmp_path / "list.jsonl"
     good = '{"audio_filepath": "a.wav", "duration": 1, "text": "one\u2028line"}\n'

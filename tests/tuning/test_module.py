@@ -89,6 +89,16 @@ def test_the_loss_falls(model: Any, batch: Batch, changes: dict[str, float]) -> 
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize(("part", "utterances"), [(1.0, 2), (0.5, 1), (0.3, 1)])
+def test_the_transducer_loss_is_computed_on_its_part(model: Any, batch: Batch, part: float, utterances: int) -> None:
+    made = module(model, transducer_part=part, ctc_weight=0.4)
+    targets: list[int] = []
+    losses = made.loss.forward
+    made.loss.forward = lambda *given: targets.append(len(given[1])) or losses(*given)  # type: ignore[method-assign]
+    train(made, batch, steps=2)
+    assert targets == [utterances] * 2
+
+
 def test_aligned_rounds_learn_the_known_frames_and_leave_the_transducer_alone(model: Any, batch: Batch) -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     made = module(model, ctc_weight=0.3, aligned_rounds=1, eval_every_steps=12, weight_decay=1e-9)
