@@ -2,8 +2,8 @@
 
     python benchmarks/mel_speech.py [results/mel_speech.json] [--sentences 40]
 
-Needs the decoder of `python scripts/speak_features.py fit`. Sentence by sentence in turn, one thread: Kokoro whole, then
-its features; then the base that ships reads both. Test voices and sentences: neither decoder nor base heard them.
+Needs the decoder of `python scripts/speak_features.py fit`. Sentence by sentence in turn, one thread: Kokoro whole,
+then its features; then the base that ships reads both. Test voices and sentences: neither decoder nor base heard them.
 """
 
 import argparse
