@@ -35,10 +35,10 @@ def main() -> None:
     heard = {name: [audio.decode(TEST.parent / row["audio_filepath"]) for row in part] for name, part in sets.items()}
     curve = []
     for path in arguments.checkpoints:
-        point = {"checkpoint": path.name, **_errors(arguments.model, path, sets, heard)}
+        point = {"checkpoint": _name(path), **_errors(arguments.model, path, sets, heard)}
         print(json.dumps(point), flush=True)
         curve.append(point)
-    shown = " ".join(path.name for path in arguments.checkpoints)
+    shown = " ".join(str(path) if path.suffix == ".nemo" else path.name for path in arguments.checkpoints)
     result = {
         "command": f"python benchmarks/learning_curve.py {arguments.model} {shown}",
         "date": f"{date.today()}",
@@ -47,6 +47,11 @@ def main() -> None:
         "curve": curve,
     }
     manifest.write_text(arguments.to, json.dumps(result, indent=1) + "\n")
+
+
+def _name(path: Path) -> str:
+    """The file of a checkpoint, the run of a `.nemo` (runs/NAME/60-train/tuned.nemo)."""
+    return path.parents[1].name if path.suffix == ".nemo" else path.name
 
 
 def _errors(model_path: Path, path: Path, sets: dict[str, Sequence[Any]], heard: dict[str, Any]) -> dict[str, float]:

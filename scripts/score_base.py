@@ -9,8 +9,10 @@ speech of unheard speakers and characters; all but the other engine's also under
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from difflib import SequenceMatcher
 from functools import partial
 from hashlib import sha256
 from itertools import chain
@@ -20,13 +22,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shoptalk import audio, augment, manifest, models, text
+from shoptalk import audio, augment, manifest, models
 from shoptalk.doors import nemo
 from shoptalk.doors.kokoro import BeforeVocoder, Kokoro
 from shoptalk.protocols import Recognizer
 from shoptalk.records import Samples, Word
 from shoptalk.scoring import bootstrap, publish
-from shoptalk.scoring.wer import align, count_words
+from shoptalk.scoring.wer import count_words
 
 RESULTS = Path("results/base.json")
 TEST = Path("assets/general/test.jsonl")
@@ -157,22 +159,16 @@ def _word_starts(recognizer: Recognizer) -> dict[str, Any]:
 
 
 def _late_ms(said: Sequence[Word], heard: Sequence[Word]) -> list[float]:
-    """Heard minus said start of each word that was rightly heard."""
-    said, heard = (_split(words) for words in (said, heard))
-    aligned = align(" ".join(one.word for one in said), " ".join(one.word for one in heard))
-    if (len(aligned.reference), len(aligned.heard)) != (len(said), len(heard)):
-        return []  # a word that normalisation cuts in two has no start of its own
+    """Heard minus said start of each word that was rightly heard.
+
+    `text.words` may cut a word in two ("I'm"), which have one start, so words are compared as they stand.
+    """
+    plain = [[re.sub(r"[^\w']", "", one.word).lower() for one in words] for words in (said, heard)]
     return [
-        1000 * (heard[there].start_s - said[here].start_s)
-        for kind, start, end, heard_start, heard_end in aligned.chunks
-        if kind == "equal"
-        for here, there in zip(range(start, end), range(heard_start, heard_end), strict=True)
+        1000 * (heard[there + i].start_s - said[here + i].start_s)
+        for here, there, length in SequenceMatcher(None, *plain, autojunk=False).get_matching_blocks()
+        for i in range(length)
     ]
-
-
-def _split(words: Sequence[Word]) -> list[Word]:
-    """Words that mean something, without marks that stand alone."""
-    return [one for one in words if text.words(one.word)]
 
 
 if __name__ == "__main__":
