@@ -67,7 +67,7 @@ class Acoustics(NamedTuple):
 
 
 class BeforeVocoder:
-    """Kokoro up to its vocoder, which takes fourteen parts of fifteen of the time."""
+    """Kokoro up to its vocoder, which takes eleven parts of twelve of the time."""
 
     def __init__(self, voices: Path) -> None:
         target = cache_dir() / "derived" / f"kokoro-{_pinned()}-before-vocoder.onnx"

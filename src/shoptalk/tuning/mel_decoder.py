@@ -1,4 +1,4 @@
-"""Log-mel features of Kokoro's speech without its vocoder, from what Kokoro knows before it: a fifteenth of the time.
+"""Log-mel features of Kokoro's speech without its vocoder, from what Kokoro knows before it: a twelfth of the time.
 
 A small network learns from recordings that Kokoro spoke whole which features their hidden states become. Training
 needs the features only, so text can be turned into many hours of them. Shapes: B utterances, K Kokoro frames
