@@ -26,7 +26,7 @@ from typing import Any
 
 VARIANTS = ("plain_float32", "quickened", "kept_memory", "bfloat16_products")
 BATCH, SECONDS, TOKENS = 16, 4.0, 24
-RECIPE = Path("recipes/base-tiny.yaml")
+RECIPE = Path("recipes/base-tiny-start.yaml")
 
 
 def work(number: int, pipe: Connection) -> None:

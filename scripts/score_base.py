@@ -24,7 +24,7 @@ import numpy as np
 
 from shoptalk import audio, augment, manifest, models
 from shoptalk.doors import nemo
-from shoptalk.doors.kokoro import BeforeVocoder, Kokoro
+from shoptalk.doors.kokoro import BeforeVocoder, load_published
 from shoptalk.protocols import Recognizer
 from shoptalk.records import Samples, Word
 from shoptalk.scoring import bootstrap, publish
@@ -143,9 +143,7 @@ def _score(recognizer: Recognizer, test: Test, effect: Effect = lambda _, sample
 def _word_starts(recognizer: Recognizer) -> dict[str, Any]:
     """How far the starts of rightly heard words are from where Kokoro says them, in ms; test sentences spoken anew."""
     rows = [row for row in manifest.read_lines(TEST) if row["source"] == "synthetic"][:TIMED_SENTENCES]
-    voices = models.path("kokoro-voices")
-    # The published graph: its sounds are where `BeforeVocoder` says to the last bit.
-    before, whole = BeforeVocoder(voices), Kokoro(models.path("kokoro-82m-int8"), voices)
+    before, whole = BeforeVocoder(models.path("kokoro-voices")), load_published()
     said = [before.of(row["text"], voice=row["speaker"], speed=1.0).words for row in rows]
     spoken = [whole.speak_untrimmed(row["text"], voice=row["speaker"], speed=1.0, pronunciations={}) for row in rows]
     late_ms = [late for words, heard in zip(said, recognizer.recognize(spoken), strict=True)

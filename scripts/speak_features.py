@@ -23,7 +23,7 @@ from shoptalk.config import SpeechSection
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 from shoptalk.doors import nemo
-from shoptalk.doors.kokoro import BeforeVocoder, Kokoro
+from shoptalk.doors.kokoro import BeforeVocoder, load_published
 from shoptalk.records import Record, Transcript
 from shoptalk.tuning import mel_decoder
 from shoptalk.tuning.mel_decoder import MelDecoder, Pair
@@ -105,12 +105,7 @@ _state: dict[str, Any] = {}
 
 
 def _start_whole() -> None:
-    _state.update(acoustics=BeforeVocoder(models.path("kokoro-voices")), tts=_whole())
-
-
-def _whole() -> Kokoro:
-    """The published graph: its sounds belong to what `BeforeVocoder` computes to the last bit."""
-    return Kokoro(models.path("kokoro-82m-int8"), models.path("kokoro-voices"))
+    _state.update(acoustics=BeforeVocoder(models.path("kokoro-voices")), tts=load_published())
 
 
 def _spoken_whole(row: dict[str, Any]) -> Path:

@@ -36,7 +36,7 @@ class Kokoro:
 
     def __init__(self, graph: Path, voices: Path) -> None:
         self._session = _session(graph)
-        self._style = lru_cache(maxsize=64)(lambda voice: blend(voices, voice))
+        self._voices = voices
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """Samples at 16 kHz, silence at both ends cut to `EDGE_S`; `TermError`: nothing or too much to say."""
@@ -50,7 +50,9 @@ class Kokoro:
 
     def _speak(self, spoken: str, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         sounds = from_text(spoken, accent_of(voice), pronunciations)
-        samples_T = np.asarray(self._session.run(None, _inputs(sounds, self._style(voice), speed))[0], np.float32)
+        samples_T = np.asarray(
+            self._session.run(None, _inputs(sounds, blend(self._voices, voice), speed))[0], np.float32
+        )
         return samples_T.reshape(-1)
 
 
@@ -74,12 +76,12 @@ class BeforeVocoder:
         if not target.is_file():
             kokoro_graph.leave_out_vocoder(models.path("kokoro-82m-int8"), target)
         self._session = _session(target)
-        self._style = lru_cache(maxsize=64)(lambda voice: blend(voices, voice))
+        self._voices = voices
 
     def of(self, spoken: str, *, voice: str, speed: float) -> Acoustics:
         """The acoustics of a sentence; `TermError`: nothing or too much to say."""
         sounds = from_text(spoken, accent_of(voice), {})
-        inputs = _inputs(sounds, self._style(voice), speed)
+        inputs = _inputs(sounds, blend(self._voices, voice), speed)
         hidden_1CK, pitch_11K, steps = self._session.run(None, inputs)
         ends_s = np.cumsum(steps.reshape(-1)) * DURATION_STEP_S  # the first and the last step are the padding's
         words = tuple(
@@ -122,6 +124,11 @@ def load() -> Kokoro:
     return Kokoro(prepare(), models.path("kokoro-voices"))
 
 
+def load_published() -> Kokoro:
+    """Kokoro by the published graph: its sounds are where `BeforeVocoder` says to the last bit."""
+    return Kokoro(models.path("kokoro-82m-int8"), models.path("kokoro-voices"))
+
+
 def prepare() -> Path:
     """The graph this machine runs fastest: fetched, verified, and rewritten once (see `kokoro_graph`)."""
     models.path("kokoro-voices")
@@ -140,6 +147,7 @@ def accent_of(voice: str) -> Accent:
     return "en-gb" if voice.startswith("b") else "en-us"
 
 
+@lru_cache(maxsize=64)
 def blend(voices: Path, voice: str) -> Style:
     """Style vectors (510, 1, 256) of a voice ``af_bella`` or a blend ``af_bella*0.4+am_adam*0.6``."""
     total = np.zeros((MAX_PHONEMES, 1, 256), np.float32)
