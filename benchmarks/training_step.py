@@ -61,8 +61,8 @@ def work(number: int, pipe: Connection) -> None:
 def base() -> Any:
     """The module of the base's recipe, with random weights."""
     from shoptalk import config
-    from shoptalk.config import ModelSection
     from shoptalk.doors import nemo
+    from shoptalk.recipe import ModelSection
     from shoptalk.tuning.module import TuningModule
     from shoptalk.tuning.tokenizer import train_tokenizer
 

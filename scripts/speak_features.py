@@ -19,11 +19,11 @@ import torch
 from tqdm import tqdm
 
 from shoptalk import manifest, models
-from shoptalk.config import SpeechSection
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 from shoptalk.doors import nemo
 from shoptalk.doors.kokoro import BeforeVocoder, load_published
+from shoptalk.recipe import SpeechSection
 from shoptalk.records import Record, Transcript
 from shoptalk.tuning import mel_decoder
 from shoptalk.tuning.mel_decoder import MelDecoder, Pair

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from shoptalk import config
-from shoptalk.config import Recipe
 from shoptalk.errors import RecipeError
+from shoptalk.recipe import ModelSection, Recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
@@ -60,7 +60,7 @@ def test_changes_edit_the_recipe(tmp_path: Path) -> None:
     recipe = config.load(path, changes)
     assert (recipe.train.steps, recipe.train.batch_s, recipe.name) == (7, 30, "other")
     assert recipe.augment.snr_db == (3, 9) and recipe.transcripts.llm.kind == "openai"
-    assert recipe.train.model == config.ModelSection()
+    assert recipe.train.model == ModelSection()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shoptalk import config, run
-from shoptalk.config import Recipe
 from shoptalk.errors import RecipeError
+from shoptalk.recipe import Recipe
 from shoptalk.run import BY_NAME, STAGES, Run
 
 DOWNSTREAM = {

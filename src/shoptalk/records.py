@@ -74,6 +74,8 @@ class Utterance(Record):
     duration_s: float = Field(gt=0)
     voice: str
     speed: float = 1.0
+    section: str = ""
+    """Note section, as of the transcript."""
     effects: Mapping[str, float | str] = {}
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
 
@@ -86,6 +88,8 @@ class Word(BaseModel):
     word: str
     start_s: float
     end_s: float
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """How probable it is, by the recogniser, that the word was said; None where it does not tell."""
 
 
 class Heard(BaseModel):
@@ -98,13 +102,25 @@ class Heard(BaseModel):
 
 
 class Hypothesis(Record):
-    """`Heard` on disk (product 70), with the reference it is to be compared with."""
+    """`Heard` on disk (product 70), with the reference it is to be compared with and what its test set says of it."""
 
     reference: str
     heard: str
     set: str
-    """Which test set: ``taught``, ``untaught``, ``general``."""
+    """Which test set: ``taught``, ``untaught``, ``general``, ``noisy``, ``silence``, ``long``, or an imported one's."""
     term_ids: tuple[str, ...] = ()
     cluster: str = ""
     """What the bootstrap resamples together: the carrier, or the speaker."""
     voice: str = ""
+    accent: str = ""
+    context: str = ""
+    """Where in a note the sentence stands, e.g. ``plan``; empty where unknown."""
+    snr_db: float | None = None
+    """SNR on active speech of noise that was added for the test; None: none was."""
+    duration_s: float = Field(default=0.0, ge=0)
+    words: tuple[Word, ...] = ()
+    """What was heard, word by word in time; empty where the recogniser does not tell."""
+    said: tuple[Word, ...] = ()
+    """What was said, word by word in time, where that is known."""
+    patient: bool = False
+    """A consented recording of a real patient: neither sound nor words of it enter a report that is not private."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from shoptalk.config import Recipe, Section, TrainSection
 from shoptalk.errors import RecipeError
 from shoptalk.manifest import write_text
+from shoptalk.recipe import Recipe, Section, TrainSection
 
 TIMES = "seconds.json"
 

@@ -8,9 +8,9 @@ import pytest
 
 from shoptalk import manifest
 from shoptalk.audio import decode, write_flac
-from shoptalk.config import AugmentSection
 from shoptalk.corpus.augmentation import Noise, NoiseSet, augment, draw
 from shoptalk.errors import ChecksumError
+from shoptalk.recipe import AugmentSection
 from shoptalk.records import Split, Utterance
 
 NOISE_FOLDER = Path(__file__).parents[2] / "assets" / "noise"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from shoptalk.config import DatasetSection
 from shoptalk.corpus import dataset
 from shoptalk.corpus.dataset import TESTS, General, build, digest, read_general
 from shoptalk.errors import LeakError, ManifestError
 from shoptalk.manifest import read_lines
+from shoptalk.recipe import DatasetSection
 from shoptalk.records import Term, Utterance
 from shoptalk.tuning.features import read_manifest
 

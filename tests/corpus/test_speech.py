@@ -8,10 +8,10 @@ import pytest
 
 from shoptalk import manifest
 from shoptalk.audio import decode
-from shoptalk.config import SpeechSection
 from shoptalk.corpus.speech import speak
 from shoptalk.errors import AudioError
 from shoptalk.protocols import Tts
+from shoptalk.recipe import SpeechSection
 from shoptalk.records import Transcript, Utterance
 
 _spec = importlib.util.spec_from_file_location("fake_tts", Path(__file__).with_name("fake_tts.py"))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk.config import TranscriptsSection
 from shoptalk.corpus import carriers, lexicon, splits, transcripts
 from shoptalk.corpus.carriers import Carrier
 from shoptalk.errors import CoverageError
+from shoptalk.recipe import TranscriptsSection
 from shoptalk.records import Term, Transcript
 from shoptalk.terms import occurrences
 

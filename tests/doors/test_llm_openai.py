@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from shoptalk.config import TranscriptsSection
 from shoptalk.corpus import dictations, lexicon, splits
 from shoptalk.doors.llm_openai import OpenAiLlm
 from shoptalk.errors import LlmError
+from shoptalk.recipe import TranscriptsSection
 from shoptalk.terms import occurrences
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from tests.tuning import speech
 
 from shoptalk import audio, checkpoint
-from shoptalk.config import ModelSection
 from shoptalk.doors import nemo
 from shoptalk.doors.nemo import NemoRecognizer, _words
 from shoptalk.errors import HubUnreachableError, ModelError
+from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples
 from shoptalk.tuning.tokenizer import train_tokenizer
 

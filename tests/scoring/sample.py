@@ -1,6 +1,6 @@
 """A small test, written out: two taught drugs, one untaught, general sentences by three speakers."""
 
-from shoptalk.config import EvaluateSection
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term
 from shoptalk.scoring.evaluate import evaluate
 from shoptalk.scoring.scores import Scores

@@ -12,8 +12,8 @@ import yaml
 from safetensors.torch import load_file
 
 from shoptalk import checkpoint
-from shoptalk.config import PackageSection
 from shoptalk.errors import ChecksumError, ModelError
+from shoptalk.recipe import PackageSection
 from shoptalk.scoring import bundle
 from shoptalk.scoring.card import Origin, score_table
 

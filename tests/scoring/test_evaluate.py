@@ -3,8 +3,8 @@
 import pytest
 from tests.scoring.sample import ROWS, TERMS, hypotheses, sample_scores
 
-from shoptalk.config import EvaluateSection
 from shoptalk.errors import ScoringError
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term
 from shoptalk.scoring.evaluate import evaluate
 from shoptalk.scoring.scores import Change, Scores

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from tests.scoring.sample import sample_scores
 
-from shoptalk.config import EvaluateSection
 from shoptalk.errors import ScoringError
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term
 from shoptalk.scoring.evaluate import evaluate
 from shoptalk.scoring.publish import machine, publish

@@ -14,7 +14,7 @@ import numpy as np
 import openai
 import uvicorn
 
-from shoptalk.config import ServeSection
+from shoptalk.recipe import ServeSection
 from shoptalk.records import Heard, Samples, Word
 from shoptalk.service.app import create_app
 

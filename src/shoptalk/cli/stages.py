@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from shoptalk import config, manifest, models
-from shoptalk.config import LlmSection, ServeSection
 from shoptalk.errors import BindingError, ModelError
 from shoptalk.protocols import Llm
+from shoptalk.recipe import LlmSection, ServeSection
 from shoptalk.records import Record, Term, Transcript, Utterance
 from shoptalk.run import Run
 

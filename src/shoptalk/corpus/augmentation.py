@@ -13,9 +13,9 @@ from pydantic import ConfigDict
 
 from shoptalk import augment as effect
 from shoptalk.audio import SAMPLE_RATE_HZ, decode, write_flac
-from shoptalk.config import AugmentSection
 from shoptalk.corpus.pool import ordered
 from shoptalk.errors import AudioError, ChecksumError
+from shoptalk.recipe import AugmentSection
 from shoptalk.records import Record, Samples, Utterance
 
 AUGMENT_VERSION = 1

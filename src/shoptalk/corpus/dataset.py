@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk import terms as term_forms
-from shoptalk.config import DatasetSection
 from shoptalk.corpus.splits import near_duplicates, normal_form
 from shoptalk.corpus.voices import TEST_VOICES, parts
 from shoptalk.errors import LeakError, ManifestError
 from shoptalk.manifest import read_lines, write_text
+from shoptalk.recipe import DatasetSection
 from shoptalk.records import Split, Term, Utterance
 
 Line = dict[str, Any]

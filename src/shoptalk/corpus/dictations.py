@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from shoptalk.config import TranscriptsSection
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENINGS, SETTINGS
 from shoptalk.corpus.splits import clusters, draw_key
 from shoptalk.corpus.transcripts import Problem, diversity_problems, duplicates, has_terms, is_clean, wanted_for
 from shoptalk.protocols import Llm
+from shoptalk.recipe import TranscriptsSection
 from shoptalk.records import Split, Term, Transcript
 from shoptalk.terms import occurrences
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from shoptalk.audio import SAMPLE_RATE_HZ, write_flac
-from shoptalk.config import SpeechSection
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 from shoptalk.errors import AudioError
 from shoptalk.protocols import Tts
+from shoptalk.recipe import SpeechSection
 from shoptalk.records import Samples, Transcript, Utterance
 
 SPEECH_VERSION = 1
@@ -77,6 +77,7 @@ def _speak(task: Task) -> Utterance:
         duration_s=round(soundfile.info(path).frames / SAMPLE_RATE_HZ, 4),
         voice=voice,
         speed=speed,
+        section=transcript.section,
     )
 
 

@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shoptalk.config import TranscriptsSection
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
 from shoptalk.corpus.splits import assign, draw_key, near_duplicates
 from shoptalk.errors import CoverageError
+from shoptalk.recipe import TranscriptsSection
 from shoptalk.records import Split, Term, Transcript
 from shoptalk.terms import occurrences
 

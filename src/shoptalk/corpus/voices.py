@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shoptalk.config import SpeechSection
+from shoptalk.recipe import SpeechSection
 from shoptalk.records import Split
 
 

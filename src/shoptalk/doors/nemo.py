@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from shoptalk import checkpoint
 from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.config import ModelSection
 from shoptalk.errors import HubUnreachableError, ModelError
+from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples, Word
 
 WINDOW_S = 0.025

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from shoptalk import checkpoint
-from shoptalk.config import PackageSection
 from shoptalk.errors import ChecksumError, ModelError
+from shoptalk.recipe import PackageSection
 from shoptalk.scoring import card
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from shoptalk.checkpoint import NemoInfo
-from shoptalk.config import PackageSection
+from shoptalk.recipe import PackageSection
 
 
 @dataclass(frozen=True)

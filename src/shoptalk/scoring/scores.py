@@ -35,21 +35,56 @@ class Change(Part):
     """``better`` or ``worse`` only where the interval of the difference excludes 0."""
 
 
+class TermScores(Part):
+    """Several terms, or one, over the utterances that a row is about."""
+
+    error: Change
+    """1 − recall."""
+    recall: Change
+    precision: Change
+    f1: Change
+    false_insertions: Change
+    """Heard where none was said, per 1,000 reference words."""
+
+
+class Significance(Part):
+    """Whether a difference in word errors is one, and how large a test would have to be to tell."""
+
+    p: float | None
+    """Of no difference: NIST's matched-pairs test over clusters, two-sided; None with fewer than two clusters."""
+    detectable: float | None
+    """The difference in WER that this test would find 80 % of the time."""
+    clusters_for_1_point: int | None
+    """So many clusters would find a difference of 0.01 in WER 80 % of the time; None where nothing varied."""
+    utterances_for_1_point: int | None
+
+
 class SetScores(Part):
-    """One test set."""
+    """One test set; `before` and `after` are two recognisers on the same utterances."""
 
     utterances: int
     clusters: int
     """How many carriers or speakers the bootstrap drew from."""
     words: int
+    minutes: float
+    """Of audio; 0 where the manifest does not tell."""
     wer: Change
     cer: Change
+    sentence_error: Change
+    """Utterances with any word wrong."""
+    case: Change
+    """Rightly heard words written with other capitals."""
+    punctuation: Change
+    """1 − F1 of punctuation marks behind rightly heard words."""
+    numbers: Change
+    """Numbers, doses and units of the reference that were heard otherwise or not at all."""
+    invented_numbers: Change
+    """Numbers heard where none was said, per 1,000 reference words."""
     false_insertions: Change
     """Taught terms heard where none was said, per 1,000 reference words."""
-    term_error: Change | None = None
-    """1 − recall of the terms the set is about: taught in ``taught``, untaught in ``untaught``; None in ``general``."""
-    recall: Change | None = None
-    precision: Change | None = None
+    terms: TermScores | None = None
+    """Of the terms the set is about: untaught ones in ``untaught``, else taught ones; None if none is said."""
+    significance: Significance
 
 
 class Misheard(Part):
@@ -61,31 +96,82 @@ class Misheard(Part):
 
 
 class TermRow(Part):
-    """One term: recall in its own set; precision and false insertions in all sets together."""
+    """One term: recall in its own set; precision and false insertions in all clean sets together."""
 
     id: str
     text: str
     category: str
+    tier: str
+    """Where its pronunciation came from: ``ipa`` (the lexicon's), ``respelled``, or ``rules`` (eSpeak's)."""
     taught: bool
     known: bool | None
     """Whether the base's training text holds it; None: not looked up."""
-    recall: Change
-    precision: Change
-    false_insertions: Change
-    """Per 1,000 reference words of all sets."""
+    scores: TermScores
     instead_before: tuple[Misheard, ...]
     instead_after: tuple[Misheard, ...]
+    missed: tuple[str, ...]
+    """Ids of the utterances in which the tuned model misses it."""
 
 
-class GroupRow(Part):
-    """Several terms together: a category, or those (un)known to the base."""
+class Slice(Part):
+    """A part of a set: the terms of a category or tier, or the utterances of a voice, accent, context or SNR."""
 
+    by: Literal["category", "tier", "known", "voice", "accent", "context", "snr"]
     name: str
-    taught: bool
-    terms: int
-    term_error: Change
-    recall: Change
-    precision: Change
+    """E.g. ``drug``, ``af_kore``, ``plan``, ``10 dB``, ``clean``."""
+    set: str
+    count: int
+    """Terms (category, tier, known) or utterances."""
+    wer: Change | None
+    """None for slices by terms."""
+    terms: TermScores | None
+
+
+class Silence(Part):
+    """Recordings in which nobody speaks: every word heard is made up."""
+
+    minutes: float
+    words: Change
+    """Words heard per minute."""
+    made_up: tuple[Misheard, ...]
+    """What the tuned model heard most often; `distance` is 0."""
+
+
+class CalibrationBin(Part):
+    low: float
+    high: float
+    words: int
+    confidence: float
+    """Mean, after the temperature."""
+    right: float
+    """Part of the words that was right."""
+
+
+class Calibration(Part):
+    """How far the word confidences of the tuned model can be believed; temperature fitted on dev, scored on test."""
+
+    temperature: float
+    words: int
+    raw_ece: float
+    ece: float
+    """Expected calibration error after the temperature."""
+    auroc: float | None
+    """How well low confidence finds wrong words; 0.5 is chance."""
+    term_auroc: float | None
+    """The same for the places of taught terms."""
+    bins: tuple[CalibrationBin, ...]
+
+
+class WordTimes(Part):
+    """Errors of word times against known ones, in ms, of rightly heard words."""
+
+    words: int
+    start_median: float
+    start_p90: float
+    end_median: float
+    end_p90: float
+    start_late_median: float
+    """Signed: positive where words are placed too late."""
 
 
 class Example(Part):
@@ -99,13 +185,28 @@ class Example(Part):
     after: str
 
 
+class Other(Part):
+    """Another recogniser on the same test: in its sets `before` is the other, `after` the tuned model."""
+
+    name: str
+    sets: dict[str, SetScores]
+    speed: float | None
+    """Audio seconds recognised per second on this machine; None for an endpoint."""
+
+
 class Scores(Part):
-    """Everything stage 70 knows; rates are fractions, false insertions are per 1,000 words."""
+    """Everything stage 70 knows; rates are fractions, insertions are per 1,000 words, silence is per minute."""
 
     sets: dict[str, SetScores]
     terms: tuple[TermRow, ...]
-    categories: tuple[GroupRow, ...]
-    knowledge: tuple[GroupRow, ...]
+    slices: tuple[Slice, ...]
+    others: tuple[Other, ...] = ()
+    silence: Silence | None = None
+    calibration: Calibration | None = None
+    word_times: WordTimes | None = None
+    speed_before: float | None = None
+    """Audio seconds recognised per second."""
+    speed_after: float | None = None
     examples: tuple[Example, ...]
     unfound: tuple[str, ...]
     """``utterance id: term id`` where an utterance names a term that its reference does not hold; not scored."""

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoptalk import __version__
 from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.config import ServeSection
 from shoptalk.protocols import Recognizer
+from shoptalk.recipe import ServeSection
 from shoptalk.records import Heard
 from shoptalk.service import answers, problems, uploads
 from shoptalk.service.metrics import Metrics

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.config import ServeSection
 from shoptalk.protocols import Recognizer
+from shoptalk.recipe import ServeSection
 from shoptalk.records import Heard, Samples
 from shoptalk.service.metrics import Metrics
 from shoptalk.service.problems import Problem

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shoptalk.config import TrainSection
 from shoptalk.doors.nemo import FRAME_S, SUBSAMPLING
 from shoptalk.errors import TrainingError
+from shoptalk.recipe import TrainSection
 from shoptalk.tuning import mel_effects
 from shoptalk.tuning.alignment import UNKNOWN, frame_tokens
 from shoptalk.tuning.batches import Item, Pool, padded_frames, plan_round

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from shoptalk.config import Recipe
+from shoptalk.recipe import Recipe
 
 
 def loggers(recipe: Recipe, folder: Path) -> list[Any]:

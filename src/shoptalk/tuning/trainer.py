@@ -14,10 +14,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from shoptalk import audio, text
-from shoptalk.config import Recipe, TrainSection
 from shoptalk.doors import nemo
 from shoptalk.errors import TrainingError
 from shoptalk.manifest import write_text
+from shoptalk.recipe import Recipe, TrainSection
 from shoptalk.tuning import tracking
 from shoptalk.tuning.cpu_speed import keep_memory, multiplies_bfloat16, quicken
 from shoptalk.tuning.data import Recordings, Rounds, recordings

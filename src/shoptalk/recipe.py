@@ -1,0 +1,225 @@
+"""The recipe's sections and keys: one YAML file is one experiment; every default stands here and nowhere else."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of the recipe's sections: immutable, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class LexiconSection(Section):
+    files: tuple[Path, ...] = (Path("lexicons/clinical.yaml"),)
+    """CSV, YAML or JSONL files of terms; relative to the recipe's folder or to the working folder."""
+    only: tuple[str, ...] = ()
+    """Ids of the terms to use; empty: all."""
+    untaught: float = Field(default=0.25, ge=0, lt=1)
+    """Part of the terms of each category that is held out as a control and never taught."""
+
+
+class LlmSection(Section):
+    kind: Literal["embedded", "openai"] = "embedded"
+    model: str = "qwen2.5-coder-1.5b-instruct"
+    """Name in the model store (embedded), or the endpoint's model name."""
+    base_url: str = ""
+    """Of an OpenAI-compatible endpoint, e.g. ``http://127.0.0.1:8000/v1``; its key is read from OPENAI_API_KEY."""
+    temperature: float = Field(default=0.6, ge=0, le=2)
+    concurrency: int = Field(default=4, ge=1)
+    """Requests under way at once at an endpoint; the embedded model answers one after the other."""
+
+
+class TranscriptsSection(Section):
+    llm: LlmSection = LlmSection()
+    live_carriers: int = Field(default=0, ge=0)
+    """Carrier sentences that the LLM writes in this run."""
+    carrier_files: tuple[Path, ...] = (Path("lexicons/carriers-clinical.jsonl"),)
+    """Carriers that were written before, each with its source."""
+    train_per_term: int = Field(default=20, ge=1)
+    dev_per_term: int = Field(default=2, ge=1)
+    test_per_term: int = Field(default=6, ge=1)
+    min_words: int = 4
+    max_words: int = 24
+
+
+class SpeechSection(Section):
+    tts: Literal["kokoro"] = "kokoro"
+    blend: float = Field(default=0.5, ge=0, le=1)
+    """Part of the training utterances spoken by a blend of two voices."""
+    accents: float = Field(default=0.15, ge=0, le=1)
+    """Part of the training utterances spoken by a foreign voice on English phonemes."""
+    speed: tuple[float, float] = (0.9, 1.15)
+    workers: int = Field(default=0, ge=0)
+    """Processes; 0: one for each core."""
+
+
+class AugmentSection(Section):
+    copies: int = Field(default=1, ge=0)
+    """Augmented copies of each training utterance, beside the clean one."""
+    noise: float = Field(default=0.7, ge=0, le=1)
+    """Part of the copies that get noise; likewise `room`, `telephone`, `codec`, `speed`."""
+    snr_db: tuple[float, float] = (10.0, 25.0)
+    """SNR on active speech."""
+    room: float = Field(default=0.3, ge=0, le=1)
+    gain_db: tuple[float, float] = (-8.0, 4.0)
+    speed: tuple[float, float] = (0.95, 1.05)
+    telephone: float = Field(default=0.15, ge=0, le=1)
+    codec: float = Field(default=0.2, ge=0, le=1)
+    noise_manifest: Path = Path("assets/noise/manifest.jsonl")
+
+
+class DatasetSection(Section):
+    general: Path = Path("assets/general")
+    """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech."""
+    general_test_utterances: int = Field(default=0, ge=0)
+    """Score a fixed subset of the general test part (drawn by sha256 of the id); 0: all of it."""
+    test_lists: dict[str, str] = {}
+    """sha256 of the test lists that the recipe was made for; another list is an error."""
+
+
+class TrainSection(Section):
+    init: str = "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
+    """A `.nemo` path, or a hub name such as ``nvidia/parakeet-tdt-0.6b-v2``; empty: from scratch as `model` says."""
+    model: "ModelSection | None" = None
+    """The shape of a model to be trained from scratch."""
+    manifests: tuple[Path, ...] = ()
+    """Training manifests that stand in for product 50 (base training); paths as in `lexicon.files`."""
+    rehearsal_manifests: tuple[Path, ...] = ()
+    dev_manifests: tuple[Path, ...] = ()
+    steps: int = Field(default=2_000, ge=1)
+    """Optimiser steps; the only place this number exists."""
+    batch_s: float = Field(default=120.0, gt=0)
+    """Audio seconds in a batch, padding counted."""
+    max_utterance_s: float = Field(default=20.0, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    min_learning_rate: float = Field(default=5e-6, ge=0)
+    warmup_steps: int = Field(default=50, ge=0)
+    decay_part: float = Field(default=0.7, gt=0, le=1)
+    """Part of the steps, at the end, over which the learning rate falls to the minimum."""
+    weight_decay: float = Field(default=1e-3, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    rehearsal: float = Field(default=0.4, ge=0, lt=1)
+    """Part of each batch's seconds taken from the general rehearsal set."""
+    ctc_weight: float = Field(default=0.0, ge=0, le=1)
+    """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
+    transducer_part: float = Field(default=1.0, gt=0, le=1)
+    """Part of each batch's utterances, newly drawn, that the transducer loss is computed on; from the rest the encoder
+    learns by `ctc_weight` alone. The joint takes two fifths of a step on a CPU."""
+    aligned_rounds: int = Field(default=0, ge=0)
+    """Rounds at the start in which the CTC head learns which token each frame says, from recordings whose word times
+    are known, for a model from scratch: the prediction network would learn the sentences by heart before the encoder
+    tells it anything."""
+    feature_speeds: tuple[float, ...] = (1.0,)
+    """Speeds at which features of the training audio are cached and drawn."""
+    feature_noise: float = Field(default=0.0, ge=0, le=1)
+    """Part of the utterances that get noise added in the mel power domain, `augment.snr_db` strong."""
+    feature_room: float = Field(default=0.0, ge=0, le=1)
+    """Part of the utterances that get a room's reverberation in the mel power domain."""
+    feature_telephone: float = Field(default=0.0, ge=0, le=1)
+    """Part of the utterances of which a telephone's band is left."""
+    time_masks: int = Field(default=2, ge=0)
+    time_mask_part: float = Field(default=0.05, ge=0, le=1)
+    frequency_masks: int = Field(default=2, ge=0)
+    frequency_mask_bins: int = Field(default=20, ge=0)
+    freeze_batch_norm: bool = True
+    """Keep the base's BatchNorm statistics, so that synthetic speech does not shift them."""
+    sigma: float = Field(default=0.02, ge=0)
+    omega: float = Field(default=0.1, ge=0, le=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of the running mean of the weights that is scored and saved; 0: the last weights."""
+    eval_every_steps: int = Field(default=100, ge=1)
+    """Dev scoring and checkpoint; also the most that a kill can cost."""
+    dev_utterances: int = Field(default=100, ge=1)
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true; for other CPUs oneDNN has no
+    LSTM in bfloat16."""
+    devices: int = Field(default=1, ge=1)
+    """GPUs, or on a CPU processes, that share each step; a batch of `batch_s` for each."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads of torch in each process; 0: as many as there are cores."""
+    mlflow: str = ""
+    """MLflow tracking URI, e.g. ``sqlite:///mlflow.db``; empty: a database in the run folder."""
+
+
+class ModelSection(Section):
+    """A FastConformer-TDT with Parakeet's structure at smaller widths."""
+
+    d_model: int = 144
+    layers: int = 8
+    heads: int = 4
+    subsampling_channels: int = 64
+    mels: int = 80
+    predictor: int = 256
+    joint: int = 256
+    vocabulary: int = 256
+    durations: tuple[int, ...] = (0, 1, 2, 3, 4)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class EvaluateSection(Section):
+    bootstrap: int = Field(default=2_000, ge=100)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    batch: int = Field(default=16, ge=1)
+    transcripts_known_to_base: tuple[Path, ...] = ()
+    """Texts the base was trained on, so that terms can be told apart as known or unknown to it."""
+    snr_db: tuple[float, ...] = ()
+    """SNRs at which taught sentences are heard again, under noise that no training has: the set ``noisy``."""
+    noisy_utterances: int = Field(default=60, ge=1)
+    """So many taught sentences are heard at each SNR, drawn by sha256 of the id."""
+    silence_s: float = Field(default=0.0, ge=0)
+    """Seconds of recordings without speech, digital silence and test noise: the set ``silence``."""
+    long_form_s: float = Field(default=0.0, ge=0)
+    """Length of the recordings of the set ``long``, joined from taught and general sentences; 0: no such set."""
+    tests: tuple[Path, ...] = ()
+    """Further test sets: manifests as `shoptalk import` writes them; the file's name is the set's."""
+    others: "tuple[OtherSection, ...]" = ()
+    """Other recognisers to hear the taught, untaught and general sets."""
+    report_private: bool = False
+    """Let recordings and words of consented patients (`patient` in the manifest) into the report."""
+
+
+class OtherSection(Section):
+    kind: Literal["openai", "whisper", "moonshine"]
+    model: str
+    """Name in the model store (whisper, moonshine), or the endpoint's model name."""
+    base_url: str = ""
+    """Of an OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY."""
+
+
+class PackageSection(Section):
+    name: str = "shoptalk-tuned"
+    title: str = "A speech recogniser tuned with Shoptalk"
+    licence: str = "CC-BY-4.0"
+    attributions: tuple[str, ...] = ()
+    """One line for each work that must be credited: the base, data, voices."""
+
+
+class ServeSection(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8178, ge=0, le=65535)
+    max_upload_mb: float = Field(default=64.0, gt=0)
+    max_audio_s: float = Field(default=600.0, gt=0)
+    queue: int = Field(default=32, ge=1)
+    """Requests that may wait; one more is answered 429."""
+    batch: int = Field(default=8, ge=1)
+    batch_wait_ms: float = Field(default=10.0, ge=0)
+    timeout_s: float = Field(default=120.0, gt=0)
+
+
+class Recipe(Section):
+    name: str = "shoptalk"
+    seed: int = 7
+    products: dict[str, Path] = {}
+    """Stage name → file or folder of the user's own that stands in for that stage's product."""
+    lexicon: LexiconSection = LexiconSection()
+    transcripts: TranscriptsSection = TranscriptsSection()
+    speech: SpeechSection = SpeechSection()
+    augment: AugmentSection = AugmentSection()
+    dataset: DatasetSection = DatasetSection()
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    package: PackageSection = PackageSection()
+    serve: ServeSection = ServeSection()
