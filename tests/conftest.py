@@ -1,5 +1,6 @@
 """What several tests share."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,3 +20,20 @@ def tiny_nemo(tiny_nemo_model: Any, tmp_path_factory: pytest.TempPathFactory) ->
     path = tmp_path_factory.mktemp("nemo") / "tiny.nemo"
     tiny_nemo_model.save_to(str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def _registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with one model; MLflow takes many seconds to make one, so tests copy it."""
+    from shoptalk.doors.registry import Registry
+
+    path = tmp_path_factory.mktemp("registry") / "empty.db"
+    Registry(f"sqlite:///{path}", create=True).register("other", path.parent, {"checksums_sha256": "-"})
+    return path
+
+
+@pytest.fixture
+def registry_uri(_registry: Path, tmp_path: Path) -> str:
+    """URI of a registry of the test's own."""
+    shutil.copy(_registry, tmp_path / "registry.db")
+    return f"sqlite:///{tmp_path}/registry.db"

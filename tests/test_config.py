@@ -9,7 +9,7 @@ from shoptalk import config
 from shoptalk.errors import RecipeError
 from shoptalk.recipe import ModelSection, Recipe
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+RECIPES = sorted(path for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml") if "gate" not in path.stem)
 
 
 def written(folder: Path, text: str) -> Path:

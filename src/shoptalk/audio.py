@@ -76,6 +76,23 @@ def write_flac(path: Path, samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ)
     partial.replace(path)
 
 
+def opus(samples_T: Samples, *, bit_rate: int = 16_000) -> bytes:
+    """Mono Opus in Ogg, small enough for many recordings in one page; lossy."""
+    import av
+
+    held = io.BytesIO()
+    with av.open(held, "w", format="ogg") as writer:
+        stream = writer.add_stream("libopus", rate=SAMPLE_RATE_HZ, layout="mono")
+        stream.bit_rate = bit_rate
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples_T[None], np.float32), "flt", "mono")
+        frame.sample_rate = SAMPLE_RATE_HZ
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+        for out in (*resampler.resample(frame), *resampler.resample(None)):
+            writer.mux(stream.encode(out))
+        writer.mux(stream.encode(None))
+    return held.getvalue()
+
+
 def resample(samples_T: Samples, *, from_hz: int, to_hz: int) -> Samples:
     """Band-limited resampling (soxr HQ)."""
     import soxr

@@ -88,6 +88,11 @@ def keep_kernels() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
 
 
+def no_telemetry() -> None:
+    """Keep MLflow from reporting its use to its makers; to be called before mlflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
 def cache_dir() -> Path:
     """Where fetched models are kept: SHOPTALK_CACHE, or ``shoptalk`` in the user's cache folder."""
     own = environment("SHOPTALK_CACHE")

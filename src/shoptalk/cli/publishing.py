@@ -6,12 +6,10 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-from shoptalk import config
-from shoptalk.cli.commands import RECIPE_COPY
+from shoptalk.cli.commands import reopen
 from shoptalk.cli.scoring import SCORES
 from shoptalk.errors import ScoringError
 from shoptalk.manifest import write_text
-from shoptalk.run import Run
 from shoptalk.scoring import publish as figures
 from shoptalk.scoring import report
 from shoptalk.scoring.scores import Scores
@@ -21,19 +19,9 @@ BEGIN, END = "<!-- results:{name} -->", "<!-- /results:{name} -->"
 
 def publish(folder: Path, name: str | None) -> None:
     """Write results/NAME.json; where README.md has the marks of NAME, the table between them too."""
-    note = folder / RECIPE_COPY
-    if not note.is_file():
-        raise ScoringError(f"{folder}: not a run folder (no {RECIPE_COPY}); make one with `shoptalk run`")
-    try:
-        used = json.loads(note.read_text(encoding="utf-8"))
-        path = Path(used["recipe"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ScoringError(f"{note}: cannot be read ({error}); run `shoptalk run` again") from None
-    run = Run(folder, config.load(path, tuple(used["set"])), path.resolve().parent)
-    if not run.is_current("evaluate"):
-        raise ScoringError(f"{folder}: not scored, or the recipe was changed since; run `shoptalk run` again")
+    run, command = reopen(folder, "evaluate")
     scores = Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
-    command, name = f"shoptalk {used['command']}", name or run.recipe.name
+    name = name or run.recipe.name
     today, machine = f"{date.today()}", figures.machine()
     summary = figures.publish(
         scores, command=command, seconds=run.seconds(), machine=machine, commit=_commit(), date=today

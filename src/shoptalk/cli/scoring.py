@@ -1,87 +1,87 @@
-"""Stages 70 and 80: what base and tuned model hear, the scores and their reports, and the bundle."""
+"""Stages 70 and 80: what base, tuned model and others hear, the scores and their reports, and the bundle."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from shoptalk import audio, manifest, terms
-from shoptalk.cli.stages import once, progress
-from shoptalk.corpus.dataset import TEST_LISTS, TESTS, digest
-from shoptalk.errors import ScoringError
+from shoptalk import manifest, terms
+from shoptalk.cli import hearing
+from shoptalk.cli.hearing import Clip
+from shoptalk.cli.recognizers import open_recognizer, title
+from shoptalk.corpus.dataset import TESTS
 from shoptalk.manifest import read_lines
+from shoptalk.protocols import Recognizer
 from shoptalk.records import Hypothesis, Term
 from shoptalk.run import BY_NAME, Run, file_digest
-from shoptalk.run import digest as digest_of
-from shoptalk.scoring import bundle, publish, report
+from shoptalk.scoring import bundle, page, publish, report
 from shoptalk.scoring.card import Origin
+from shoptalk.scoring.evaluate import compare
 from shoptalk.scoring.evaluate import evaluate as score
-from shoptalk.scoring.scores import Scores
+from shoptalk.scoring.scores import Other, Scores
 
-Line = dict[str, Any]
 SCORES = "scores.json"
-CHUNK = 64
-"""Utterances decoded together; hypotheses are on disk after each."""
+GATE = "gate.json"
+"""Written by `shoptalk gate`; stale once the scores are made anew."""
 
 
 def evaluate(run: Run, *, base: str, tuned: Path, say: Callable[[str], None]) -> None:
-    """Recognise the fixed test lists with both models, score, and write JSON, Markdown and HTML."""
-    folder, lines = run.product("evaluate"), _test_lines(run.product("dataset"))
-    before = _hear(run, folder / "before.jsonl", base, lines)
-    after = _hear(run, folder / "after.jsonl", str(tuned), lines)
+    """Recognise the test sets with base, tuned model and others, score, and write JSON, Markdown and HTML."""
+    folder, lists = run.product("evaluate"), hearing.listed(run.product("dataset"))
+    clips = [*lists, *hearing.further(run, lists)]
+    before = _hear_model(run, folder / "before.jsonl", base, clips)
+    after = _hear_model(run, folder / "after.jsonl", str(tuned), clips)
+    dev = _hear_model(run, folder / "dev.jsonl", str(tuned), hearing.read(run.product("dataset") / "dev.jsonl", "dev"))
     taught = list(manifest.read(run.product("lexicon"), Term))
-    scores = score(before, after, taught, run.recipe.evaluate, seed=run.recipe.seed, known=_known(run, taught))
+    section, seed = run.recipe.evaluate, run.recipe.seed
+    scores = score(before, after, taught, section, seed=seed, known=_known(run, taught), dev=dev)
+    scores = scores.model_copy(
+        update={
+            "others": tuple(_others(run, clips, after, taught)),
+            "speed_before": hearing.speed(folder / "before.jsonl"),
+            "speed_after": hearing.speed(folder / "after.jsonl"),
+        }
+    )
+    (folder / GATE).unlink(missing_ok=True)
     manifest.write_text(folder / "report.md", report.markdown(scores))
-    facts = {"Recipe": run.recipe.name, "Base": _name(base), "Seed": str(run.recipe.seed)}
-    manifest.write_text(folder / "report.html", report.html(scores, facts=facts))
+    _write_report(run, scores, clips, base=base)
     manifest.write_text(folder / SCORES, scores.model_dump_json(indent=1) + "\n")
     say(f"report: {folder / 'report.html'}")
 
 
-def _test_lines(dataset: Path) -> list[Line]:
-    """The lines of all test sets with their set's name; `ScoringError` if a list is not the one that was fixed."""
-    if not (dataset / TEST_LISTS).is_file():
-        raise ScoringError(f"{dataset}: has no {TEST_LISTS}; make the dataset with `shoptalk dataset`")
-    fixed = json.loads((dataset / TEST_LISTS).read_text(encoding="utf-8"))
-    found: list[Line] = []
-    for name in TESTS:
-        lines = read_lines(dataset / f"test-{name}.jsonl")
-        if digest(lines) != fixed.get(name):
-            raise ScoringError(
-                f"{dataset}/test-{name}.jsonl was changed after it was fixed; remove {dataset}, run `shoptalk dataset`"
-            )
-        found += [{**line, "set": name, "path": dataset / line["audio_filepath"]} for line in lines]
-    return found
+def _write_report(run: Run, scores: Scores, clips: Sequence[Clip], *, base: str) -> None:
+    """The page of the run, with the recordings of its sentences in it."""
+    facts = {"Recipe": run.recipe.name, "Base": _name(base), "Seed": str(run.recipe.seed)}
+    by_id = {clip.asked.id: clip for clip in clips if not clip.asked.patient or run.recipe.evaluate.report_private}
+    sounds = {name: page.data_url(by_id[name].load()) for name in page.shown(scores) if name in by_id}
+    manifest.write_text(run.product("evaluate") / "report.html", page.html(scores, sounds=sounds, facts=facts))
 
 
-def _hear(run: Run, path: Path, model: str, lines: Sequence[Line]) -> list[Hypothesis]:
-    """What a model hears, resumed from what is on disk; what the base heard is kept from one tuning to the next."""
+def _hear_model(run: Run, path: Path, model: str, clips: Sequence[Clip]) -> list[Hypothesis]:
+    """What a NeMo model hears; what the base heard is kept from one tuning to the next."""
     batch = run.recipe.evaluate.batch
 
-    def heard(done: frozenset[str]) -> Iterator[Hypothesis]:
+    def start() -> Recognizer:
         from shoptalk.doors import nemo
 
-        recognizer = nemo.NemoRecognizer(nemo.restore(model), batch=batch)
-        for start in range(0, len(lines), CHUNK):
-            chunk = lines[start : start + CHUNK]
-            if all(line["id"] in done for line in chunk):
-                continue
-            # The whole chunk again: in other batches the rounding differs, and so might a word.
-            spoken = [audio.decode(line["path"]) for line in chunk]
-            heard_now = zip(chunk, recognizer.recognize(spoken), strict=True)
-            yield from (_hypothesis(line, one.text) for line, one in heard_now if line["id"] not in done)
+        return nemo.NemoRecognizer(nemo.restore(model), batch=batch)
 
     weights = file_digest(Path(model)) if Path(model).is_file() else model
-    signature = digest_of([BY_NAME["evaluate"].code_version, batch, weights, digest(lines)])
-    once(path, lambda done: progress(heard(done), f"hear {path.stem}", len(lines), len(done)), signature=signature)
-    return list(manifest.read(path, Hypothesis))
+    return hearing.hear(path, clips, start, signature=[BY_NAME["evaluate"].code_version, batch, weights])
 
 
-def _hypothesis(line: Line, heard: str) -> Hypothesis:
-    return Hypothesis(
-        id=line["id"], reference=line["text"], heard=heard, set=line["set"],
-        term_ids=tuple(line["term_ids"]), cluster=line["cluster"], voice=line["voice"],
-    )  # fmt: skip
+def _others(run: Run, clips: Sequence[Clip], tuned: Sequence[Hypothesis], taught: Sequence[Term]) -> list[Other]:
+    """The recipe's other recognisers on the fixed lists and the imported sets."""
+    section, folder = run.recipe.evaluate, run.product("evaluate")
+    sets = {*TESTS, *(path.stem for path in section.tests)}
+    asked = [clip for clip in clips if clip.asked.set in sets]
+    found = []
+    for one in section.others:
+        path = folder / f"other-{title(one)}.jsonl"
+        start = partial(open_recognizer, one, batch=section.batch)
+        heard = hearing.hear(path, asked, start, signature=[one.model_dump()])
+        speed = None if one.kind == "openai" else hearing.speed(path)
+        found.append(compare(title(one), heard, tuned, taught, section, seed=run.recipe.seed, speed=speed))
+    return found
 
 
 def _known(run: Run, taught: Sequence[Term]) -> frozenset[str] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk.errors import ScoringError
-from shoptalk.scoring.scores import Change, Rate, Scores
+from shoptalk.scoring.scores import Change, Other, Rate, Scores
 
 _TELLING = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
             "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve")  # fmt: skip
@@ -35,20 +35,37 @@ def figures(scores: Scores) -> dict[str, Any]:
     not scored, for then there is nothing to publish.
     """
     taught, general = scores.sets.get("taught"), scores.sets.get("general")
-    if taught is None or taught.term_error is None or general is None:
+    if taught is None or taught.terms is None or general is None:
         raise ScoringError("only a run that scored both taught terms and the general set can be published")
     untaught = scores.sets.get("untaught")
-    control = untaught.term_error if untaught else None
+    control = untaught.terms.error if untaught and untaught.terms else None
     return {
-        "term_error": _sides(taught.term_error),
+        "term_error": _sides(taught.terms.error),
         "general_wer": _sides(general.wer),
-        "difference": {"term_error": _rate(taught.term_error.difference), "general_wer": _rate(general.wer.difference)},
+        "difference": {
+            "term_error": _rate(taught.terms.error.difference),
+            "general_wer": _rate(general.wer.difference),
+        },
         "untaught_term_error": _sides(control) if control else None,
         "false_insertions_per_1000_general_words": _sides(general.false_insertions),
+        "others": {one.name: _other(one) for one in scores.others},
+        "silence_words_per_minute": _sides(scores.silence.words) if scores.silence else None,
+        "calibration_error": _round(scores.calibration.ece) if scores.calibration else None,
+        "audio_seconds_per_second": scores.speed_after,
         "test_utterances": scores.utterances,
         "utterances": {name: one.utterances for name, one in scores.sets.items()},
         "general_words": general.words,
         "confidence": scores.confidence,
+    }
+
+
+def _other(one: Other) -> dict[str, Any]:
+    taught, general = one.sets["taught"], one.sets["general"]
+    error = taught.terms.error.before if taught.terms else None
+    return {
+        "term_error": _rate(error) if error else None,
+        "general_wer": _rate(general.wer.before),
+        "audio_seconds_per_second": one.speed,
     }
 
 

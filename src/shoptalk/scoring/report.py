@@ -1,12 +1,9 @@
-"""Scores for people: a table for the console, Markdown, and one self-contained HTML page that a clinician can read."""
+"""Scores for people: a table for the console, and Markdown; `page` makes the HTML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.resources import files
 
-from shoptalk.scoring.scores import Change, Misheard, Rate, Scores, TermRow
-from shoptalk.scoring.wer import align
+from shoptalk.scoring.scores import Change, Misheard, Rate, Scores, SetScores, Slice, TermRow
 
 NONE = "–"
 
@@ -21,25 +18,16 @@ class Headline:
     percent: bool = True
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A run of words in a comparison: equal, or what was said (`reference`) and what was heard."""
-
-    equal: bool
-    reference: str
-    heard: str
-
-
 def headlines(scores: Scores) -> list[Headline]:
     """What was learned, what was not taught, what was not forgotten; only what was scored."""
     lines = []
     taught, untaught, general = (scores.sets.get(name) for name in ("taught", "untaught", "general"))
-    if taught and taught.term_error:
+    if taught and taught.terms:
         lines.append(
-            Headline("Taught terms missed", "of all times they were said, in new sentences", taught.term_error)
+            Headline("Taught terms missed", "of all times they were said, in new sentences", taught.terms.error)
         )
-    if untaught and untaught.term_error:
-        lines.append(Headline("Untaught terms missed", "the control: these were never taught", untaught.term_error))
+    if untaught and untaught.terms:
+        lines.append(Headline("Untaught terms missed", "the control: these were never taught", untaught.terms.error))
     if taught:
         lines.append(Headline("Word errors, sentences of the trade", "of all words said", taught.wer))
     if general:
@@ -52,21 +40,9 @@ def headlines(scores: Scores) -> list[Headline]:
 def worst_first(scores: Scores, *, taught: bool) -> list[TermRow]:
     """The terms, those that are still missed most often first."""
     rows = [row for row in scores.terms if row.taught == taught]
-    return sorted(rows, key=lambda row: (row.recall.after.value or 0.0, row.recall.before.value or 0.0, row.id))
-
-
-def pieces(reference: str, heard: str) -> list[Piece]:
-    """The words of two texts, as they are counted, in runs that agree and runs that do not."""
-    alignment = align(reference, heard)
-    runs: list[Piece] = []
-    for kind, start, end, heard_start, heard_end in alignment.chunks:
-        equal = kind == "equal"
-        said, got = " ".join(alignment.reference[start:end]), " ".join(alignment.heard[heard_start:heard_end])
-        if runs and not equal and not runs[-1].equal:
-            last = runs.pop()
-            said, got = f"{last.reference} {said}".strip(), f"{last.heard} {got}".strip()
-        runs.append(Piece(equal, said, got))
-    return runs
+    return sorted(
+        rows, key=lambda row: (row.scores.recall.after.value or 0.0, row.scores.recall.before.value or 0.0, row.id)
+    )
 
 
 # --- figures ---------------------------------------------------------------------------------------------------
@@ -143,22 +119,80 @@ def markdown(scores: Scores) -> str:
     for title, taught in (("Taught terms, worst first", True), ("Untaught terms (control)", False)):
         if rows := worst_first(scores, taught=taught):
             parts += [f"## {title}", _markdown_table(_TERM_HEAD, [_term_cells(row) for row in rows])]
-    groups = [
-        (
-            f"{row.name}{'' if row.taught else ' (untaught)'}",
-            str(row.terms),
-            _with_interval(row.recall.before, True),
-            _with_interval(row.recall.after, True),
-            figure(row.precision.after.value),
-        )
-        for row in (*scores.categories, *scores.knowledge)
-    ]
-    if groups:
-        head = ("group", "terms", "recall before", "recall after", "precision after")
-        parts += ["## Groups of terms", _markdown_table(head, groups)]
+    if scores.slices:
+        parts += ["## Parts of the test", _markdown_table(_SLICE_HEAD, [_slice_cells(one) for one in scores.slices])]
+    if scores.others:
+        parts += ["## Beside other recognisers", _markdown_table(_BESIDE_HEAD, beside(scores))]
+    parts += ["## What else was measured", _markdown_table(("figure", "before", "after"), _further(scores))]
     if scores.unfound:
         parts += ["## Not scored", "Terms not found in their own sentence: " + _cell("; ".join(scores.unfound))]
     return "\n\n".join(parts) + "\n"
+
+
+_SLICE_HEAD = ("part", "set", "of", "term recall before", "after", "word errors before", "after")
+
+
+def _slice_cells(row: Slice) -> tuple[str, ...]:
+    recall = (
+        [_with_interval(rate, True) for rate in (row.terms.recall.before, row.terms.recall.after)] if row.terms else []
+    )
+    errors = [_with_interval(rate, True) for rate in (row.wer.before, row.wer.after)] if row.wer else []
+    return (f"{row.by} {row.name}", row.set, str(row.count), *(recall or [NONE] * 2), *(errors or [NONE] * 2))
+
+
+_BESIDE_HEAD = ("recogniser", "taught terms missed", "terms nobody said", "word errors, trade", "general", "speed")
+
+
+def beside(scores: Scores) -> list[tuple[str, ...]]:
+    """Base, tuned model and every other recogniser on the same recordings, a row each."""
+    rows = [
+        _beside("base", scores.sets, "before", scores.speed_before),
+        _beside("tuned", scores.sets, "after", scores.speed_after),
+    ]
+    return rows + [_beside(one.name, one.sets, "before", one.speed) for one in scores.others]
+
+
+def _beside(name: str, sets: Mapping[str, SetScores], side: str, speed: float | None) -> tuple[str, ...]:
+    taught, general = sets.get("taught"), sets.get("general")
+    changes = (
+        (taught.terms.error if taught and taught.terms else None, True),
+        (general.false_insertions if general else None, False),
+        (taught.wer if taught else None, True),
+        (general.wer if general else None, True),
+    )
+    cells = [_with_interval(getattr(change, side), percent) if change else NONE for change, percent in changes]
+    return (name, *cells, f"{speed:.0f} x real time" if speed else NONE)
+
+
+def _further(scores: Scores) -> list[tuple[str, ...]]:
+    """Figures that the summary does not have, where they were measured."""
+    rows = [
+        (f"{label}, {name}", *(_with_interval(rate, percent) for rate in (change.before, change.after)))
+        for name, one in scores.sets.items()
+        for label, change, percent in set_changes(one)
+        if change.before.value is not None
+    ]
+    if scores.silence:
+        change = scores.silence.words
+        sides = (_with_interval(rate, False) for rate in (change.before, change.after))
+        rows.append(("Words heard where nobody speaks, per minute", *sides))
+    if scores.calibration:
+        rows.append(("Calibration error of word confidence", NONE, figure(scores.calibration.ece)))
+    return rows
+
+
+def set_changes(one: SetScores) -> list[tuple[str, Change, bool]]:
+    """The figures of a set with their names, and whether they are percentages."""
+    return [
+        ("Word errors", one.wer, True),
+        ("Character errors", one.cer, True),
+        ("Sentences with an error", one.sentence_error, True),
+        ("Numbers, doses and units wrong", one.numbers, True),
+        ("Numbers nobody said, per 1,000 words", one.invented_numbers, False),
+        ("Punctuation errors (1 − F1)", one.punctuation, True),
+        ("Capitals wrong", one.case, True),
+        ("Taught terms nobody said, per 1,000 words", one.false_insertions, False),
+    ]
 
 
 _TERM_HEAD = ("term", "said", "recall before", "recall after", "precision after", "heard instead, before", "after")
@@ -167,10 +201,10 @@ _TERM_HEAD = ("term", "said", "recall before", "recall after", "precision after"
 def _term_cells(row: TermRow) -> tuple[str, ...]:
     return (
         row.text,
-        str(row.recall.before.of),
-        figure(row.recall.before.value),
-        figure(row.recall.after.value),
-        figure(row.precision.after.value),
+        str(row.scores.recall.before.of),
+        figure(row.scores.recall.before.value),
+        figure(row.scores.recall.after.value),
+        figure(row.scores.precision.after.value),
         instead(row.instead_before),
         instead(row.instead_after),
     )
@@ -184,42 +218,3 @@ def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _cell(text: str) -> str:
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return text.replace("|", "\\|").replace("[", "\\[").replace("`", "\\`").replace("*", "\\*")
-
-
-# --- HTML ------------------------------------------------------------------------------------------------------
-
-
-def html(scores: Scores, *, title: str = "What the recogniser learned", facts: Mapping[str, str] | None = None) -> str:
-    """One self-contained page without scripts or outside resources; all texts are escaped.
-
-    `facts` are shown at the end, e.g. the base model, the recipe, the date.
-    """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(figure=figure, interval=interval, instead=instead)
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
-    groups = [(f"{'Taught' if row.taught else 'Untaught'}: {row.name}", row) for row in scores.categories]
-    knowledge = [(f"{'Taught' if row.taught else 'Untaught'}, {row.name} to the base", row) for row in scores.knowledge]
-    return template.render(
-        title=title,
-        scores=scores,
-        headlines=headlines(scores),
-        tables=[
-            ("Taught terms, worst first", worst_first(scores, taught=True)),
-            ("Untaught terms (control)", worst_first(scores, taught=False)),
-        ],
-        groups=[*groups, *knowledge],
-        pieces=pieces,
-        place=partial(_place, scores),
-        facts=facts or {},
-        confidence=f"{100 * scores.confidence:g} %",
-    )
-
-
-def _place(scores: Scores, line: Headline, value: float | None) -> str:
-    """Where a value lies on the scale of its headline, in percent of the width; percentages share one scale."""
-    sharing = [one.change for one in headlines(scores) if one.percent == line.percent]
-    ends = [rate.high or rate.value or 0.0 for change in sharing for rate in (change.before, change.after)]
-    top = max(ends) or 1.0
-    return f"{100 * min(max((value or 0.0) / top, 0.0), 1.0):.2f}"

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from shoptalk import config
 from shoptalk.recipe import Recipe
 
 
 def loggers(recipe: Recipe, folder: Path) -> list[Any]:
     """One logger each for TensorBoard and MLflow, both below `folder` unless the recipe names a tracking server."""
+    config.no_telemetry()
     from lightning.pytorch.loggers import MLFlowLogger, TensorBoardLogger
 
     folder.mkdir(parents=True, exist_ok=True)
