@@ -1,5 +1,9 @@
 """The laws of `words`, and what dictation asks of it."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,7 +64,51 @@ def test_ordinary_text_is_counted_as_the_leaderboard_counts_it() -> None:
     from whisper_normalizer.english import EnglishTextNormalizer
 
     text = "Mr. Brown wouldn't pay $20 million for the colour, he's said; the 2nd offer came in twenty twenty-one."
-    assert words(text) == EnglishTextNormalizer()(text).split()
+    assert words(text) == words(text, "leaderboard") == EnglishTextNormalizer()(text).split()
+    assert characters("Beta-blocker, 5 mg!", "leaderboard") == "beta blocker 5 mg"
+
+
+GOLDEN = [
+    line.split("\t")
+    for line in (Path(__file__).parent / "golden/clinical_words.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row[0] or "empty")
+def test_golden_clinical_words(row: list[str]) -> None:
+    if row[1:2] == ["!="]:
+        assert words(row[0]) != words(row[2])
+    else:
+        assert characters(row[0]) == row[1]
+        assert characters(characters(row[0])) == row[1], "not idempotent"
+
+
+def test_the_golden_file_holds_both_kinds() -> None:
+    apart = sum(row[1] == "!=" for row in GOLDEN)
+    assert apart >= 30 and len(GOLDEN) - apart >= 120
+    assert all(len(row) == (3 if row[1] == "!=" else 2) for row in GOLDEN)
+
+
+GENERAL = Path(__file__).parents[1] / "assets/general/test.jsonl"
+
+
+def test_real_speech_that_is_not_clinical_has_the_words_of_the_leaderboard() -> None:
+    """But for: 1 for one, units of time in the singular, and an ellipsis that the leaderboard leaves as a word."""
+    texts = [json.loads(line)["text"] for line in GENERAL.read_text(encoding="utf-8").splitlines()]
+    different = []
+    for text in texts:
+        theirs = re.sub(r" \.$", "", characters(text, "leaderboard"))
+        theirs = re.sub(r"\bone(s?)\b", r"1\1", theirs)
+        theirs = re.sub(r"(?<=\d )(day|week|month|year|hour|minute)s\b", r"\1", theirs)
+        if characters(text) != theirs:
+            different.append((text, characters(text), theirs))
+    assert len(texts) > 1000 and different == []
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "—?!", "\u200b", "()", "\n\t"])
+def test_nothing_said_has_no_words(text: str) -> None:
+    assert words(text) == [] and characters(text) == ""
 
 
 @given(st.text(max_size=60))
@@ -72,7 +120,9 @@ def test_idempotent_on_any_text(text: str) -> None:
 PARTS = (
     "one two three five ten eleven twenty thirty hundred thousand point oh o zero and a half per cent percent % "
     "minus plus -5 +3 1 2.5 0.1 .5 10 1s ones first second twenties double triple $5 dollars mg mcg g l mm units "
-    "A1c L4-L5 120/80 2-3 the patient's mg/dL x-ray Dr. (now) i.v. q8h ° µg"
+    "A1c L4-L5 120/80 2-3 the patient's mg/dL x-ray Dr. (now) i.v. q8h ° µg BID bid po p.o. t.i.d. qd PRN twice daily "
+    "a day times x3 x 1/2 ½ 2½ half tab tablet 8:30 a.m. am type stage II i V & < > <5 ± 10⁹/L 2+ IU lbs £5 w/o "
+    "C.O.P.D. to /"
 )
 SPOKEN = st.lists(st.sampled_from(PARTS.split()), max_size=10).map(" ".join)
 

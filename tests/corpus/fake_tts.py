@@ -1,12 +1,13 @@
-"""A synthesiser that hums: as long as its text, different for each voice and pronunciation."""
+"""A synthesiser that hums: as long as its text, different for each voice and pronunciation; words last by letters."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
 from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.records import Samples
+from shoptalk.records import Samples, Word
 
 
 class HummingTts:
@@ -23,6 +24,16 @@ class HummingTts:
         if self.fault == "clipped":
             samples_T = np.clip(samples_T, -0.1, 0.1)
         return samples_T.astype(np.float32)
+
+    def speak_timed(
+        self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]
+    ) -> tuple[Samples, tuple[Word, ...]]:
+        samples_T = self.speak(spoken, voice=voice, speed=speed, pronunciations=pronunciations)
+        length_s = samples_T.size / SAMPLE_RATE_HZ
+        ends = [match.end() for match in re.finditer(r"\S+", spoken)]
+        times = [round(length_s * end / len(spoken), 3) for end in [0, *ends]]
+        words = zip(spoken.split(), times[:-1], times[1:], strict=True)
+        return samples_T, tuple(Word(word=word, start_s=start_s, end_s=end_s) for word, start_s, end_s in words)
 
 
 def make(fault: str = "") -> partial[HummingTts]:

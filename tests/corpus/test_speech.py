@@ -64,6 +64,23 @@ def test_order_paths_and_durations(tmp_path: Path) -> None:
         assert decode(tmp_path / one.audio).size / 16_000 == pytest.approx(one.duration_s, abs=1e-3)
 
 
+def test_what_is_not_trained_on_tells_where_its_words_are(tmp_path: Path) -> None:
+    run(tmp_path, fake_tts.make())
+    spoken = {one.id: one.spoken for one in transcripts()}
+    for one in manifest.read(tmp_path / "30-speech.jsonl", Utterance):
+        assert [word for word, *_ in one.words] == ([] if one.split == "train" else spoken[one.id].split())
+        if one.words:
+            assert one.words[0][1] == 0 and one.words[-1][2] == pytest.approx(one.duration_s, abs=1e-2)
+
+
+def test_audio_without_its_words_is_spoken_again(tmp_path: Path) -> None:
+    whole = run(tmp_path, fake_tts.make())
+    (tmp_path / "30-speech.jsonl").unlink()
+    for path in tmp_path.rglob("*.words.json"):
+        path.unlink()
+    assert run(tmp_path, fake_tts.make()) == whole
+
+
 def test_killed_and_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", fake_tts.make())
     killed = tmp_path / "killed"

@@ -60,7 +60,7 @@ class Task(NamedTuple):
 
 
 _noise: dict[str, tuple[Noise, Path]] = {}
-"""The noises of this process by id, set by `_start`."""
+"""The noises of this process by id, each with the folder of its manifest; set by `_start`."""
 
 
 def augment(
@@ -155,16 +155,22 @@ def apply(samples_T: Samples, drawn: Draw) -> Samples:
 
 def _start(noise: NoiseSet) -> None:
     _noise.clear()
-    _noise.update({one.id: (one, noise.folder / one.audio) for one in noise.recordings})
+    _noise.update({one.id: (one, noise.folder) for one in noise.recordings})
     _load.cache_clear()
 
 
 @lru_cache(maxsize=64)
 def _load(noise_id: str) -> Samples:
-    record, path = _noise[noise_id]
+    record, folder = _noise[noise_id]
+    return read_noise(record, folder)
+
+
+def read_noise(record: Noise, folder: Path) -> Samples:
+    """The samples of a recording of the noise manifest in `folder`; other bytes than it names are a `ChecksumError`."""
+    path = folder / record.audio
     if not path.is_file():
         raise AudioError(
-            f"{path}: the noise {noise_id!r} is not there; the manifest's paths are relative to its folder"
+            f"{path}: the noise {record.id!r} is not there; the manifest's paths are relative to its folder"
         )
     if hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
         raise ChecksumError(f"{path}: not the bytes that the noise manifest names; restore the file or its sha256")

@@ -21,7 +21,8 @@ from shoptalk.recipe import DatasetSection
 from shoptalk.records import Split, Term, Utterance
 
 Line = dict[str, Any]
-"""One line of a NeMo manifest: `audio_filepath`, `duration`, `text`, and our `id`, `term_ids`, `cluster`, `voice`."""
+"""One line of a NeMo manifest: `audio_filepath`, `duration`, `text`, and our `id`, `term_ids`, `cluster`, `voice`; in
+dev and test also `context` and, where they are known, `words` ([word, start_s, end_s])."""
 
 TESTS = ("taught", "untaught", "general")
 """The test sets, each in its own manifest ``test-NAME.jsonl``."""
@@ -132,10 +133,12 @@ def _domain(
         name: str = one.split
         if name == "test":
             name = "test-taught" if taught.issuperset(one.term_ids) else "test-untaught"
-        line = {"id": one.id, "audio_filepath": os.path.relpath(source / one.audio, folder), "duration": one.duration_s}
-        lists[name].append(
-            {**line, "text": one.text, "term_ids": list(one.term_ids), "cluster": one.carrier, "voice": one.voice}
-        )
+        path = os.path.relpath(source / one.audio, folder)
+        line = {"id": one.id, "audio_filepath": path, "duration": one.duration_s, "text": one.text}
+        line |= {"term_ids": list(one.term_ids), "cluster": one.carrier, "voice": one.voice}
+        if one.split != "train":
+            line |= {"context": one.section, "words": [list(word) for word in one.words]}
+        lists[name].append(line)
     return lists
 
 
@@ -152,7 +155,8 @@ def _general(general: General, config: DatasetSection, folder: Path) -> Mapping[
 def _moved(line: Line, source: Path, folder: Path) -> Line:
     path = os.path.relpath(source / line["audio_filepath"], folder)
     kept = {"id": line["id"], "audio_filepath": path, "duration": line["duration"], "text": line["text"]}
-    return {**kept, "term_ids": [], "cluster": line["speaker"], "voice": line["speaker"]}
+    speaker = line["speaker"]
+    return {**kept, "term_ids": [], "cluster": speaker, "voice": speaker, "context": line.get("source", "")}
 
 
 def _require_pinned(digests: Mapping[str, str], pinned: Mapping[str, str]) -> None:

@@ -1,10 +1,14 @@
-"""Product 30: every transcript spoken by the voice drawn for it, as 16 kHz FLAC beside the manifest."""
+"""Product 30: every transcript spoken by the voice drawn for it, as 16 kHz FLAC beside the manifest.
+
+Beside the audio of `TIMED` lies ``NAME.words.json``, so that an interrupted run needs not speak again to know it.
+"""
 
 import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +16,18 @@ from shoptalk.audio import SAMPLE_RATE_HZ, write_flac
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 from shoptalk.errors import AudioError
+from shoptalk.manifest import write_text
 from shoptalk.protocols import Tts
 from shoptalk.recipe import SpeechSection
-from shoptalk.records import Samples, Transcript, Utterance
+from shoptalk.records import Samples, Transcript, Utterance, Word
 
 SPEECH_VERSION = 1
 """Part of every audio file's name; raise it when the same text would now sound otherwise."""
 SECONDS_PER_CHARACTER = (0.025, 0.22)
 """English read aloud takes about 0.065; beyond these, words were dropped or the synthesiser babbled."""
 PEAK = 0.95
+TIMED = ("dev", "test")
+"""The splits whose utterances tell where their words are: word times are scored on them."""
 
 Task = tuple[Transcript, str, float, Mapping[str, str], Path]
 
@@ -62,10 +69,9 @@ def _speak(task: Task) -> Utterance:
     transcript, voice, speed, pronunciations, folder = task
     used = {key: ipa for key, ipa in sorted(pronunciations.items()) if key.casefold() in transcript.spoken.casefold()}
     path = folder / transcript.split / audio_name(transcript, voice, speed, used)
-    if not path.is_file():
-        samples_T = _tts[0].speak(transcript.spoken, voice=voice, speed=speed, pronunciations=used)
-        check(samples_T, transcript, speed)
-        write_flac(path, samples_T * min(1.0, PEAK / float(np.abs(samples_T).max())))
+    times = path.with_suffix(".words.json") if transcript.split in TIMED else None
+    if not path.is_file() or (times and not times.is_file()):
+        _make(path, times, transcript, {"voice": voice, "speed": speed, "pronunciations": used})
     return Utterance(
         id=transcript.id,
         transcript_id=transcript.id,
@@ -78,7 +84,21 @@ def _speak(task: Task) -> Utterance:
         voice=voice,
         speed=speed,
         section=transcript.section,
+        words=json.loads(times.read_text(encoding="utf-8")) if times else (),
     )
+
+
+def _make(path: Path, times: Path | None, transcript: Transcript, how: Mapping[str, Any]) -> None:
+    """Write the audio, and before it where its words are, if that is asked for."""
+    words: tuple[Word, ...] = ()
+    if times:
+        samples_T, words = _tts[0].speak_timed(transcript.spoken, **how)
+    else:
+        samples_T = _tts[0].speak(transcript.spoken, **how)
+    check(samples_T, transcript, how["speed"])
+    if times:
+        write_text(times, json.dumps([[one.word, one.start_s, one.end_s] for one in words], ensure_ascii=False) + "\n")
+    write_flac(path, samples_T * min(1.0, PEAK / float(np.abs(samples_T).max())))
 
 
 def audio_name(transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str]) -> str:

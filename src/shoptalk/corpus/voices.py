@@ -54,6 +54,14 @@ def parts(voice: str) -> tuple[str, ...]:
     return tuple(part.partition("*")[0] for part in voice.split("+"))
 
 
+_ACCENTS = {voice.name: voice.language for voice in VOICES}
+
+
+def accent(voice: str) -> str:
+    """The language that a voice of ours is of, e.g. ``en-gb``; empty for a speaker of a recording."""
+    return _ACCENTS.get(voice, "")
+
+
 def draw_voice(transcript_id: str, split: Split, config: SpeechSection, *, seed: int) -> tuple[str, float]:
     """Voice (or blend) and speed of a transcript; a draw from (seed, id) alone, whatever else is spoken."""
     rng = np.random.default_rng([seed, *transcript_id.encode()])

@@ -1,0 +1,172 @@
+"""`shoptalk import`: a test set of others brought into manifests and audio of ours."""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from shoptalk.cli.stages import progress, say
+from shoptalk.corpus import importing, primock57, sources
+from shoptalk.corpus.known_sets import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
+from shoptalk.corpus.sources import Row, Source
+from shoptalk.errors import ImportFormatError
+from shoptalk.run import digest
+
+IMPORT_VERSION = 1
+"""Part of the signature; raise it when the same source would now give another manifest."""
+SKIPS_SHOWN = 5
+
+
+class Opened(NamedTuple):
+    """Rows, and the folder that their paths are relative to."""
+
+    rows: Iterable[Row]
+    folder: Path
+    checked_first: bool = True
+    """Whether all rows are read before any audio is: not where rows bring their audio along."""
+
+
+def bring(parsed: argparse.Namespace) -> None:
+    """Import what the arguments name; a finished import of the same is left as it is."""
+    request = _request(parsed)
+    path = request.folder / f"{request.name}.jsonl"
+    if _is_current(path, request.signature):
+        say(f"{path}: current")
+        return
+    opened = READERS[parsed.format](parsed.source)
+    found = list(_sources(opened, parsed.limit)) if opened.checked_first else _sources(opened, parsed.limit)
+    total = len(found) if isinstance(found, list) else parsed.limit
+    about = importing.write(found, request, progress=lambda lines, done: progress(lines, request.name, total, done))
+    say(f"{path}: {about['utterances']} utterances, {about['minutes']:g} minutes, {about['licence']}")
+    if about["evaluation_only"]:
+        say("may be scored, never trained on or shipped")
+    skipped = about["skipped"]
+    for one in skipped[:SKIPS_SHOWN]:
+        say(f"skipped {one['id']} ({one['where']}): {one['reason']}")
+    if skipped:
+        say(f"{len(skipped)} skipped; {importing.about_path(path)} names all")
+
+
+def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
+    if opened.checked_first:
+        return islice(sources.checked(opened.rows, opened.folder), limit)
+    return (sources.read(row, opened.folder) for row in islice(opened.rows, limit))
+
+
+def _request(parsed: argparse.Namespace) -> importing.Request:
+    if parsed.limit is not None and parsed.limit < 1:
+        raise ImportFormatError(f"--limit {parsed.limit}: give 1 or more")
+    known = _known(parsed)
+    stem = Path(parsed.source.partition(":")[0]).name.removesuffix(".gz")
+    name = parsed.name or {"open-asr": parsed.source, "primock57": "primock57"}.get(parsed.format, Path(stem).stem)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in OWN_SETS:
+        raise ImportFormatError(f"{name!r} cannot be a name (or is that of a set of ours); give another with --name")
+    licence = parsed.licence or (known.licence if known else "")
+    if not licence:
+        raise ImportFormatError(f"{parsed.source}: under which licence? Give its SPDX id with --licence")
+    terms = [parsed.format, parsed.source, name, licence, parsed.origin, parsed.patients, parsed.limit]
+    return importing.Request(
+        name=name, folder=Path(parsed.to), format=parsed.format, licence=licence,
+        origin=parsed.origin or (known.page if known else ""),
+        evaluation_only=evaluation_only(licence) or (known is not None and known.use == "evaluation"),
+        patients=parsed.patients, signature=digest([IMPORT_VERSION, *terms, _content(Path(parsed.source))]),
+    )  # fmt: skip
+
+
+def _known(parsed: argparse.Namespace) -> KnownSet | None:
+    """The entry of the catalogue: of an open-asr set, of PriMock57, of a hub name, or of the set's given name."""
+    catalogue = known_sets()
+    if parsed.format == "open-asr":
+        _hub(parsed.source)
+    names = {"open-asr": parsed.source, "primock57": "primock57"}
+    if known := catalogue.get(names.get(parsed.format) or parsed.name or ""):
+        return known
+    hub = _hub_name(parsed.source) if parsed.format == "hf" else None
+    return next((one for one in catalogue.values() if one.hub and one.hub == hub), None)
+
+
+def _content(path: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of the files of a source: what changes when it is corrected."""
+    files = sorted(one for one in path.rglob("[!.]*") if one.is_file()) if path.is_dir() else [path]
+    states = [(str(file.relative_to(path)), file.stat()) for file in files if file.is_file()]
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+
+
+def _is_current(path: Path, signature: str) -> bool:
+    """`ImportFormatError` if there is something else of that name, which is not overwritten."""
+    note = importing.about_path(path)
+    if not path.exists():
+        return False
+    try:
+        current = bool(json.loads(note.read_text(encoding="utf-8"))["signature"] == signature)
+    except (OSError, ValueError, KeyError, TypeError):
+        current = False
+    if not current:
+        raise ImportFormatError(
+            f"{path}: is there, and is not this import as it would be now; remove it or give another --name"
+        )
+    return True
+
+
+def _file(read: Callable[[Path], Iterable[Row]]) -> Callable[[str], Opened]:
+    def opened(source: str) -> Opened:
+        path = Path(source)
+        if not path.is_file():
+            raise ImportFormatError(f"{source}: no such file; give the manifest or table itself")
+        return Opened(read(path), path.parent)
+
+    return opened
+
+
+def _kaldi(source: str) -> Opened:
+    from shoptalk.doors import lhotse
+
+    return Opened(lhotse.kaldi_rows(Path(source)), Path(source))
+
+
+def _lhotse(source: str) -> Opened:
+    from shoptalk.doors import lhotse
+
+    path = Path(source)
+    if not path.exists():
+        raise ImportFormatError(f"{source}: no such file or folder; give a cuts file or a folder of manifests")
+    return Opened(lhotse.rows(path), path.parent if path.is_file() else path)
+
+
+def _hf(source: str) -> Opened:
+    path = Path(source)
+    hub = Hub(dataset=source) if path.exists() else _hub_name(source)
+    return _of_hub(hub, path if path.is_dir() else path.parent)
+
+
+def _hub_name(source: str) -> Hub:
+    dataset, config, split = (*source.split(":", 2), "", "")[:3]
+    return Hub(dataset=dataset, config=config or None, split=split or "test")
+
+
+def _of_hub(hub: Hub, folder: Path) -> Opened:
+    from shoptalk.doors import hf_datasets
+
+    return Opened(hf_datasets.rows(hub.dataset, config=hub.config, split=hub.split), folder, checked_first=False)
+
+
+def _hub(name: str) -> Hub:
+    known = known_sets().get(name)
+    if known is None or known.hub is None:
+        there = ", ".join(one for one, entry in known_sets().items() if entry.hub)
+        raise ImportFormatError(f"{name!r} is no set of the leaderboard in the catalogue; there are {there}")
+    return known.hub
+
+
+READERS: Mapping[str, Callable[[str], Opened]] = {
+    "nemo": _file(sources.nemo_rows),
+    "csv": _file(sources.csv_rows),
+    "kaldi": _kaldi,
+    "lhotse": _lhotse,
+    "hf": _hf,
+    "primock57": lambda source: Opened(primock57.rows(Path(source)), Path(source)),
+    "open-asr": lambda source: _of_hub(_hub(source), Path()),
+}
