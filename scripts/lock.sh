@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
-EXTRAS=(corpus tuning serve dev)
+EXTRAS=(corpus tuning compare serve dev)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -9,10 +9,8 @@ speech of unheard speakers and characters; all but the other engine's also under
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from difflib import SequenceMatcher
 from functools import partial
 from hashlib import sha256
 from itertools import chain
@@ -26,9 +24,10 @@ from shoptalk import audio, augment, manifest, models
 from shoptalk.doors import nemo
 from shoptalk.doors.kokoro import BeforeVocoder, load_published
 from shoptalk.protocols import Recognizer
-from shoptalk.records import Samples, Word
+from shoptalk.records import Samples
 from shoptalk.scoring import bootstrap, publish
 from shoptalk.scoring.wer import count_words
+from shoptalk.scoring.word_times import matched
 
 RESULTS = Path("results/base.json")
 TEST = Path("assets/general/test.jsonl")
@@ -146,27 +145,15 @@ def _word_starts(recognizer: Recognizer) -> dict[str, Any]:
     before, whole = BeforeVocoder(models.path("kokoro-voices")), load_published()
     said = [before.of(row["text"], voice=row["speaker"], speed=1.0).words for row in rows]
     spoken = [whole.speak_untrimmed(row["text"], voice=row["speaker"], speed=1.0, pronunciations={}) for row in rows]
-    late_ms = [late for words, heard in zip(said, recognizer.recognize(spoken), strict=True)
-               for late in _late_ms(words, heard.words)]  # fmt: skip
+    late_ms = [1000 * (there.start_s - here.start_s)
+               for words, heard in zip(said, recognizer.recognize(spoken), strict=True)
+               for here, there in matched(words, heard.words)]  # fmt: skip
     draws = np.random.default_rng(SEED).choice(np.abs(late_ms), (DRAWS, len(late_ms)))
     low, high = np.quantile(np.median(draws, axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return {
         "value": round(median(map(abs, late_ms)), 1), "low": round(float(low), 1), "high": round(float(high), 1),
         "median_late_ms": round(median(late_ms), 1), "words": len(late_ms), "sentences": len(rows),
     }  # fmt: skip
-
-
-def _late_ms(said: Sequence[Word], heard: Sequence[Word]) -> list[float]:
-    """Heard minus said start of each word that was rightly heard.
-
-    `text.words` may cut a word in two ("I'm"), which have one start, so words are compared as they stand.
-    """
-    plain = [[re.sub(r"[^\w']", "", one.word).lower() for one in words] for words in (said, heard)]
-    return [
-        1000 * (heard[there + i].start_s - said[here + i].start_s)
-        for here, there, length in SequenceMatcher(None, *plain, autojunk=False).get_matching_blocks()
-        for i in range(length)
-    ]
 
 
 if __name__ == "__main__":

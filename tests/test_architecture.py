@@ -18,7 +18,9 @@ MAX_FUNCTION_LINES = 40
 MAX_FILE_LINES = 300
 MAX_TRACKED_BYTES = 45 * 2**20
 
-DOORED = set("ctranslate2 faster_whisper mlflow moonshine_voice nemo onnxruntime piper ray xllamacpp".split())
+DOORED = set(
+    "ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray xllamacpp".split()
+)
 """Third parties that are imported in one file only, which lies in `shoptalk.doors`."""
 
 LATE = set("av fastapi httpx jiwer lightning numba pandas scipy soundfile torch transformers".split()) | DOORED

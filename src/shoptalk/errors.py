@@ -4,6 +4,7 @@ ShoptalkError
 ├── RecipeError (ValueError)        a recipe key or value is wrong
 ├── LexiconError (ValueError)       a row of a lexicon is wrong; says which row
 ├── ManifestError (ValueError)      a JSONL record cannot be read; says which line
+├── ImportFormatError (ValueError)  a test set that cannot be imported; says which line
 ├── CoverageError (ValueError)      a stage could not make what the recipe asks for
 ├── LeakError (ValueError)          something of the test data reached the training data
 ├── AudioError (ValueError)         audio that cannot be used
@@ -15,8 +16,11 @@ ShoptalkError
 │   └── HubUnreachableError         a hub name where no hub can be reached
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
+├── RecognitionError (RuntimeError) another recogniser failed
 ├── TrainingError (RuntimeError)    training cannot start or go on
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
+├── PolicyError (ValueError)        a policy of the gate is wrong
+├── RegistryError (RuntimeError)    the model registry cannot do what was asked
 └── BindingError (ValueError)       an address that must not be served without an API key
 """
 
@@ -34,6 +38,10 @@ class LexiconError(ShoptalkError, ValueError):
 
 
 class ManifestError(ShoptalkError, ValueError):
+    pass
+
+
+class ImportFormatError(ShoptalkError, ValueError):
     pass
 
 
@@ -81,11 +89,23 @@ class LlmError(ShoptalkError, RuntimeError):
     pass
 
 
+class RecognitionError(ShoptalkError, RuntimeError):
+    pass
+
+
 class TrainingError(ShoptalkError, RuntimeError):
     pass
 
 
 class ScoringError(ShoptalkError, ValueError):
+    pass
+
+
+class PolicyError(ShoptalkError, ValueError):
+    pass
+
+
+class RegistryError(ShoptalkError, RuntimeError):
     pass
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from shoptalk.records import Heard, Samples
+from shoptalk.records import Heard, Samples, Word
 
 
 class Llm(Protocol):
@@ -24,6 +24,11 @@ class Tts(Protocol):
 
         `voice` is a name or a blend ``a*0.4+b*0.6``; `pronunciations` maps words of `spoken` to IPA.
         """
+
+    def speak_timed(
+        self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]
+    ) -> tuple[Samples, tuple[Word, ...]]:
+        """The samples of `speak`, and where in them each word of `spoken` (as it stands between spaces) is said."""
 
 
 class Recognizer(Protocol):

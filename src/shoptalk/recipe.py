@@ -76,6 +76,8 @@ class DatasetSection(Section):
     """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech."""
     general_test_utterances: int = Field(default=0, ge=0)
     """Score a fixed subset of the general test part (drawn by sha256 of the id); 0: all of it."""
+    general_dev_utterances: int = Field(default=60, ge=0)
+    """So many of the rehearsal part are not rehearsed but kept for dev: on them word confidence is calibrated."""
     test_lists: dict[str, str] = {}
     """sha256 of the test lists that the recipe was made for; another list is an error."""
 

@@ -76,6 +76,8 @@ class Utterance(Record):
     speed: float = 1.0
     section: str = ""
     """Note section, as of the transcript."""
+    words: tuple[tuple[str, float, float], ...] = ()
+    """Each spoken word with its start and end in the audio, in s; for dev and test, where the synthesiser tells."""
     effects: Mapping[str, float | str] = {}
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
 

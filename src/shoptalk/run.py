@@ -31,9 +31,9 @@ class Stage:
 STAGES = (
     Stage(10, "lexicon", "10-lexicon.jsonl", (), ("lexicon",)),
     Stage(20, "transcripts", "20-transcripts.jsonl", ("lexicon",), ("transcripts",)),
-    Stage(30, "speech", "30-speech.jsonl", ("lexicon", "transcripts"), ("speech",)),
+    Stage(30, "speech", "30-speech.jsonl", ("lexicon", "transcripts"), ("speech",), code_version=2),
     Stage(40, "augment", "40-augment.jsonl", ("speech",), ("augment",)),
-    Stage(50, "dataset", "50-dataset", ("lexicon", "augment"), ("dataset",)),
+    Stage(50, "dataset", "50-dataset", ("lexicon", "augment"), ("dataset",), code_version=2),
     Stage(60, "train", "60-train", ("dataset",), ("train",)),
     Stage(70, "evaluate", "70-scores", ("lexicon", "dataset", "train"), ("evaluate",)),
     Stage(80, "package", "80-bundle", ("dataset", "train", "evaluate"), ("package",)),

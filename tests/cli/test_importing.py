@@ -11,7 +11,9 @@ from tests.cli import imported
 
 from shoptalk import audio, cli
 from shoptalk.cli import importing
+from shoptalk.corpus.importing import require_trainable
 from shoptalk.corpus.known_sets import known_sets
+from shoptalk.errors import LeakError
 from shoptalk.manifest import read_lines
 
 
@@ -86,6 +88,8 @@ def test_limit_patients_and_a_licence_that_forbids_commerce(tmp_path: Path, caps
     assert [line["patient"] for line in read_lines(to / "set.jsonl")] == [True, True]
     note = about(to, "set")
     assert note["patients"] and note["evaluation_only"]
+    with pytest.raises(LeakError, match="never trained on"):
+        require_trainable(to / "set.jsonl")
     assert "never trained on or shipped" in capsys.readouterr().out
 
 

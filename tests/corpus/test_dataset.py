@@ -125,6 +125,20 @@ def test_manifests_follow_nemo(tmp_path: Path) -> None:
         assert {"audio_filepath", "duration", "text"} <= one.keys()
 
 
+def test_what_is_scored_has_its_section_and_the_times_of_its_words(tmp_path: Path) -> None:
+    times = (("Stop", 0.1, 0.4), ("it.", 0.4, 0.75))
+    timed = utterance("f", "test", "On Friday, {drug} was given late.", "am_liam", section="plan", words=times)
+    made(tmp_path, timed)
+    folder = tmp_path / "50-dataset"
+    assert "words" not in read_lines(folder / "train.jsonl")[0]
+    assert (read_lines(folder / "dev.jsonl")[0]["context"], read_lines(folder / "dev.jsonl")[0]["words"]) == ("", [])
+    line = next(one for one in read_lines(folder / "test-taught.jsonl") if one["id"] == "f")
+    assert (line["context"], line["words"]) == ("plan", [list(word) for word in times])
+    assert read_manifest(folder / "test-taught.jsonl")[1].words == times
+    plain = timed.model_copy(update={"section": "", "words": ()})
+    assert made(tmp_path / "plain", plain) == made(tmp_path / "again", timed), "the list is the same"
+
+
 def test_the_general_subset_is_fixed(tmp_path: Path) -> None:
     """It depends on the ids alone: not on the order of the list, and a larger subset holds the smaller ones."""
     chosen = {}

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoptalk.corpus.pronunciation import _LETTERS, check_ipa
+from shoptalk.doors import kokoro_graph
 from shoptalk.doors.espeak import Accent
-from shoptalk.doors.kokoro import blend, trim
+from shoptalk.doors.kokoro import blend, timed, trim
 from shoptalk.doors.kokoro_phonemes import TOKENS, from_ipa, from_text, word_spans
 from shoptalk.errors import RecipeError, TermError
 
@@ -65,11 +66,12 @@ def test_each_word_has_its_sounds_though_espeak_runs_some_together() -> None:
     text = "One of the nurses, I think, was in the room."
     sounds = from_text(text, "en-us", {})
     assert len(sounds.split()) < len(text.split()), "the case that this is for"
-    spans = word_spans(text, sounds, "en-us")
+    spans = word_spans(text, sounds, "en-us", {})
     assert [word for word, *_ in spans] == text.split()
     assert all(first < last for _, first, last in spans)
     assert all(before[2] <= after[1] for before, after in pairwise(spans))
     said = {word: sounds[first:last] for word, first, last in spans}
+    assert all(sounds[first - 1] not in "ˈˌ" for _, first, _ in spans[1:]), "stress belongs to its sound"
     assert said["nurses,"] == "nˈɜɹsᵻz" and said["room."].startswith("ɹ") and "v" in said["of"]
 
 
@@ -77,9 +79,26 @@ def test_each_word_has_its_sounds_though_espeak_runs_some_together() -> None:
 @settings(max_examples=60, deadline=None)
 def test_spans_follow_each_other(words: list[str]) -> None:
     sounds = from_text(" ".join(words), "en-gb", {})
-    spans = word_spans(" ".join(words), sounds, "en-gb")
+    spans = word_spans(" ".join(words), sounds, "en-gb", {})
     assert all(0 <= first < last <= len(sounds) for _, first, last in spans)
     assert all(before[2] <= after[1] for before, after in pairwise(spans))
+
+
+def test_a_given_pronunciation_is_the_words_own() -> None:
+    text, table = "Start metformin, today.", {"metformin": "ˈoʊ"}
+    sounds = from_text(text, "en-us", table)
+    spans = word_spans(text, sounds, "en-us", table)
+    assert [word for word, *_ in spans] == text.split()
+    assert sounds[slice(*spans[1][1:])] == "ˈO"
+
+
+def test_words_keep_within_the_sound_when_silence_is_cut() -> None:
+    spans, steps = [("take", 0, 4), ("two.", 4, 7)], np.array([8, 4, 4, 4, 4, 4, 4, 20, 30], np.float32)
+    assert [(w.start_s, w.end_s) for w in timed(spans, steps)] == [(0.16, 0.56), (0.56, 1.26)]
+    cut = timed(spans, steps, heard_s=(0.25, 0.95))  # what is kept starts `EDGE_S` before the first sound
+    assert [(w.start_s, w.end_s) for w in cut] == [(0.1, 0.41), (0.41, 0.8)]
+    uncut = timed(spans, steps, heard_s=(0.05, 2.0))
+    assert [(w.start_s, w.end_s) for w in uncut] == [(0.16, 0.56), (0.56, 1.26)], "less silence than is kept"
 
 
 def test_unknown_symbol_is_named() -> None:
@@ -136,6 +155,29 @@ def test_word_times_are_where_the_words_are_heard() -> None:
     pause_T = spoken_T[round((comma_s - 0.025) * 16_000) :][:800]
     assert np.square(pause_T).mean() < 0.2 * np.square(spoken_T).mean(), "the pause at the comma"
     assert words[-1].end_s - first_s == pytest.approx(spoken_T.size / 16_000, abs=0.5)
+
+
+@pytest.mark.slow
+def test_the_words_of_speech_are_where_it_is_loud() -> None:
+    from shoptalk import models
+    from shoptalk.doors import kokoro
+
+    sentence, tts = "Take metformin every morning. Each dose is small.", kokoro.load()
+    how = {"voice": "am_liam", "speed": 1.1, "pronunciations": {"metformin": "mɛtˈfɔɹmɪn"}}
+    samples_T, words = tts.speak_timed(sentence, **how)  # type: ignore[arg-type]
+    assert np.array_equal(samples_T, tts.speak(sentence, **how)), "telling the times changes no sample"  # type: ignore[arg-type]
+    assert [one.word for one in words] == sentence.split()
+    assert all(one.start_s < one.end_s for one in words)
+    assert words[0].start_s == pytest.approx(kokoro.EDGE_S, abs=0.06)
+    assert words[-1].end_s == pytest.approx(samples_T.size / 16_000 - kokoro.EDGE_S, abs=0.06)
+    energy_F = np.square(samples_T[: samples_T.size // 80 * 80].reshape(-1, 80)).mean(axis=1)  # of 5 ms
+    middle = slice(*(round((one.start_s + one.end_s) / 2 / 0.005) for one in words[3:5]))  # morning. Each
+    silent_F = np.flatnonzero(energy_F[middle] < 10**-3.8 * energy_F.max())
+    after_s = 0.005 * (middle.start + silent_F[-1] + 1)
+    assert silent_F.size > 10 and words[4].start_s == pytest.approx(after_s, abs=0.03), "the word behind the pause"
+    published = kokoro.Kokoro(models.path("kokoro-82m-int8"), models.path("kokoro-voices"))
+    if not kokoro_graph.pays_off():
+        assert np.array_equal(samples_T, published.speak(sentence, **how))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

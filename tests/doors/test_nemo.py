@@ -12,7 +12,8 @@ from tests.tuning import speech
 
 from shoptalk import audio, checkpoint
 from shoptalk.doors import nemo
-from shoptalk.doors.nemo import NemoRecognizer, _words
+from shoptalk.doors.nemo import NemoRecognizer
+from shoptalk.doors.nemo_words import words as joined
 from shoptalk.errors import HubUnreachableError, ModelError
 from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples
@@ -73,10 +74,47 @@ def test_no_audio_gives_nothing(model: Any) -> None:
     assert NemoRecognizer(model, batch=4).recognize([]) == []
 
 
-def test_pieces_become_words_with_times() -> None:
-    words = list(_words(["▁met", "form", "in", "▁", "5"], [0, 2, 2, 9, 10], [2, 0, 4, 1, 0]))
-    assert [(w.word, w.start_s, w.end_s) for w in words] == [("metformin", 0.0, 0.48), ("5", 0.8, 0.88)]
-    assert list(_words([], [], [])) == []
+def test_pieces_become_words_with_times_and_confidences() -> None:
+    pieces, confidences = ["▁met", "form", "in", "▁", "5"], [0.9, 0.8, 0.5, 0.1, 0.7]
+    words = list(joined(pieces, [0, 2, 2, 9, 10], [2, 0, 4, 1, 0], confidences, frame_s=0.08))
+    assert [(w.word, w.start_s, w.end_s, w.confidence) for w in words] == [
+        ("metformin", 0.0, 0.48, 0.36),
+        ("5", 0.8, 0.88, 0.7),
+    ]
+    assert list(joined([], [], [], [], frame_s=0.08)) == []
+
+
+def test_confidence_is_what_nemo_saw_while_it_decoded(
+    model: Any, spoken: list[Samples], heard: list[Heard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NeMo's own confidence of each token, its measure replaced by ours: the probability without the blank."""
+    before = OmegaConf.to_container(model.cfg.decoding)
+    kept = {"preserve_frame_confidence": True, "preserve_token_confidence": True, "exclude_blank": True}
+    method = {"name": "max_prob", "alpha": 1.0}
+    model.change_decoding_strategy(
+        OmegaConf.create({**before, "confidence_cfg": {**kept, "method_cfg": method}}),  # type: ignore[dict-item]
+        verbose=False,
+    )
+    blank = model.decoder.blank_idx
+    computer = model.decoding.decoding.decoding_computer
+    measure = lambda logits_BV: logits_BV[:, :blank].softmax(-1).amax(-1)  # noqa: E731
+    monkeypatch.setattr(computer, "_confidence_measure", measure)
+    monkeypatch.setattr(
+        nemo,
+        "token_confidences",
+        lambda model, encoded, hypotheses: [[float(c) for c in one.token_confidence] for one in hypotheses],
+    )
+    try:
+        theirs = NemoRecognizer(model, batch=4).recognize(spoken)
+    finally:
+        model.change_decoding_strategy(OmegaConf.create(before), verbose=False)  # type: ignore[arg-type]
+    assert [one.text for one in theirs] == [one.text for one in heard]
+    for ours_heard, theirs_heard in zip(heard, theirs, strict=True):
+        for mine, other in zip(ours_heard.words, theirs_heard.words, strict=True):
+            assert (mine.start_s, mine.end_s) == (other.start_s, other.end_s)
+            assert mine.confidence == pytest.approx(other.confidence, abs=2e-4)
+    found = {word.confidence for one in heard for word in one.words}
+    assert len(found) > len(spoken) and all(0 <= one < 1 for one in found if one is not None) and None not in found
 
 
 def test_a_tdt_model_is_accepted_and_a_changed_vocabulary_is_not(tiny_nemo: Path, tmp_path: Path) -> None:

@@ -144,6 +144,25 @@ def test_opening_verifies_every_file(made: Path, tiny_nemo: Path, tmp_path: Path
     bundle.open_bundle(copy)
 
 
+def test_a_temperature_is_handed_on_and_verified(made: Path, tiny_nemo: Path, tmp_path: Path) -> None:
+    assert bundle.open_bundle(made).temperature is None
+    assert not (made / "calibration.json").exists()
+    fitted = {"temperature": 1.37, "ece": 0.04}
+    folder = bundle.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, calibration=fitted)
+    assert bundle.open_bundle(folder).temperature == 1.37
+    assert json.loads((folder / "calibration.json").read_text()) == fitted
+    (folder / "calibration.json").write_text('{"temperature": 9}')
+    with pytest.raises(ChecksumError, match="calibration"):
+        bundle.open_bundle(folder)
+
+
+@pytest.mark.parametrize("wrong", [{"ece": 0.1}, {"temperature": 0}, {"temperature": float("nan")}])
+def test_a_temperature_that_is_none_is_refused(tiny_nemo: Path, tmp_path: Path, wrong: dict[str, float]) -> None:
+    with pytest.raises(ModelError, match="temperature"):
+        bundle.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, calibration=wrong)
+    assert not (tmp_path / "b").exists()
+
+
 def test_what_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a bundle"):
         bundle.open_bundle(tmp_path)

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from tests.scoring.sample import sample_scores
 
@@ -11,8 +12,9 @@ from shoptalk.errors import ScoringError
 from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term
 from shoptalk.scoring.evaluate import evaluate
+from shoptalk.scoring.page import Piece, data_url, html, pieces, shown
 from shoptalk.scoring.publish import machine, publish
-from shoptalk.scoring.report import Piece, console_table, html, markdown, pieces
+from shoptalk.scoring.report import console_table, markdown
 from shoptalk.scoring.scores import Scores
 
 HOSTILE = '<script>alert("x")</script>'
@@ -41,9 +43,13 @@ class Balanced(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         assert tag not in ("script", "img", "link", "iframe")
-        assert not {name for name, _ in attributes} & {"src", "href", "onerror", "onclick"}
+        assert not {name for name, _ in attributes} & {"href", "onerror", "onclick"}
+        assert all((value or "").startswith("data:audio/") for name, value in attributes if name == "src")
         if tag not in ("meta", "br"):
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        assert tag in ("line", "circle", "polyline"), "only drawings close themselves"
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -51,7 +57,10 @@ class Balanced(HTMLParser):
 
 @pytest.mark.parametrize("which", ["scores", "hostile"])
 def test_html_is_well_formed_and_loads_nothing(which: str, request: pytest.FixtureRequest) -> None:
-    page = html(request.getfixturevalue(which), title=f"T {HOSTILE}", facts={"base": HOSTILE})
+    scores = request.getfixturevalue(which)
+    sounds = {name: data_url(np.zeros(1600, np.float32)) for name in shown(scores)}
+    page = html(scores, title=f"T {HOSTILE}", sounds=sounds, facts={"base": HOSTILE})
+    assert page.count("<audio") >= len(sounds) > 0
     parser = Balanced()
     parser.feed(page)
     assert parser.open == []
@@ -62,7 +71,7 @@ def test_html_is_well_formed_and_loads_nothing(which: str, request: pytest.Fixtu
 def test_html_shows_the_headline_the_misheard_and_the_differences(scores: Scores) -> None:
     page = re.sub(r"\s+", " ", html(scores))
     assert ">80.0 %<" in page and ">20.0 %<" in page
-    assert "met forming (2), metal man (1)" in page
+    assert re.search(r"met forming <span[^>]*>\(2; 0\.\d\d\)</span>, metal man", page)
     assert "<del>metformin</del> <ins>met forming</ins>" in page
     assert page.index("Taught terms, worst first") < page.index("Untaught terms (control)") < page.index("Examples")
 

@@ -16,9 +16,18 @@ STAGES = {
     "package": "80  bundle the tuned model with its card and scores",
 }
 
+REGISTRY = "sqlite:///runs/registry.db"
+"""Where models are registered unless told otherwise; relative to the working folder."""
+
+IMPORTED = ("nemo", "csv", "kaldi", "lhotse", "hf", "primock57", "open-asr")
+"""What `shoptalk import` reads; docs/test-sets.md says what each is."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status; a `ShoptalkError` is printed without a traceback."""
+    """Run the command line and return its exit status; a `ShoptalkError` is printed without a traceback.
+
+    0: done. 1: the gate refuses. 2: an error. 130: interrupted.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     parsed = _parser().parse_args(arguments)
     parsed.line = shlex.join(arguments)
@@ -26,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from shoptalk.errors import ShoptalkError
 
     try:
-        commands.COMMANDS[parsed.command](parsed)
+        status = commands.COMMANDS[parsed.command](parsed)
     except ShoptalkError as error:
         print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nshoptalk: interrupted; give the same command again to go on", file=sys.stderr)
         return 130
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +66,43 @@ def _parser() -> argparse.ArgumentParser:
     results.add_argument("action", choices=("publish",))
     results.add_argument("run", metavar="RUN", help="run folder")
     results.add_argument("--name", help="name of the file below results/; the recipe's name without")
+    gate = commands.add_parser("gate", help="hold a run's scores against a policy: status 0 passed, 1 refused")
+    gate.add_argument("run", metavar="RUN", help="run folder")
+    gate.add_argument("--policy", required=True, help="YAML file; see recipes/gate.yaml")
+    _add_registry(commands.add_parser("registry", help="which model is in use: register, promote, rollback, list"))
+    _add_import(commands.add_parser("import", help="bring a test set of others: manifest, audio and licence"))
     return parser
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("format", metavar="FORMAT", choices=IMPORTED, help=", ".join(IMPORTED))
+    parser.add_argument("source", metavar="SOURCE", help="file or folder; hf: also OWNER/NAME[:CONFIG[:SPLIT]]")
+    parser.add_argument("--to", required=True, metavar="FOLDER", help="gets NAME.jsonl, NAME/ and NAME.about.json")
+    parser.add_argument("--name", help="of the test set; made from SOURCE without")
+    parser.add_argument("--licence", metavar="SPDX", help="needed unless the catalogue knows the set")
+    parser.add_argument("--origin", metavar="URL", default="", help="where it comes from, for NAME.about.json")
+    parser.add_argument("--patients", action="store_true", help="recordings of real patients: kept out of reports")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N utterances only")
+
+
+def _add_registry(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    register = actions.add_parser("register", help="make the bundle of a run the challenger")
+    register.add_argument("run", metavar="RUN", help="run folder")
+    register.add_argument("--name", help="of the model; the recipe's package.name without")
+    promote = actions.add_parser("promote", help="make the challenger the champion if the gate lets it")
+    promote.add_argument("name", metavar="NAME", help="of the model, or the run folder of its challenger")
+    promote.add_argument("--policy", required=True, help="YAML file; see recipes/gate.yaml")
+    rollback = actions.add_parser("rollback", help="make the champion before this one the champion again")
+    rollback.add_argument("name", metavar="NAME")
+    listed = actions.add_parser("list", help="versions, who has which part, and the history")
+    listed.add_argument("name", metavar="NAME")
+    for one in (register, promote, rollback, listed):
+        one.add_argument("--registry", metavar="URI", default=REGISTRY, help="of MLflow; %(default)s without")
+    for one in (register, promote, rollback):
+        one.add_argument("--by", help="who does this; the user of the system without")
+    for one in (promote, rollback):
+        one.add_argument("--why", default="", help="reason, for the history")
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shoptalk import config, models
 from shoptalk.cli import stages
-from shoptalk.errors import RecipeError, ShoptalkError
+from shoptalk.errors import RecipeError, ScoringError, ShoptalkError
 from shoptalk.manifest import write_text
 from shoptalk.run import BY_NAME, STAGES, Run
 
@@ -32,6 +32,24 @@ def open_run(parsed: argparse.Namespace) -> Run:
     note = {"recipe": str(path), "set": parsed.set, "command": parsed.line}
     write_text(run.folder / RECIPE_COPY, json.dumps(note, indent=1) + "\n")
     return run
+
+
+def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
+    """A run that was made before, and the command that made it; each stage in `needed` must be current."""
+    note = folder / RECIPE_COPY
+    if not note.is_file():
+        raise ScoringError(f"{folder}: not a run folder (no {RECIPE_COPY}); make one with `shoptalk run`")
+    try:
+        used = json.loads(note.read_text(encoding="utf-8"))
+        path, changes, command = Path(used["recipe"]), tuple(used["set"]), f"shoptalk {used['command']}"
+    except (ValueError, KeyError, TypeError) as error:
+        raise ScoringError(f"{note}: cannot be read ({error}); run `shoptalk run` again") from None
+    run = Run(folder, config.load(path, changes), path.resolve().parent)
+    for name in needed:
+        if not run.is_current(name):
+            done = "scored" if name == "evaluate" else f"through stage {name}"
+            raise ScoringError(f"{folder}: not {done}, or the recipe was changed since; run `shoptalk run` again")
+    return run, command
 
 
 def one_stage(parsed: argparse.Namespace) -> None:
@@ -123,6 +141,29 @@ def results(parsed: argparse.Namespace) -> None:
     publishing.publish(Path(parsed.run), parsed.name)
 
 
+def gate(parsed: argparse.Namespace) -> int:
+    """Hold a run's scores against a policy: 0 passed, 1 refused."""
+    from shoptalk.cli import gating
+
+    return gating.gate(Path(parsed.run), Path(parsed.policy))
+
+
+def registry(parsed: argparse.Namespace) -> int:
+    """Register, promote, roll back or list models."""
+    from shoptalk.cli import gating
+
+    with _quiet():
+        return gating.ACTIONS[parsed.action](parsed)
+
+
+def bring(parsed: argparse.Namespace) -> None:
+    """Import a test set of others."""
+    from shoptalk.cli import importing
+
+    with _quiet():
+        importing.bring(parsed)
+
+
 def no_command(parsed: argparse.Namespace) -> None:
     """`shoptalk` alone, or with --version."""
     from shoptalk import __version__
@@ -139,5 +180,8 @@ COMMANDS: Mapping[str | None, Callable[[argparse.Namespace], object]] = {
     "serve": serve,
     "models": store,
     "results": results,
+    "gate": gate,
+    "registry": registry,
+    "import": bring,
     None: no_command,
 }

@@ -20,7 +20,7 @@ from shoptalk.protocols import Recognizer
 from shoptalk.records import Hypothesis, Samples, Word
 from shoptalk.run import Run
 from shoptalk.run import digest as digest_of
-from shoptalk.scoring.evaluate import NOISY, SILENCE
+from shoptalk.scoring.evaluate import LONG, NOISY, SILENCE
 from shoptalk.scoring.slices import noisy_id
 
 CHUNK = 64
@@ -48,6 +48,12 @@ def listed(dataset: Path) -> list[Clip]:
             raise ScoringError(f"{path} was changed after it was fixed; remove {dataset}, run `shoptalk dataset`")
         found += read(path, name)
     return found
+
+
+def dev(dataset: Path) -> list[Clip]:
+    """What the temperature of word confidence is fitted on: the trade's sentences, and general speech if kept."""
+    paths = [dataset / "dev.jsonl", dataset / "dev-general.jsonl"]
+    return [clip for path in paths if path.is_file() for clip in read(path, "dev")]
 
 
 def read(path: Path, name: str) -> list[Clip]:
@@ -101,7 +107,7 @@ def _long(clips: Sequence[Clip], seconds: float, seed: int) -> Iterator[Clip]:
     by_id = {clip.asked.id: clip for clip in clips}
     lines = [{"id": one.asked.id, "text": one.asked.reference, "duration": one.asked.duration_s} for one in clips]
     for form in test_sets.long_forms(lines, seconds, seed):
-        asked = Hypothesis(id=form.id, reference=form.text, heard="", set="long", duration_s=form.duration_s)
+        asked = Hypothesis(id=form.id, reference=form.text, heard="", set=LONG, duration_s=form.duration_s)
         yield Clip(asked, partial(test_sets.join, form, lambda name: by_id[name].load(), seed))
 
 

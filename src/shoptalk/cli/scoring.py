@@ -30,7 +30,7 @@ def evaluate(run: Run, *, base: str, tuned: Path, say: Callable[[str], None]) ->
     clips = [*lists, *hearing.further(run, lists)]
     before = _hear_model(run, folder / "before.jsonl", base, clips)
     after = _hear_model(run, folder / "after.jsonl", str(tuned), clips)
-    dev = _hear_model(run, folder / "dev.jsonl", str(tuned), hearing.read(run.product("dataset") / "dev.jsonl", "dev"))
+    dev = _hear_model(run, folder / "dev.jsonl", str(tuned), hearing.dev(run.product("dataset")))
     taught = list(manifest.read(run.product("lexicon"), Term))
     section, seed = run.recipe.evaluate, run.recipe.seed
     scores = score(before, after, taught, section, seed=seed, known=_known(run, taught), dev=dev)

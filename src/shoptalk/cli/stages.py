@@ -179,12 +179,15 @@ def dataset(run: Run) -> None:
 def train(run: Run) -> None:
     """60: the base, tuned; or a base from scratch."""
     config.keep_kernels()
+    from shoptalk.corpus.importing import require_trainable
     from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 
     section = run.recipe.train
     if section.manifests:
         named = (section.manifests, section.rehearsal_manifests, section.dev_manifests)
         taught, rehearsal, dev = ([run.resolve(path) for path in paths] for paths in named)
+        for path in (*taught, *rehearsal, *dev):
+            require_trainable(path)
     else:
         taught, rehearsal, dev = ([run.product("dataset") / f"{name}.jsonl"] for name in ("train", "rehearsal", "dev"))
     data = TrainingData(taught, rehearsal, dev, _noise(run))

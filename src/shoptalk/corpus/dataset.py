@@ -143,13 +143,21 @@ def _domain(
 
 
 def _general(general: General, config: DatasetSection, folder: Path) -> Mapping[str, list[Line]]:
-    count = config.general_test_utterances or len(general.test)
-    by_hash = sorted(general.test, key=lambda line: hashlib.sha256(line["id"].encode()).hexdigest())[:count]
-    chosen = {line["id"] for line in by_hash}
-    return {
-        "rehearsal": [_moved(line, general.folder, folder) for line in general.rehearsal],
-        "test-general": [_moved(line, general.folder, folder) for line in general.test if line["id"] in chosen],
+    tested = _drawn(general.test, config.general_test_utterances or len(general.test))
+    kept = _drawn(general.rehearsal, min(config.general_dev_utterances, len(general.rehearsal) // 2))
+    chosen = {
+        "rehearsal": [line for line in general.rehearsal if line["id"] not in kept],
+        "dev-general": [line for line in general.rehearsal if line["id"] in kept],
+        "test-general": [line for line in general.test if line["id"] in tested],
     }
+    return {name: [_moved(line, general.folder, folder) for line in lines] for name, lines in chosen.items()}
+
+
+def _drawn(lines: Sequence[Line], count: int) -> frozenset[str]:
+    """Ids of so many lines, drawn by their sha256."""
+    return frozenset(
+        sorted((line["id"] for line in lines), key=lambda one: hashlib.sha256(one.encode()).hexdigest())[:count]
+    )
 
 
 def _moved(line: Line, source: Path, folder: Path) -> Line:

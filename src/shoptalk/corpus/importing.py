@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from shoptalk import manifest
 from shoptalk.audio import SAMPLE_RATE_HZ, decode, write_flac
 from shoptalk.corpus.sources import Source, twice
-from shoptalk.errors import AudioError, ImportFormatError
+from shoptalk.errors import AudioError, ImportFormatError, LeakError
 from shoptalk.records import Record, Samples
 
 SHORTEST_S = 0.1
@@ -70,6 +70,13 @@ def write(
 
 def about_path(path: Path) -> Path:
     return path.with_suffix(".about.json")
+
+
+def require_trainable(path: Path) -> None:
+    """`LeakError` for a manifest that was imported under a licence by which it may be scored, never trained on."""
+    about = about_path(path)
+    if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["evaluation_only"]:
+        raise LeakError(f"{path}: may be scored, never trained on, by its licence ({about}); train on something else")
 
 
 def _lines(

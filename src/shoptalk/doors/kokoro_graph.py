@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Part of the cached file's name; raise it when the rewriting changes."""
 DURATIONS = "/encoder/Clip_output_0"
 """How long each phoneme lasts, in steps of 25 ms."""
@@ -29,7 +29,10 @@ def pays_off(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def rewrite(source: Path, target: Path) -> int:
-    """Write the rewritten graph, whole or not at all; returns how many convolutions were replaced."""
+    """Write the rewritten graph, whole or not at all; returns how many convolutions were replaced.
+
+    `DURATIONS` becomes its second output.
+    """
     import onnx
 
     model = onnx.load(source)
@@ -46,9 +49,19 @@ def rewrite(source: Path, target: Path) -> int:
             last, nodes, tensors = _as_product(node, weights, makers, users)
             replaced[id(last)] = nodes
             graph.initializer.extend(tensors)
+    graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
     _keep_what_is_used(graph, [new for old in graph.node for new in replaced.get(id(old), [old])])
     _save(model, target)
     return len(replaced)
+
+
+def tell_durations(source: Path, target: Path) -> None:
+    """Write the graph as it is, `DURATIONS` becoming its second output."""
+    import onnx
+
+    model = onnx.load(source)
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
+    _save(model, target)
 
 
 def leave_out_vocoder(source: Path, target: Path) -> None:

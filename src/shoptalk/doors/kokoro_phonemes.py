@@ -77,7 +77,7 @@ def from_text(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> s
     return pieces[0] + "".join(ipa + rest for ipa, rest in zip(given, pieces[1:], strict=True))
 
 
-def word_spans(text: str, sounds: str, accent: Accent) -> list[tuple[str, int, int]]:
+def word_spans(text: str, sounds: str, accent: Accent, pronunciations: Mapping[str, str]) -> list[tuple[str, int, int]]:
     """Each word of a text (as it stands between spaces) with its first and past its last place in ``from_text``'s
     sounds.
 
@@ -85,7 +85,7 @@ def word_spans(text: str, sounds: str, accent: Accent) -> list[tuple[str, int, i
     aligned with what they give one after the other.
     """
     words = [word for word in text.split() if any(letter.isalnum() for letter in word)]
-    alone = ["".join(_places(from_text(word, accent, {}))[0]) for word in words]
+    alone = ["".join(_places(from_text(word, accent, pronunciations))[0]) for word in words]
     plain, places = _places(sounds)
     matcher = SequenceMatcher(None, "".join(alone), plain, autojunk=False)
     anchors = [(0, 0)]
@@ -94,10 +94,15 @@ def word_spans(text: str, sounds: str, accent: Accent) -> list[tuple[str, int, i
     expected, actual = zip(*anchors, (len("".join(alone)), len(plain)), strict=True)
     bounds = np.interp(np.cumsum([0, *map(len, alone)]), expected, actual).round().astype(int)
     return [
-        (word, places[first], places[last - 1] + 1)
+        (word, _with_stress(sounds, places[first]), places[last - 1] + 1)
         for word, first, last in zip(words, bounds[:-1], bounds[1:], strict=True)
         if first < last
     ]
+
+
+def _with_stress(sounds: str, place: int) -> int:
+    """The place of a sound, or of the stress mark before it: the mark has a length too, and is spoken as its sound."""
+    return len(sounds[:place].rstrip("ˈˌ"))
 
 
 def _places(sounds: str) -> tuple[str, list[int]]:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from shoptalk import checkpoint
 from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.doors.nemo_words import token_confidences, words
 from shoptalk.errors import HubUnreachableError, ModelError
 from shoptalk.recipe import ModelSection
-from shoptalk.records import Heard, Samples, Word
+from shoptalk.records import Heard, Samples
 
 WINDOW_S = 0.025
 HOP_S = 0.01
@@ -140,31 +141,17 @@ class NemoRecognizer:
             hypotheses = self._model.decoding.rnnt_decoder_predictions_tensor(
                 encoder_output=encoded, encoded_lengths=frames, return_hypotheses=True
             )
-        for hypothesis in hypotheses:
-            yield self._heard(hypothesis)
+        confidences = token_confidences(self._model, encoded, hypotheses)
+        yield from map(self._heard, hypotheses, confidences)
 
-    def _heard(self, hypothesis: Any) -> Heard:
+    def _heard(self, hypothesis: Any, confidences: Sequence[float]) -> Heard:
         tokens = [int(token) for token in hypothesis.y_sequence]
         starts = [int(frame) for frame in hypothesis.timestamp]
         spans = [int(span) for span in hypothesis.token_duration] if hypothesis.token_duration is not None else []
         spans = spans if len(spans) == len(tokens) else [1] * len(tokens)
         pieces = self._model.tokenizer.ids_to_tokens(tokens)
-        return Heard(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(_words(pieces, starts, spans)))
-
-
-def _words(pieces: Sequence[str], starts: Sequence[int], spans: Sequence[int]) -> Iterator[Word]:
-    """Join SentencePiece pieces to words with their times; a piece that starts with ▁ opens a word."""
-    text, start, end = "", 0, 0
-    for piece, at, span in zip(pieces, starts, spans, strict=True):
-        if piece.startswith("▁") and text:
-            yield Word(word=text, start_s=round(start * FRAME_S, 3), end_s=round(end * FRAME_S, 3))
-            text = ""
-        if not text:
-            start = at
-        text += piece.lstrip("▁")
-        end = max(at + max(span, 1), start + 1)
-    if text:
-        yield Word(word=text, start_s=round(start * FRAME_S, 3), end_s=round(end * FRAME_S, 3))
+        found = words(pieces, starts, spans, confidences, frame_s=FRAME_S)
+        return Heard(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(found))
 
 
 def _from_hub(name: str) -> Path:

@@ -7,6 +7,7 @@
 | `config.yaml` | the model's config, checked, without the paths of the machine it was trained on |
 | `model.nemo` | the same model for stock NeMo |
 | `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
+| `calibration.json` | the temperature that makes word confidences believable, where one was fitted |
 | `checksums.json` | sha256 of every other file |
 """
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import torch
 
 CHECKSUMS = "checksums.json"
+CALIBRATION = "calibration.json"
 FORMAT = 1
 """Raised when a reader of older bundles would misread a new one."""
 
@@ -43,6 +45,8 @@ class Bundle:
     origin: card.Origin
     name: str
     title: str
+    temperature: float | None = None
+    """What the logits of word confidences are to be divided by (`calibration.apply`); None: it was never fitted."""
 
     @property
     def nemo(self) -> Path:
@@ -62,12 +66,19 @@ class Bundle:
 
 
 def write(
-    nemo: Path, folder: Path, *, config: PackageSection, origin: card.Origin, scores: Mapping[str, Any] | None
+    nemo: Path,
+    folder: Path,
+    *,
+    config: PackageSection,
+    origin: card.Origin,
+    scores: Mapping[str, Any] | None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> Path:
     """Make the bundle of a checked `.nemo`, whole or not at all; the same input gives the same bytes.
 
     `scores` maps a figure's name to ``{"before": rate, "after": rate}``, a rate being a number or an object with
-    `value`, `low` and `high`; plain numbers in it are counts. An older bundle in `folder` is replaced.
+    `value`, `low` and `high`; plain numbers in it are counts. `calibration` has a `temperature` and what else is worth
+    knowing of it. An older bundle in `folder` is replaced.
     """
     if folder.exists() and not (folder / CHECKSUMS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: holds something else than a bundle; name another folder, or empty this one")
@@ -84,6 +95,9 @@ def write(
     about = {"format": FORMAT, "name": config.name, "title": config.title, "origin": asdict(origin)}
     _write_text(partial / "bundle.json", _json({**about, "source_sha256": info.sha256}))
     _write_text(partial / "scores.json", _json(dict(scores or {})))
+    if calibration is not None:
+        _temperature(calibration, folder)
+        _write_text(partial / CALIBRATION, _json(dict(calibration)))
     _write_text(partial / "README.md", card.render(info, config=config, origin=origin, scores=scores))
     sums = {path.name: checkpoint.file_sha256(path) for path in sorted(partial.iterdir())}
     _write_text(partial / CHECKSUMS, _json(sums))
@@ -118,7 +132,16 @@ def open_bundle(folder: Path) -> Bundle:
     about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     if about["format"] != FORMAT:
         raise ModelError(f"{folder}: bundle format {about['format']}, this version reads {FORMAT}; package it again")
-    return Bundle(folder, card.Origin.of(about["origin"]), about["name"], about["title"])
+    calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8")) if CALIBRATION in sums else None
+    temperature = None if calibration is None else _temperature(calibration, folder)
+    return Bundle(folder, card.Origin.of(about["origin"]), about["name"], about["title"], temperature)
+
+
+def _temperature(calibration: Mapping[str, Any], folder: Path) -> float:
+    found = calibration.get("temperature")
+    if not isinstance(found, int | float) or not 0 < found < float("inf"):
+        raise ModelError(f"{folder}: {CALIBRATION} has no temperature above 0 ({found!r}); score and package it again")
+    return float(found)
 
 
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:

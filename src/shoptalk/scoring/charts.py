@@ -1,13 +1,15 @@
 """The report's two charts as inline SVG: a curve with intervals, and a reliability diagram."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shoptalk.scoring.scores import CalibrationBin, Rate
 
 WIDTH, HEIGHT = 420.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 10.0, 30.0
-TICKS = 4
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 10.0, 30.0
+STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+"""Between the lines of the grid, of which there are to be at most five."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,11 @@ class Series:
 def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str:
     """Rates over labelled steps with their intervals, from 0 to the highest bound."""
     rates = [rate for one in series for rate in one.rates if rate.value is not None]
-    top = max([rate.high or rate.value or 0.0 for rate in rates] or [0.0]) or 1.0
+    highest = max([rate.high or rate.value or 0.0 for rate in rates] or [0.0])
+    step = next((one for one in STEPS if highest <= 5 * one), highest / 5)
+    top = step * max(1, math.ceil(highest / step - 1e-9))
     left = [LEFT + (place + 0.5) * (WIDTH - LEFT - RIGHT) / len(labels) for place in range(len(labels))]
-    parts = _axis(top)
+    parts = _axis(top, step)
     parts += [_text(x, HEIGHT - 10, label, "middle") for x, label in zip(left, labels, strict=True)]
     for shift, one in enumerate(series):
         offset = 5.0 * (shift - (len(series) - 1) / 2)  # intervals of two lines would hide each other
@@ -43,8 +47,11 @@ def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str
 
 def reliability(bins: Sequence[CalibrationBin], *, title: str) -> str:
     """Part of the words that was right against their mean confidence; on the diagonal both are equal."""
-    parts = [*_axis(1.0), _line(LEFT, _y(0, 1), WIDTH - RIGHT, _y(1, 1), "grid")]
-    parts += [_text(LEFT + part * (WIDTH - LEFT - RIGHT), HEIGHT - 10, f"{part:.0%}", "middle") for part in (0, 0.5, 1)]
+    parts = [*_axis(1.0, 0.25), _line(LEFT, _y(0, 1), WIDTH - RIGHT, _y(1, 1), "grid")]
+    parts += [
+        _text(LEFT + part * (WIDTH - LEFT - RIGHT), HEIGHT - 10, f"{100 * part:.0f} %", "middle")
+        for part in (0, 0.5, 1)
+    ]
     points = [(LEFT + one.confidence * (WIDTH - LEFT - RIGHT), _y(one.right, 1.0)) for one in bins]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<g class="key-after"><polyline points="{path}" fill="none" stroke="currentColor" />')
@@ -52,10 +59,10 @@ def reliability(bins: Sequence[CalibrationBin], *, title: str) -> str:
     return _svg([*parts, "</g>"], title)
 
 
-def _axis(top: float) -> list[str]:
+def _axis(top: float, step: float) -> list[str]:
     parts = []
-    for tick in range(TICKS + 1):
-        value = top * tick / TICKS
+    for tick in range(round(top / step) + 1):
+        value = step * tick
         parts.append(_line(LEFT, _y(value, top), WIDTH - RIGHT, _y(value, top), "grid"))
         parts.append(_text(LEFT - 6, _y(value, top) + 4, f"{100 * value:.0f} %", "end"))
     return parts

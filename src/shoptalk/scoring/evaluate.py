@@ -17,11 +17,12 @@ from shoptalk.scoring.word_times import word_times
 from shoptalk.terms import occurrences, phonetic_distance
 from shoptalk.text import words
 
-NOISY, SILENCE = "noisy", "silence"
-"""Sets that are not scored as sets: the one is a curve over SNR, in the other nobody speaks."""
-DOMAIN = ("taught", "untaught", "long", NOISY)
+NOISY, SILENCE, LONG = "noisy", "silence", "long"
+"""Sets made from what is there. The first two are not scored as sets: the one is a curve over SNR, in the other nobody
+speaks; in the third the sentences of the others come again."""
+DOMAIN = ("taught", "untaught", LONG, NOISY)
 """Sets whose words are counted by the clinical rules; all others by the leaderboard's."""
-_ORDER = ("taught", "untaught", "general", "long")
+_ORDER = ("taught", "untaught", "general", LONG)
 
 MISHEARD = 5
 """So many of the forms heard instead of a term are kept."""
@@ -126,7 +127,7 @@ def home(term: Term) -> str:
 
 
 def _term_rows(terms: Sequence[Term], sets: Mapping[str, Pairs], known: frozenset[str] | None) -> Iterable[TermRow]:
-    everything = joined(list(sets.values()))
+    everything = joined([one for name, one in sets.items() if name != LONG])
     for place, term in enumerate(terms):
         own = sets.get(home(term))
         scores = term_scores(own, [place], heard_in=everything) if own else None

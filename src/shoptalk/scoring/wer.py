@@ -1,19 +1,34 @@
-"""Word and character errors as counts, and the pairing of two models' hypotheses by id."""
+"""Word and character errors as counts, and the pairing of two models' hypotheses by id.
+
+The edits are those of rapidfuzz, jiwer's own core, and so jiwer's counts to the last substitution; or sclite's.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from rapidfuzz.distance import Levenshtein
 
 from shoptalk.errors import ScoringError
 from shoptalk.records import Hypothesis
-from shoptalk.text import characters, words
+from shoptalk.text import Rules, characters, words
 
 Chunk = tuple[str, int, int, int, int]
 """``equal | substitute | delete | insert``, then reference start and end, then heard start and end (half-open)."""
 
+Edits = Literal["levenshtein", "sclite"]
+"""Which of the alignments is counted: the fewest edits, as jiwer does; or NIST sclite's, which prefers a deletion and
+an insertion beside a right word to two substitutions, and so may count more errors, never fewer."""
 
-@dataclass(frozen=True)
-class Counts:
+_GAP, _SUBSTITUTION = 3, 4
+"""sclite's cost of a deletion or an insertion, and of a substitution (its manual, "Alignment")."""
+
+
+class Counts(NamedTuple):
     """Edits between a reference and what was heard, in words or in characters."""
 
     substitutions: int
@@ -45,44 +60,123 @@ class Alignment:
     @property
     def counts(self) -> Counts:
         """The edits in words."""
-        edits = {"substitute": 0, "delete": 0, "insert": 0, "equal": 0}
+        return _counts_of(self.chunks, len(self.reference))
+
+    @property
+    def edges(self) -> list[tuple[int, int]]:
+        """For each boundary between reference words, the heard position before and after what was inserted there."""
+        before = [0] * (len(self.reference) + 1)
+        after = [len(self.heard)] * (len(self.reference) + 1)
         for kind, start, end, heard_start, heard_end in self.chunks:
-            edits[kind] += max(end - start, heard_end - heard_start)
-        return Counts(edits["substitute"], edits["delete"], edits["insert"], len(self.reference))
+            if kind == "insert":
+                continue
+            for offset in range(end - start):
+                here = heard_start + (0 if kind == "delete" else offset)
+                after[start + offset] = here
+                before[start + offset + 1] = heard_end if kind == "delete" else here + 1
+        return list(zip(before, after, strict=True))
 
 
 @lru_cache(maxsize=65_536)
-def align(reference: str, heard: str) -> Alignment:
-    """The least edits, word by word, between two raw texts; either may be empty."""
-    import jiwer
-
-    reference_words, heard_words = words(reference), words(heard)
-    output = jiwer.process_words(" ".join(reference_words), " ".join(heard_words))
-    chunks = tuple(
-        (chunk.type, chunk.ref_start_idx, chunk.ref_end_idx, chunk.hyp_start_idx, chunk.hyp_end_idx)
-        for chunk in output.alignments[0]
-    )
-    return Alignment(tuple(reference_words), tuple(heard_words), chunks)
+def align(reference: str, heard: str, *, rules: Rules = "clinical", edits: Edits = "levenshtein") -> Alignment:
+    """The edits, word by word, between two raw texts; either may be empty."""
+    reference_words, heard_words = words(reference, rules), words(heard, rules)
+    return Alignment(tuple(reference_words), tuple(heard_words), _CHUNKS[edits](reference_words, heard_words))
 
 
-def count_words(reference: str, heard: str) -> Counts:
+def count_words(reference: str, heard: str, *, rules: Rules = "clinical", edits: Edits = "levenshtein") -> Counts:
     """Word errors between two raw texts."""
-    return align(reference, heard).counts
+    return align(reference, heard, rules=rules, edits=edits).counts
 
 
-def count_characters(reference: str, heard: str) -> Counts:
+def count_characters(reference: str, heard: str, *, rules: Rules = "clinical", edits: Edits = "levenshtein") -> Counts:
     """Character errors between two raw texts, spaces counted, after `text.characters`."""
-    import jiwer
+    both = characters(reference, rules), characters(heard, rules)
+    return _counts_of(_CHUNKS[edits](*both), len(both[0]))
 
-    output = jiwer.process_characters(characters(reference), characters(heard))
-    edits = output.substitutions, output.deletions, output.insertions
-    return Counts(*edits, reference=output.hits + output.substitutions + output.deletions)
+
+def count_all(
+    pairs: Iterable[tuple[Sequence[str], Sequence[str]]], *, edits: Edits = "levenshtein"
+) -> npt.NDArray[np.int64]:
+    """Counts of N pairs (reference, heard) of lists of words, shape (N, 4): a row has the fields of `Counts`.
+
+    An array, because making 100,000 objects takes as long as finding their edits (benchmarks/wer_speed.py). Pairs may
+    come from a generator: they are not kept.
+    """
+    if edits == "sclite":
+        rows = [_counts_of(_sclite(reference, heard), len(reference)) for reference, heard in pairs]
+        return np.array(rows, dtype=np.int64).reshape(-1, 4)
+    found = [Levenshtein.editops(reference, heard) for reference, heard in pairs]
+    edits_N = np.array([len(one) for one in found], dtype=np.int64)
+    reference_N = np.array([one.src_len for one in found], dtype=np.int64)
+    longer_N = np.array([one.dest_len for one in found], dtype=np.int64) - reference_N
+    # Insertions less deletions is known. Of the edits beyond it, one is a substitution; two or more are to be looked
+    # at, for instead of two substitutions they may be a deletion and an insertion.
+    substitutions_N = edits_N - abs(longer_N)
+    for place in np.flatnonzero(substitutions_N > 1).tolist():
+        substitutions_N[place] = [one.tag for one in found[place]].count("replace")
+    deletions_N = (edits_N - substitutions_N - longer_N) // 2
+    return np.stack([substitutions_N, deletions_N, deletions_N + longer_N, reference_N], axis=1)
+
+
+def _counts_of(chunks: Iterable[Chunk], reference: int) -> Counts:
+    edits = {"substitute": 0, "delete": 0, "insert": 0, "equal": 0}
+    for kind, start, end, heard_start, heard_end in chunks:
+        edits[kind] += max(end - start, heard_end - heard_start)
+    return Counts(edits["substitute"], edits["delete"], edits["insert"], reference)
+
+
+def _levenshtein(reference: Sequence[str], heard: Sequence[str]) -> tuple[Chunk, ...]:
+    return tuple(
+        ("substitute" if one.tag == "replace" else one.tag, one.src_start, one.src_end, one.dest_start, one.dest_end)
+        for one in Levenshtein.opcodes(reference, heard)
+    )
+
+
+def _sclite(reference: Sequence[str], heard: Sequence[str]) -> tuple[Chunk, ...]:
+    """The cheapest alignment, found from the end: of equals a pair of words goes before an insertion, that before a
+    deletion. So does sclite 2.10, whose alignments tests/scoring/golden holds."""
+    cost, row, column = _costs(reference, heard), len(reference), len(heard)
+    kinds: list[str] = []
+    while row or column:
+        here = cost[row][column]
+        same = row and column and reference[row - 1] == heard[column - 1]
+        if row and column and here == cost[row - 1][column - 1] + (0 if same else _SUBSTITUTION):
+            kinds.append("equal" if same else "substitute")
+            row, column = row - 1, column - 1
+        elif column and here == cost[row][column - 1] + _GAP:
+            kinds.append("insert")
+            column -= 1
+        else:
+            kinds.append("delete")
+            row -= 1
+    chunks: list[Chunk] = []
+    for kind, run in groupby(reversed(kinds)):
+        start, length = (row, column), len(list(run))
+        row += length if kind != "insert" else 0
+        column += length if kind != "delete" else 0
+        chunks.append((kind, start[0], row, start[1], column))
+    return tuple(chunks)
+
+
+def _costs(reference: Sequence[str], heard: Sequence[str]) -> list[list[int]]:
+    """The least cost of editing each beginning of the reference into each beginning of what was heard."""
+    table = [[_GAP * column for column in range(len(heard) + 1)]]
+    for word in reference:
+        above, row = table[-1], [table[-1][0] + _GAP]
+        for column, other in enumerate(heard):
+            paired = above[column] + (0 if word == other else _SUBSTITUTION)
+            row.append(min(paired, above[column + 1] + _GAP, row[column] + _GAP))
+        table.append(row)
+    return table
+
+
+_CHUNKS = {"levenshtein": _levenshtein, "sclite": _sclite}
 
 
 def total(counts: Iterable[Counts]) -> Counts:
     """The sum of counts; its rate is the rate of sums, never a mean of rates."""
-    rows = [(one.substitutions, one.deletions, one.insertions, one.reference) for one in counts]
-    return Counts(*(sum(column) for column in zip(*rows, strict=True))) if rows else Counts(0, 0, 0, 0)
+    return Counts(*map(sum, zip(Counts(0, 0, 0, 0), *counts, strict=True)))
 
 
 def pair(before: Iterable[Hypothesis], after: Iterable[Hypothesis]) -> list[tuple[Hypothesis, Hypothesis]]:
