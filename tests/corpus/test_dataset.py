@@ -113,7 +113,7 @@ def test_manifests_follow_nemo(tmp_path: Path) -> None:
     assert [entry.id for entry in train] == ["a", "a+1", "b"]
     assert train[0].audio.resolve() == (tmp_path / "30-speech/train/a.flac").resolve()
     assert (train[0].duration_s, train[0].text) == (2.5, "He has taken metformin for years without trouble.")
-    names = {"train", "dev", "rehearsal", *(f"test-{name}" for name in TESTS)}
+    names = {"train", "dev", "rehearsal", "dev-general", *(f"test-{name}" for name in TESTS)}
     assert {path.stem for path in folder.glob("*.jsonl")} == names
     lines = {name: read_lines(folder / f"{name}.jsonl") for name in names}
     assert [one["id"] for one in lines["test-taught"]] == ["d"]
@@ -196,3 +196,12 @@ def test_the_general_set_that_ships_leaks_nothing() -> None:
     assert not dataset.general_leaks(general)
     assert not dataset.voice_leaks([], general)
     assert all((general.folder / one["audio_filepath"]).is_file() for one in (*general.rehearsal, *general.test))
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [(0, 0), (1, 1), (60, 1)])
+def test_what_is_kept_for_dev_is_not_rehearsed(tmp_path: Path, wanted: int, kept: int) -> None:
+    """At most half of what there is."""
+    made(tmp_path, general_dev_utterances=wanted)
+    dev, rehearsed = (read_lines(tmp_path / f"50-dataset/{name}.jsonl") for name in ("dev-general", "rehearsal"))
+    assert len(dev) == kept
+    assert sorted(one["id"] for one in (*dev, *rehearsed)) == ["r1", "r2"]

@@ -107,7 +107,11 @@ def package(run: Run, *, base: str, tuned: Path) -> Path:
     )
     licence, attributions = section.licence, section.attributions
     origin = Origin(_name(base), licence=licence, attributions=attributions, recipe=run.recipe.name, data=data)
-    return bundle.write(tuned, run.product("package"), config=section, origin=origin, scores=figures)
+    measured = scores.calibration
+    calibration = {"temperature": measured.temperature, "ece": measured.ece} if measured else None
+    return bundle.write(
+        tuned, run.product("package"), config=section, origin=origin, scores=figures, calibration=calibration
+    )
 
 
 def _name(base: str) -> str:

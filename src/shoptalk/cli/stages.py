@@ -25,6 +25,7 @@ def say(text: str) -> None:
 
 def fetch_models(run: Run) -> None:
     """Bring what the stages to be run will ask of the model store, before the work (and its clock) begins."""
+    from shoptalk.cli.recognizers import open_recognizer
     from shoptalk.doors import kokoro
 
     section = run.recipe.transcripts
@@ -32,6 +33,9 @@ def fetch_models(run: Run) -> None:
         models.path(section.llm.model, say=say)
     if not run.is_current("speech"):
         kokoro.prepare()
+    if not run.is_current("evaluate"):
+        for other in run.recipe.evaluate.others:
+            open_recognizer(other, batch=1)
 
 
 def lexicon(run: Run) -> None:
