@@ -1,10 +1,13 @@
 """Intervals hold what they promise, know pairs, and never claim certainty."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from benchmarks.bootstrap_coverage import CASES, coverage
 
-from shoptalk.scoring.bootstrap import _weights, draw, paired, student
+from shoptalk.recipe import EvaluateSection
+from shoptalk.scoring.bootstrap import _weights, draw, paired, ranges, student
 
 
 @pytest.mark.parametrize("name", ["wer_25_to_15", "wer_06_to_05", "recall_50_to_70"])
@@ -68,3 +71,21 @@ def test_clusters_without_a_term_do_not_widen_its_interval() -> None:
 def teststudents_quantiles() -> None:
     for freedom, quantile in ((3, 3.182), (5, 2.571), (10, 2.228), (100, 1.984)):
         assert student(0.975, freedom) == pytest.approx(quantile, rel=0.015)
+
+
+def test_ranges_hold_a_figure_that_is_no_rate_of_sums() -> None:
+    rng = np.random.default_rng(3)
+    values_N = rng.normal(size=300)
+    clusters = [f"c{number % 60}" for number in range(300)]
+
+    def measure(rows: Sequence[int]) -> dict[str, float | None]:
+        return {"median": float(np.median(values_N[list(rows)])), "nothing": None}
+
+    config = EvaluateSection(bootstrap=200)
+    found = ranges(measure, clusters, config, seed=1)
+    assert found.keys() == {"median"} and found == ranges(measure, clusters, config, seed=1)
+    low, high = found["median"]
+    spread = 1.96 * 1.2533 / np.sqrt(300)  # of the median of normal values
+    assert low < np.median(values_N) < high
+    assert 0.6 < (high - low) / (2 * spread) < 1.5
+    assert ranges(measure, ["one"] * 300, config, seed=1) == {}

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term, Word
 from shoptalk.scoring.calibration import apply, auroc, calibrate, ece, fit_temperature, judged, reliability, spans
 from shoptalk.text import words
 
+CONFIG = EvaluateSection(bootstrap=100)
 TERM = Term(id="metformin", text="metformin", category="drug")
 chances = st.floats(0, 1)
 
@@ -115,16 +117,19 @@ def test_terms_are_judged_by_the_lowest_confidence_at_their_place() -> None:
         hypothesis("Stop metformin now.", "Stop met forming now.", [0.9, 0.9, 0.2, 0.9]),
         hypothesis("No metformin.", "No.", [0.1]),
     ]
-    found = calibrate(dev, test, [TERM, Term(id="now", text="now", category="x", taught=False)])
+    found = calibrate(dev, test, [TERM, Term(id="now", text="now", category="x", taught=False)], CONFIG, seed=1)
     assert found is not None and found.words == 8
     assert found.term_auroc == pytest.approx(0.5), "one of two misses had a low confidence, the other left no trace"
-    assert calibrate(dev, test[:2], [TERM]).term_auroc == 1.0  # type: ignore[union-attr]
-    assert calibrate(dev, test[:1], [TERM]).term_auroc is None  # type: ignore[union-attr]
+    assert calibrate(dev, test[:2], [TERM], CONFIG, seed=1).term_auroc == 1.0  # type: ignore[union-attr]
+    assert calibrate(dev, test[:1], [TERM], CONFIG, seed=1).term_auroc is None  # type: ignore[union-attr]
 
 
 def test_without_confidences_there_is_nothing_to_calibrate() -> None:
     silent, heard = hypothesis("take it", "take it", [None, None]), hypothesis("take it", "take it", [0.9, 0.8])
-    assert calibrate([silent], [heard], [TERM]) is None
-    assert calibrate([heard], [silent], [TERM]) is None
-    assert calibrate([], [heard], [TERM]) is None and calibrate([heard], [], [TERM]) is None
-    assert calibrate([heard], [heard], []) is not None
+    assert calibrate([silent], [heard], [TERM], CONFIG, seed=1) is None
+    assert calibrate([heard], [silent], [TERM], CONFIG, seed=1) is None
+    assert (
+        calibrate([], [heard], [TERM], CONFIG, seed=1) is None
+        and calibrate([heard], [], [TERM], CONFIG, seed=1) is None
+    )
+    assert calibrate([heard], [heard], [], CONFIG, seed=1) is not None

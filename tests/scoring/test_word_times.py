@@ -2,8 +2,11 @@
 
 import pytest
 
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Word
 from shoptalk.scoring.word_times import matched, word_times
+
+CONFIG = EvaluateSection(bootstrap=100)
 
 
 def timed(*words: tuple[str, float, float]) -> tuple[Word, ...]:
@@ -24,7 +27,7 @@ def test_rightly_heard_words_alone_are_compared() -> None:
 
 
 def test_errors_are_in_milliseconds() -> None:
-    found = word_times([hypothesis(SAID, HEARD), hypothesis((), HEARD), hypothesis(SAID, ())])
+    found = word_times([hypothesis(SAID, HEARD), hypothesis((), HEARD), hypothesis(SAID, ())], CONFIG, seed=1)
     assert found is not None and found.words == 2
     assert found.start_median == pytest.approx((40 + 100) / 2)
     assert found.start_p90 == pytest.approx(40 + 0.9 * 60)
@@ -34,5 +37,5 @@ def test_errors_are_in_milliseconds() -> None:
 
 
 def test_where_no_times_are_known_there_is_no_error() -> None:
-    assert word_times([]) is None
-    assert word_times([hypothesis((), HEARD), hypothesis(SAID, timed(("other", 0, 1)))]) is None
+    assert word_times([], CONFIG, seed=1) is None
+    assert word_times([hypothesis((), HEARD), hypothesis(SAID, timed(("other", 0, 1)))], CONFIG, seed=1) is None

@@ -14,7 +14,7 @@ binomial bound of that many clusters stands in.
 Shapes: N utterances, C clusters, B draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -22,6 +22,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from shoptalk.recipe import EvaluateSection
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["ratio", "proportion"]
@@ -55,6 +57,37 @@ def draw(clusters: Sequence[str], *, draws: int, confidence: float, seed: int) -
     """Prepare drawing clusters with replacement; a draw depends on the seed and the number of clusters only."""
     names, cluster_N = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     return Draws(cluster_N, len(names), draws, confidence, seed)
+
+
+RANGE_DRAWS = 200
+"""Of `ranges`, whose figures are no sums and are computed anew in each draw."""
+
+
+def ranges(
+    measure: Callable[[Sequence[int]], Mapping[str, float | None]],
+    clusters: Sequence[str],
+    config: EvaluateSection,
+    *,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of the figures that `measure` finds in some rows; none of a single cluster.
+
+    `clusters` has a name for each row; a row may be drawn several times. Simpler than `paired`: for figures that are no
+    rates of sums (a median, an AUROC).
+    """
+    draws = draw(clusters, draws=min(config.bootstrap, RANGE_DRAWS), confidence=config.confidence, seed=seed)
+    if draws.count < 2:
+        return {}
+    members = [np.flatnonzero(draws.cluster_N == cluster) for cluster in range(draws.count)]
+    found: dict[str, list[float]] = {}
+    for weights_C in _weights(draws.count, draws.draws, seed).astype(int):
+        rows = np.concatenate([np.repeat(rows, times) for rows, times in zip(members, weights_C, strict=True)])
+        for name, value in measure(rows.tolist()).items():
+            if value is not None:
+                found.setdefault(name, []).append(value)
+    tails = [(1 - config.confidence) / 2, (1 + config.confidence) / 2]
+    bounds = {name: np.quantile(values, tails) for name, values in found.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
 @lru_cache(maxsize=64)

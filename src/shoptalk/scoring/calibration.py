@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shoptalk import text
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term, Word
 from shoptalk.scoring import scores
+from shoptalk.scoring.bootstrap import ranges
 from shoptalk.scoring.term_scores import places
 from shoptalk.scoring.wer import align
 
@@ -26,28 +28,45 @@ Bools = npt.NDArray[np.bool_]
 
 
 def calibrate(
-    dev: Sequence[Hypothesis], test: Sequence[Hypothesis], terms: Sequence[Term]
+    dev: Sequence[Hypothesis], test: Sequence[Hypothesis], terms: Sequence[Term], config: EvaluateSection, *, seed: int
 ) -> scores.Calibration | None:
     """The temperature fitted on the words of `dev`, scored on those of `test`; None if either has no confidences.
 
     `term_auroc` is over the places of taught terms in the references of `test`: whether the lowest confidence there
     tells that the term was not heard. Where nothing was heard nothing warns, which counts as a confidence of 1.
     """
-    confidence_N, right_N = judged(dev)
-    raw_N, test_right_N = judged(test)
-    if not confidence_N.size or not raw_N.size:
+    if not test:
         return None
-    temperature = fit_temperature(confidence_N, right_N)
-    calibrated_N = apply(temperature, raw_N)
-    return scores.Calibration(
-        temperature=temperature,
-        words=raw_N.size,
-        raw_ece=ece(raw_N, test_right_N),
-        ece=ece(calibrated_N, test_right_N),
-        auroc=auroc(raw_N, ~test_right_N),
-        term_auroc=auroc(*_term_places(test, [term for term in terms if term.taught])),
-        bins=reliability(calibrated_N, test_right_N),
+    fitted_on, heard = judged(dev), [judged([one]) for one in test]
+    taught = [term for term in terms if term.taught]
+    places = [_term_places([one], taught) for one in test]
+    raw_N, right_N = _stacked(heard)
+    if not fitted_on[0].size or not raw_N.size:
+        return None
+    temperature = fit_temperature(*fitted_on)
+
+    def measure(rows: Sequence[int]) -> dict[str, float | None]:
+        raw_N, right_N = _stacked([heard[row] for row in rows])
+        return {
+            "raw_ece": ece(raw_N, right_N),
+            "ece": ece(apply(temperature, raw_N), right_N),
+            "auroc": auroc(raw_N, ~right_N),
+            "term_auroc": auroc(*_stacked([places[row] for row in rows])),
+        }
+
+    return scores.Calibration.model_validate(
+        {
+            "temperature": temperature,
+            "words": raw_N.size,
+            **measure(range(len(test))),
+            "ranges": ranges(measure, [one.cluster or one.id for one in test], config, seed=seed),
+            "bins": reliability(apply(temperature, raw_N), right_N),
+        }
     )
+
+
+def _stacked(parts: Sequence[tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
+    return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
 
 def fit_temperature(confidence_N: Floats, right_N: Bools) -> float:

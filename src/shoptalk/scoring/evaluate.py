@@ -8,7 +8,7 @@ from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term
 from shoptalk.scoring import significance
 from shoptalk.scoring.calibration import calibrate
-from shoptalk.scoring.examples import examples
+from shoptalk.scoring.examples import example, examples
 from shoptalk.scoring.rates import Pairs, change, count_pairs, false_insertions, joined, ratio_change, term_scores
 from shoptalk.scoring.scores import Misheard, Other, Scores, SetScores, Silence, TermRow
 from shoptalk.scoring.slices import slices, tier
@@ -56,8 +56,8 @@ def evaluate(
         terms=tuple(_term_rows(terms, sets, known)),
         slices=tuple(slices(sets, parts.get(NOISY), terms, known)),
         silence=_silence(parts[SILENCE]) if SILENCE in parts else None,
-        calibration=calibrate(dev, scored, terms),
-        word_times=word_times(scored),
+        calibration=calibrate(dev, scored, terms, config, seed=seed),
+        word_times=word_times(scored, config, seed=seed),
         examples=tuple(examples({name: one.hypotheses for name, one in sets.items()}, private=config.report_private)),
         unfound=tuple(_unfound(scored, terms)),
         confidence=config.confidence,
@@ -144,7 +144,7 @@ def _term_rows(terms: Sequence[Term], sets: Mapping[str, Pairs], known: frozense
             scores=scores,
             instead_before=_misheard(term, before.instead[place]),
             instead_after=_misheard(term, after.instead[place]),
-            missed=tuple(own.hypotheses[row][0].id for row in after.missed[place]),
+            missed=example(own.hypotheses[after.missed[place][0]], "still wrong") if after.missed[place] else None,
         )
 
 

@@ -61,7 +61,7 @@ def pieces(reference: str, heard: str) -> list[Piece]:
 
 def shown(scores: Scores) -> list[str]:
     """Ids of the utterances whose recordings the page has: its examples, and one missed sentence of each term."""
-    missed = [row.missed[0] for row in scores.terms if row.missed]
+    missed = [row.missed.id for row in scores.terms if row.missed]
     return list(dict.fromkeys([one.id for one in scores.examples] + missed))
 
 

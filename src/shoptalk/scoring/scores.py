@@ -109,8 +109,8 @@ class TermRow(Part):
     scores: TermScores
     instead_before: tuple[Misheard, ...]
     instead_after: tuple[Misheard, ...]
-    missed: tuple[str, ...]
-    """Ids of the utterances in which the tuned model misses it."""
+    missed: "Example | None"
+    """A sentence in which the tuned model misses it; None: there is none to be shown."""
 
 
 class Slice(Part):
@@ -159,6 +159,8 @@ class Calibration(Part):
     """How well low confidence finds wrong words; 0.5 is chance."""
     term_auroc: float | None
     """The same for the places of taught terms."""
+    ranges: dict[str, tuple[float, float]] = {}
+    """Intervals of the figures above, by name."""
     bins: tuple[CalibrationBin, ...]
 
 
@@ -172,6 +174,8 @@ class WordTimes(Part):
     end_p90: float
     start_late_median: float
     """Signed: positive where words are placed too late."""
+    ranges: dict[str, tuple[float, float]] = {}
+    """Intervals of the figures above, by name."""
 
 
 class Example(Part):

@@ -1,4 +1,4 @@
-"""Errors of word times: where a rightly heard word was placed, against where it is known to be said."""
+"""Errors of word times: where a rightly heard word was placed, against where it is known to be said. W = words."""
 
 import re
 from collections.abc import Sequence
@@ -6,25 +6,37 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Word
 from shoptalk.scoring import scores
+from shoptalk.scoring.bootstrap import ranges
 
 
-def word_times(hypotheses: Sequence[Hypothesis]) -> scores.WordTimes | None:
+def word_times(hypotheses: Sequence[Hypothesis], config: EvaluateSection, *, seed: int) -> scores.WordTimes | None:
     """Start and end errors of all rightly heard words whose times are known; None if there are none."""
-    pairs = [pair for one in hypotheses for pair in matched(one.said, one.words)]
-    if not pairs:
+    timed = [(one, matched(one.said, one.words)) for one in hypotheses]
+    timed = [(one, pairs) for one, pairs in timed if pairs]
+    if not timed:
         return None
-    late_ms = 1000 * np.array([[heard.start_s - said.start_s, heard.end_s - said.end_s] for said, heard in pairs])
-    median, p90 = np.quantile(np.abs(late_ms), [0.5, 0.9], axis=0)
-    return scores.WordTimes(
-        words=len(pairs),
-        start_median=float(median[0]),
-        start_p90=float(p90[0]),
-        end_median=float(median[1]),
-        end_p90=float(p90[1]),
-        start_late_median=float(np.median(late_ms[:, 0])),
-    )
+    late_ms = [
+        1000 * np.array([[heard.start_s - said.start_s, heard.end_s - said.end_s] for said, heard in pairs])
+        for _, pairs in timed
+    ]
+
+    def measure(rows: Sequence[int]) -> dict[str, float]:
+        late_W2 = np.concatenate([late_ms[row] for row in rows])
+        median, p90 = np.quantile(np.abs(late_W2), [0.5, 0.9], axis=0)
+        return {
+            "start_median": float(median[0]),
+            "start_p90": float(p90[0]),
+            "end_median": float(median[1]),
+            "end_p90": float(p90[1]),
+            "start_late_median": float(np.median(late_W2[:, 0])),
+        }
+
+    intervals = ranges(measure, [one.cluster or one.id for one, _ in timed], config, seed=seed)
+    words = sum(len(pairs) for _, pairs in timed)
+    return scores.WordTimes.model_validate({"words": words, **measure(range(len(timed))), "ranges": intervals})
 
 
 def matched(said: Sequence[Word], heard: Sequence[Word]) -> list[tuple[Word, Word]]:
