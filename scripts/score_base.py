@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shoptalk import audio, augment, manifest, models
+from shoptalk.corpus.test_sets import noise_recordings, under_noise
 from shoptalk.doors import nemo
 from shoptalk.doors.kokoro import BeforeVocoder, load_published
 from shoptalk.protocols import Recognizer
@@ -91,8 +91,10 @@ def _word_errors(recognizer: Recognizer) -> dict[str, Any]:
     if OTHER_ENGINE.is_file():
         found["wer_other_engine"] = score(_test(OTHER_ENGINE))
     found |= {f"wer_{group}": score(part) for group, part in real.items()}
-    noise = _Noise()
-    effects: dict[str, Effect] = {f"noise_{snr_db}db": partial(noise.add, snr_db=snr_db) for snr_db in SNR_DB}
+    noise = noise_recordings(NOISE)
+    effects: dict[str, Effect] = {
+        f"noise_{snr_db}db": partial(under_noise, noise=noise, snr_db=snr_db, seed=SEED) for snr_db in SNR_DB
+    }
     effects["telephone"] = lambda _, samples_T: augment.telephone(samples_T)
     for name, effect in effects.items():
         found |= {f"wer_{name}": score(voices, effect), f"wer_real_{name}": score(every, effect)}
@@ -112,19 +114,6 @@ def _test(path: Path, source: str = "") -> Test:
     clusters = [row["speaker"] if source in REAL.values() else row["id"] for row in rows]
     samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
     return Test([row["id"] for row in rows], [row["text"] for row in rows], samples, clusters)
-
-
-class _Noise:
-    """The noise that no training heard, a recording and a place in it drawn by the utterance's id."""
-
-    def __init__(self) -> None:
-        rows = [row for row in manifest.read_lines(NOISE) if row["split"] == "test" and row["kind"] == "noise"]
-        self._recordings = [audio.decode(NOISE.parent / row["audio"]) for row in rows]
-
-    def add(self, utterance_id: str, samples_T: Samples, *, snr_db: float) -> Samples:
-        rng = np.random.default_rng([SEED, *sha256(utterance_id.encode()).digest()])
-        noise_T = self._recordings[int(rng.integers(len(self._recordings)))]
-        return augment.add_noise(samples_T, np.roll(noise_T, int(rng.integers(noise_T.size))), snr_db=snr_db)
 
 
 def _score(recognizer: Recognizer, test: Test, effect: Effect = lambda _, samples_T: samples_T) -> dict[str, Any]:
