@@ -34,7 +34,9 @@ def publish(folder: Path, name: str | None) -> None:
     if begin in text and end not in text:
         raise ScoringError(f"README.md: has {begin} but no {end} behind the table; add it")
     if begin in text:
-        table = f"{begin}\n{report.summary_table(scores)}\n\nBy `{command}` in {run.seconds() / 60:.1f} minutes.\n{end}"
+        tables = [report.summary_table(scores), *([report.beside_table(scores)] if scores.others else [])]
+        made = f"By `{command}` in {run.seconds() / 60:.1f} minutes."
+        table = "\n".join([begin, "\n\n".join([*tables, made]), end])
         write_text(readme, re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: table, text, flags=re.DOTALL))
         print("README.md")
 

@@ -122,7 +122,7 @@ def markdown(scores: Scores) -> str:
     if scores.slices:
         parts += ["## Parts of the test", _markdown_table(_SLICE_HEAD, [_slice_cells(one) for one in scores.slices])]
     if scores.others:
-        parts += ["## Beside other recognisers", _markdown_table(_BESIDE_HEAD, beside(scores))]
+        parts += ["## Beside other recognisers", beside_table(scores)]
     parts += ["## What else was measured", _markdown_table(("figure", "before", "after"), _further(scores))]
     if scores.unfound:
         parts += ["## Not scored", "Terms not found in their own sentence: " + _cell("; ".join(scores.unfound))]
@@ -150,6 +150,11 @@ def beside(scores: Scores) -> list[tuple[str, ...]]:
         _beside("tuned", scores.sets, "after", scores.speed_after),
     ]
     return rows + [_beside(one.name, one.sets, "before", one.speed) for one in scores.others]
+
+
+def beside_table(scores: Scores) -> str:
+    """The same as a Markdown table."""
+    return _markdown_table(_BESIDE_HEAD, beside(scores))
 
 
 def _beside(name: str, sets: Mapping[str, SetScores], side: str, speed: float | None) -> tuple[str, ...]:
