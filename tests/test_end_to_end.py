@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from shoptalk import audio
-from shoptalk.run import STAGES
+from shoptalk import config
+from shoptalk.run import STAGES, Run
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "ci.yaml"
@@ -116,16 +116,19 @@ def test_a_second_call_makes_nothing_again(demo: tuple[Road, str]) -> None:
 
 
 def test_the_bundle_hears_what_the_tuned_model_heard(demo: tuple[Road, str]) -> None:
+    from shoptalk.cli import hearing
     from shoptalk.doors import nemo
     from shoptalk.scoring.bundle import open_bundle
 
     road, _ = demo
-    dataset = road.folder / "50-dataset"
-    asked = [line for name in ("taught", "untaught", "general") for line in _lines(dataset / f"test-{name}.jsonl")]
+    run = Run(road.folder, config.load(RECIPE), RECIPE.parent)
+    lists = hearing.listed(run.product("dataset"))
+    clips = [*lists, *hearing.further(run, lists)]
     recognizer = nemo.NemoRecognizer(nemo.restore(open_bundle(road.folder / "80-bundle").nemo), batch=16)
-    heard = recognizer.recognize([audio.decode(dataset / line["audio_filepath"]) for line in asked])
+    heard = recognizer.recognize([clip.load() for clip in clips])
     scored = _lines(road.folder / "70-scores" / "after.jsonl")
-    assert [line["id"] for line in scored] == [line["id"] for line in asked]
+    assert {line["set"] for line in scored} == {"taught", "untaught", "general", "noisy", "silence", "long"}
+    assert [line["id"] for line in scored] == [clip.asked.id for clip in clips]
     assert [line["heard"] for line in scored] == [one.text for one in heard]
     assert any(one.text for one in heard)
 
