@@ -196,7 +196,10 @@ def shipped(name: str) -> Policy:
 
 
 def test_a_fair_tune_passes_the_plain_policy_and_not_the_strict_one() -> None:
-    assert verdict(GOOD, shipped("gate.yaml")).passed
+    groups = (*GOOD.slices, group("voice", "af_kore", 0.6, 0.2))
+    fair = scores(slices=groups, calibration=calibration(0.1))
+    assert verdict(fair, shipped("gate.yaml")).passed
+    assert not verdict(GOOD, shipped("gate.yaml")).passed, "what was not measured has not passed"
     strict = verdict(GOOD, shipped("gate-strict.yaml"))
     assert not strict.passed
     assert {one.rule for one in strict.checks if one.measured == "not measured"} == {
