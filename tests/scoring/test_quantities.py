@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk.scoring.quantities import Example, Quantities, count, total
+from shoptalk.scoring.quantities import Quantities, count
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,6 @@ def test_empty_sides() -> None:
     assert count("", "") == Quantities(0, 0, 0, 0, 0)
     assert count("take 5 mg", "").missing == 1
     assert count("", "take 5 mg and 10 mg").invented == 2
-
-
-def test_total_is_the_sum() -> None:
-    one, two = count("5 mg", "6 mg"), count("5 mg", "take 5 mg 3")
-    assert total([one, two]) == Quantities(
-        2, 1, 0, 0, 1, (Example("number", "5 milligram", "6 milligram"), Example("invented", "", "3"))
-    )
-    assert total([]) == Quantities(0, 0, 0, 0, 0)
 
 
 TEXTS = st.lists(

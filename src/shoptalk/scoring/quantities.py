@@ -8,7 +8,6 @@ neighbours make it a number: a unit or joined number behind it, ``type``, ``stag
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +37,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Quantities:
-    """Counts of one pair of texts, or of many after `total`; rates are to be taken of sums."""
+    """Counts of one pair of texts; rates are to be taken of their sums."""
 
     said: int
     """Quantities of the reference."""
@@ -86,19 +85,6 @@ def count(reference: str, heard: str) -> Quantities:
     kinds = [one.kind for one in examples]
     number, unit, missing, invented = (kinds.count(kind) for kind in ("number", "unit", "missing", "invented"))
     return Quantities(len(said), number, unit, missing, invented, tuple(examples))
-
-
-def total(counts: Iterable[Quantities]) -> Quantities:
-    """The sum, with the examples of all in order."""
-    every = list(counts)
-    return Quantities(
-        sum(one.said for one in every),
-        sum(one.number for one in every),
-        sum(one.unit for one in every),
-        sum(one.missing for one in every),
-        sum(one.invented for one in every),
-        tuple(example for one in every for example in one.examples),
-    )
 
 
 def _example(said: tuple[str, ...], heard: tuple[str, ...]) -> Example:
