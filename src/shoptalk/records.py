@@ -126,3 +126,8 @@ class Hypothesis(Record):
     """What was said, word by word in time, where that is known."""
     patient: bool = False
     """A consented recording of a real patient: neither sound nor words of it enter a report that is not private."""
+
+    @property
+    def drawn_with(self) -> str:
+        """What the bootstrap resamples it with: its cluster, or it alone."""
+        return self.cluster or self.id

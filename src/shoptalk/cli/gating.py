@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shoptalk.cli.commands import RECIPE_COPY, reopen
-from shoptalk.cli.scoring import SCORES
+from shoptalk.cli.scoring import GATE, SCORES
 from shoptalk.doors.registry import CHALLENGER, CHAMPION, Event, Registry, Version
 from shoptalk.errors import PolicyError, RegistryError, ScoringError
 from shoptalk.manifest import write_text
@@ -18,7 +18,7 @@ from shoptalk.scoring.gate import Verdict, judge
 from shoptalk.scoring.gate_policy import read_policy
 from shoptalk.scoring.scores import Scores
 
-VERDICT, PAGE, REPORT = "gate.json", "gate.html", "report.html"
+PAGE, REPORT = "gate.html", "report.html"
 
 
 def gate(folder: Path, policy: Path) -> int:
@@ -42,7 +42,7 @@ def _judge(run: Run, policy: Path, now: datetime) -> Verdict:
         policy_sha256=_sha256(rules), scores_sha256=_sha256(written),
         judged_at=now.isoformat(timespec="seconds"), confidence=scores.confidence,
     )  # fmt: skip
-    write_text(folder / VERDICT, verdict.model_dump_json(indent=1) + "\n")
+    write_text(folder / GATE, verdict.model_dump_json(indent=1) + "\n")
     write_text(folder / PAGE, gate_page.html(verdict))
     report = folder / REPORT
     if report.is_file():
@@ -93,7 +93,7 @@ def promote(parsed: argparse.Namespace) -> int:
     if not _judge(run, Path(parsed.policy), now).passed:
         print(f"{name} version {challenger.number}: not promoted")
         return 1
-    verdict = _sha256((run.product("evaluate") / VERDICT).read_bytes())
+    verdict = _sha256((run.product("evaluate") / GATE).read_bytes())
     event = registry.promote(name, challenger.number, by=by, at=now, why=parsed.why, gate_sha256=verdict)
     print(f"{name} version {event.version}: {CHAMPION}{f', was {event.previous}' if event.previous else ''}")
     return 0

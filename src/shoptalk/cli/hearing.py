@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -44,9 +44,10 @@ def listed(dataset: Path) -> list[Clip]:
     found: list[Clip] = []
     for name in TESTS:
         path = dataset / f"test-{name}.jsonl"
-        if digest(read_lines(path)) != fixed.get(name):
+        lines = read_lines(path)
+        if digest(lines) != fixed.get(name):
             raise ScoringError(f"{path} was changed after it was fixed; remove {dataset}, run `shoptalk dataset`")
-        found += read(path, name)
+        found += _clips(lines, dataset, name)
     return found
 
 
@@ -58,10 +59,11 @@ def dev(dataset: Path) -> list[Clip]:
 
 def read(path: Path, name: str) -> list[Clip]:
     """A manifest of stage 50 or of `shoptalk import` as the test set `name`."""
-    return [
-        Clip(_asked(line, name), partial(audio.decode, path.parent / line["audio_filepath"]))
-        for line in read_lines(path)
-    ]
+    return _clips(read_lines(path), path.parent, name)
+
+
+def _clips(lines: Iterable[Mapping[str, Any]], folder: Path, name: str) -> list[Clip]:
+    return [Clip(_asked(line, name), partial(audio.decode, folder / line["audio_filepath"])) for line in lines]
 
 
 def _asked(line: Mapping[str, Any], name: str) -> Hypothesis:

@@ -13,6 +13,7 @@ from shoptalk.audio import SAMPLE_RATE_HZ, decode, write_flac
 from shoptalk.corpus.sources import Source, twice
 from shoptalk.errors import AudioError, ImportFormatError, LeakError
 from shoptalk.records import Record, Samples
+from shoptalk.run import file_digest
 
 SHORTEST_S = 0.1
 PAST_END_S = 0.1
@@ -152,16 +153,12 @@ def _about(path: Path, request: Request, skipped: list[dict[str, str]]) -> dict[
     lines = list(manifest.read(path, Line))
     audio = hashlib.sha256()
     for line in lines:
-        audio.update(f"{_sha256(path.parent / line.audio_filepath)}  {line.audio_filepath}\n".encode())
+        audio.update(f"{file_digest(path.parent / line.audio_filepath)}  {line.audio_filepath}\n".encode())
     return {
         "name": request.name, "licence": request.licence, "origin": request.origin, "format": request.format,
         "evaluation_only": request.evaluation_only, "patients": any(line.patient for line in lines),
         "utterances": len(lines), "minutes": round(sum(line.duration for line in lines) / 60, 2),
         "speakers": len({line.speaker for line in lines if line.speaker}),
-        "sha256": {"manifest": _sha256(path), "audio": audio.hexdigest()},
+        "sha256": {"manifest": file_digest(path), "audio": audio.hexdigest()},
         "skipped": skipped, "signature": request.signature,
     }  # fmt: skip
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

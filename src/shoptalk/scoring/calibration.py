@@ -59,7 +59,7 @@ def calibrate(
             "temperature": temperature,
             "words": raw_N.size,
             **measure(range(len(test))),
-            "ranges": ranges(measure, [one.cluster or one.id for one in test], config, seed=seed),
+            "ranges": ranges(measure, [one.drawn_with for one in test], config, seed=seed),
             "bins": reliability(apply(temperature, raw_N), right_N),
         }
     )

@@ -9,7 +9,16 @@ from shoptalk.records import Hypothesis, Term
 from shoptalk.scoring import significance
 from shoptalk.scoring.calibration import calibrate
 from shoptalk.scoring.examples import example, examples
-from shoptalk.scoring.rates import Pairs, change, count_pairs, false_insertions, joined, ratio_change, term_scores
+from shoptalk.scoring.rates import (
+    Pairs,
+    change,
+    count_pairs,
+    false_insertions,
+    joined,
+    ratio_change,
+    term_scores,
+    terms_of,
+)
 from shoptalk.scoring.scores import Misheard, Other, Scores, SetScores, Silence, TermRow
 from shoptalk.scoring.slices import slices, tier
 from shoptalk.scoring.wer import pair
@@ -78,7 +87,6 @@ def compare(
 ) -> Other:
     """Another recogniser beside the tuned model, on the utterances that it heard."""
     by_id = {one.id: one for one in heard}
-    terms = sorted(terms, key=lambda term: (not term.taught, term.id))
     parts = _parts(pair(by_id.values(), (one for one in tuned if one.id in by_id)), terms, config, seed)
     return Other(name=name, sets={key: _set_scores(key, one, terms) for key, one in parts.items()}, speed=speed)
 
@@ -98,10 +106,8 @@ def _parts(
 
 
 def _set_scores(name: str, pairs: Pairs, terms: Sequence[Term]) -> SetScores:
-    taught = [place for place, term in enumerate(terms) if term.taught]
-    own = [place for place, term in enumerate(terms) if term.taught == (name != "untaught")]
     errors = [one.words[0] for one in pairs.counts]
-    clusters = [one.cluster or one.id for one, _ in pairs.hypotheses]
+    clusters = [one.drawn_with for one, _ in pairs.hypotheses]
     return SetScores(
         utterances=len(pairs.hypotheses),
         clusters=pairs.draws.count,
@@ -114,8 +120,8 @@ def _set_scores(name: str, pairs: Pairs, terms: Sequence[Term]) -> SetScores:
         punctuation=change(pairs, "punctuation", kind="proportion"),
         numbers=change(pairs, "numbers", kind="proportion"),
         invented_numbers=change(pairs, "invented_numbers", per=1_000),
-        false_insertions=false_insertions(pairs, taught),
-        terms=term_scores(pairs, own),
+        false_insertions=false_insertions(pairs, terms_of("taught", terms)),
+        terms=term_scores(pairs, terms_of(name, terms)),
         significance=significance.power(errors[0], errors[1], pairs.reference_words_N, clusters,
                                         confidence=pairs.config.confidence),
     )  # fmt: skip

@@ -15,7 +15,6 @@ from shoptalk.scoring.report import (
     beside,
     figure,
     headlines,
-    instead,
     interval,
     set_changes,
     worst_first,
@@ -106,7 +105,7 @@ def environment() -> Any:
 
     loader = FunctionLoader(lambda name: files(__package__).joinpath(name).read_text(encoding="utf-8"))
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=loader)
-    made.filters.update(figure=figure, interval=interval, instead=instead)
+    made.filters.update(figure=figure, interval=interval)
     return made
 
 

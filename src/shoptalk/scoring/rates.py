@@ -133,7 +133,7 @@ def _column(counts: Iterable[int]) -> Counted:
 
 
 def _draws(pairs: Sequence[tuple[Hypothesis, Hypothesis]], config: EvaluateSection, seed: int) -> Draws:
-    clusters = [one.cluster or one.id for one, _ in pairs]
+    clusters = [one.drawn_with for one, _ in pairs]
     return draw(clusters, draws=config.bootstrap, confidence=config.confidence, seed=seed)
 
 
@@ -187,6 +187,11 @@ def term_scores(own: Pairs, chosen: Sequence[int], *, heard_in: Pairs | None = N
                          rising=True),
         false_insertions=false_insertions(wide, chosen),
     )  # fmt: skip
+
+
+def terms_of(name: str, terms: Sequence[Term]) -> list[int]:
+    """Places of the terms that a test set is about: the untaught ones in ``untaught``, else the taught ones."""
+    return [place for place, term in enumerate(terms) if term.taught == (name != "untaught")]
 
 
 def _term_columns(table: TermTable, chosen: Sequence[int]) -> tuple[Counted, Counted, Counted]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from shoptalk.records import Hypothesis, Term
-from shoptalk.scoring.rates import Pairs, change, joined, term_scores
+from shoptalk.scoring.rates import Pairs, change, joined, term_scores, terms_of
 from shoptalk.scoring.scores import Slice
 
 MOST_NAMES = 12
@@ -38,7 +38,7 @@ def slices(
 
 
 def _by_terms(name: str, pairs: Pairs, terms: Sequence[Term], known: frozenset[str] | None) -> Iterable[Slice]:
-    own = [place for place, term in enumerate(terms) if term.taught == (name == "taught")]
+    own = terms_of(name, terms)
     keys: dict[str, Callable[[Term], str]] = {"category": lambda term: term.category, "tier": tier}
     if known is not None:
         keys["known"] = lambda term: "known" if term.id in known else "unknown"
@@ -89,8 +89,7 @@ def clean_id(noisy: Hypothesis) -> str:
 
 
 def _slice(by: str, value: str, name: str, pairs: Pairs, terms: Sequence[Term]) -> Slice:
-    own = [place for place, term in enumerate(terms) if term.taught == (name != "untaught")]
-    scores = term_scores(pairs, own)
+    scores = term_scores(pairs, terms_of(name, terms))
     return Slice.model_validate(
         {"by": by, "name": value, "set": name, "count": len(pairs.hypotheses), "wer": change(pairs, "words"),
          "terms": scores}

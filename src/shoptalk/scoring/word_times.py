@@ -34,7 +34,7 @@ def word_times(hypotheses: Sequence[Hypothesis], config: EvaluateSection, *, see
             "start_late_median": float(np.median(late_W2[:, 0])),
         }
 
-    intervals = ranges(measure, [one.cluster or one.id for one, _ in timed], config, seed=seed)
+    intervals = ranges(measure, [one.drawn_with for one, _ in timed], config, seed=seed)
     words = sum(len(pairs) for _, pairs in timed)
     return scores.WordTimes.model_validate({"words": words, **measure(range(len(timed))), "ranges": intervals})
 
