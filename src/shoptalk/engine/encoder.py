@@ -1,0 +1,226 @@
+"""The FastConformer encoder (arXiv 2305.05084) in plain PyTorch, its weights folded for inference.
+
+Folded in: BatchNorm into the depthwise convolution; the half of each feed-forward into its second matrix; query, key and
+value into one matrix, with the bias u and the root of the head's width in the query's part.
+Recordings run packed on a CPU, one behind the other without padding, and padded to a batch on a GPU.
+
+Shapes: B recordings, T frames of 80 ms, N frames of all recordings, D width, H heads, K = D / H, P positions, J frames
+of the depthwise convolution.
+"""
+
+import math
+
+import torch
+from torch.nn.functional import conv2d, glu, pad, silu
+
+from shoptalk.engine.attention import attend_blocks, attend_whole, sinusoids
+from shoptalk.engine.shape import Shape
+from shoptalk.engine.subsampling import Subsampling
+from shoptalk.engine.weights import Weights, frozen, linear
+
+NORM_GUARD = 1e-5  # of BatchNorm
+REACH_STEP = 128
+KEPT_REACH = 512
+"""Frames (41 s) to which the projected positions are kept; 100 MB for Parakeet's 24 layers. Beyond, they are computed."""
+
+
+class FeedForward(torch.nn.Module):
+    """Half a feed-forward: ``0.5 · down(silu(up(norm(x))))``."""
+
+    def __init__(self, width: int, weights: Weights, name: str):
+        super().__init__()
+        self.norm = weights.layer_norm(f"norm_{name}", width)
+        inner = weights.take(f"{name}.linear1.weight").shape[0]
+        self.up = weights.linear(f"{name}.linear1", width, inner)
+        self.down = weights.linear(f"{name}.linear2", inner, width)
+        for parameter in self.down.parameters():
+            parameter.mul_(0.5)
+
+    def forward(self, x_ND: torch.Tensor) -> torch.Tensor:
+        out_ND: torch.Tensor = self.down(silu(self.up(self.norm(x_ND))))
+        return out_ND
+
+
+class Attention(torch.nn.Module):
+    """Self-attention with relative positions."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        self.heads, width = shape.heads, shape.d_model
+        self.norm = weights.layer_norm("norm_self_att", width)
+        below = weights.below("self_attn")
+        u_D = below.take("pos_bias_u", self.heads, width // self.heads).flatten()
+        v_D = below.take("pos_bias_v", self.heads, width // self.heads).flatten()
+        scale = 1 / math.sqrt(width // self.heads)
+        parts = [below.linear(f"linear_{name}", width, width) for name in "qkv"]
+        q_D, k_D, v_value_D = (part.bias if part.bias is not None else torch.zeros(width) for part in parts)
+        weight_3DD = torch.cat((parts[0].weight * scale, parts[1].weight, parts[2].weight))
+        self.qkv = linear(weight_3DD, torch.cat(((q_D + u_D) * scale, k_D, v_value_D)))
+        self.position = below.linear("linear_pos", width, width)
+        self.v_minus_u_HK = frozen(((v_D - u_D) * scale).view(self.heads, -1))
+        self.out = below.linear("linear_out", width, width)
+
+    def positions(self, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Projected positions (H, K, P), and what the bias v adds to their scores (H, 1, P)."""
+        p_HKP = self.position(sinusoids_PD).view(len(sinusoids_PD), self.heads, -1).permute(1, 2, 0).contiguous()
+        return p_HKP, torch.matmul(self.v_minus_u_HK[:, None], p_HKP)
+
+    def project(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        """Query, key and value (3, B, H, T, K)."""
+        batch, frames, _ = x_BTD.shape
+        qkv_BTX: torch.Tensor = self.qkv(self.norm(x_BTD))
+        return qkv_BTX.view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+    def packed(self, x_ND: torch.Tensor, frames: list[int], p: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Each recording to itself."""
+        whole = self.project(x_ND[None]).split(frames, dim=3)
+        out_1HNK = torch.cat([attend_blocks(*q_k_v.unbind(0), *p) for q_k_v in whole], dim=2)
+        out_ND: torch.Tensor = self.out(out_1HNK[0].transpose(0, 1).flatten(1))
+        return out_ND
+
+    def padded(
+        self, x_BTD: torch.Tensor, hidden_BT: torch.Tensor, p: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        out_BHTK = attend_whole(*self.project(x_BTD).unbind(0), *p, hidden_BT[:, None, None])
+        out_BTD: torch.Tensor = self.out(out_BHTK.transpose(1, 2).flatten(2))
+        return out_BTD
+
+
+class Convolution(torch.nn.Module):
+    """Gated depthwise convolution over time."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        width = shape.d_model
+        self.norm = weights.layer_norm("norm_conv", width)
+        below = weights.below("conv")
+        self.enter = below.linear("pointwise_conv1", width, 2 * width)
+        bias_D = below.take_if_there("depthwise_conv.bias", width)
+        norm = below.below("batch_norm")
+        scale_D = norm.take("weight", width) / (norm.take("running_var", width) + NORM_GUARD).sqrt()
+        centre_D = norm.take("running_mean", width) - (0.0 if bias_D is None else bias_D)
+        kernel_D1J = below.take("depthwise_conv.weight", width, 1, shape.kernel)
+        self.kernel_D11J = frozen((kernel_D1J * scale_D[:, None, None])[:, :, None])
+        self.bias_D = frozen(norm.take("bias", width) - centre_D * scale_D)
+        self.leave = below.linear("pointwise_conv2", width, width)
+        self.side = shape.kernel // 2
+
+    def gated(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        return glu(self.enter(self.norm(x_BTD)), dim=-1)
+
+    def packed(self, x_ND: torch.Tensor, gaps: "Gaps") -> torch.Tensor:
+        """Recordings lie one behind the other with as many zeros between them as the kernel reaches."""
+        spread_1SD = x_ND.new_zeros(1, gaps.length, x_ND.shape[1])
+        spread_1SD[0, gaps.places_N] = self.gated(x_ND)
+        out_ND: torch.Tensor = self.leave(silu(self._depthwise(spread_1SD)[0, gaps.places_N]))
+        return out_ND
+
+    def padded(self, x_BTD: torch.Tensor, hidden_BT: torch.Tensor) -> torch.Tensor:
+        gated_BTD = self.gated(x_BTD).masked_fill(hidden_BT[..., None], 0.0)
+        out_BTD: torch.Tensor = self.leave(silu(self._depthwise(gated_BTD)))
+        return out_BTD
+
+    def _depthwise(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        # seen as an image one pixel high with the channels last, which oneDNN convolves five times as fast
+        image_BD1T = x_BTD.transpose(1, 2)[:, :, None]
+        out_BD1T = conv2d(image_BD1T, self.kernel_D11J, self.bias_D, padding=(0, self.side), groups=len(self.bias_D))
+        return out_BD1T[:, :, 0].transpose(1, 2)
+
+
+class Gaps:
+    """Where the frames of packed recordings lie in a sequence with `gap` zeros before, between and behind them."""
+
+    def __init__(self, frames: list[int], gap: int):
+        self.length = sum(frames) + gap * (len(frames) - 1)
+        number_N = torch.repeat_interleave(torch.arange(len(frames)), torch.tensor(frames))
+        self.places_N = torch.arange(sum(frames)) + number_N * gap
+
+
+class Layer(torch.nn.Module):
+    """One FastConformer layer."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        self.first = FeedForward(shape.d_model, weights, "feed_forward1")
+        self.attention = Attention(shape, weights)
+        self.convolution = Convolution(shape, weights)
+        self.second = FeedForward(shape.d_model, weights, "feed_forward2")
+        self.norm = weights.layer_norm("norm_out", shape.d_model)
+
+    def packed(
+        self, x_ND: torch.Tensor, frames: list[int], gaps: Gaps, p: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        x_ND = x_ND + self.first(x_ND)
+        x_ND += self.attention.packed(x_ND, frames, p)
+        x_ND += self.convolution.packed(x_ND, gaps)
+        x_ND += self.second(x_ND)
+        out_ND: torch.Tensor = self.norm(x_ND)
+        return out_ND
+
+    def padded(
+        self, x_BTD: torch.Tensor, hidden_BT: torch.Tensor, p: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        x_BTD = x_BTD + self.first(x_BTD)
+        x_BTD = x_BTD + self.attention.padded(x_BTD, hidden_BT, p)
+        x_BTD = x_BTD + self.convolution.padded(x_BTD, hidden_BT)
+        x_BTD = x_BTD + self.second(x_BTD)
+        out_BTD: torch.Tensor = self.norm(x_BTD)
+        return out_BTD
+
+
+class Encoder(torch.nn.Module):
+    """Log-mel features to frames of 80 ms."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        self.shape = shape
+        self.context = shape.context
+        """Frames of attention to the left and right; None: all."""
+        self.subsampling = Subsampling(shape, weights.below("pre_encode"))
+        self.layers = torch.nn.ModuleList(Layer(shape, weights.below(f"layers.{n}")) for n in range(shape.layers))
+        self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Padded features (B, T, M) of `frames_B` mel frames → (B, T / 8, D) and the frames (B,), on the host."""
+        lengths_B = self.subsampling.frames(frames_B)
+        if features_BTM.is_cuda:
+            return self.padded(features_BTM, frames_B, lengths_B), lengths_B
+        rows = [features_BTM[row, :frames] for row, frames in enumerate(frames_B.tolist())]
+        return torch.nn.utils.rnn.pad_sequence(self.packed(rows), batch_first=True), lengths_B
+
+    def packed(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Features (T, M) of each recording → its frames (T / 8, D)."""
+        rows = [self.subsampling.tiled(one) for one in features]
+        frames = [len(row) for row in rows]
+        x_ND = self._scaled(torch.cat(rows))
+        gaps = Gaps(frames, self.shape.kernel // 2)
+        for layer, p in zip(self.layers, self._positions(max(frames)), strict=True):
+            x_ND = layer.packed(x_ND, frames, gaps, p)
+        return list(x_ND.split(frames))
+
+    def padded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        """Padded features → padded frames, over all frames of each recording."""
+        x_BTD = self._scaled(self.subsampling(features_BTM, frames_B))
+        hidden_BT = torch.arange(x_BTD.shape[1], device=x_BTD.device) >= lengths_B.to(x_BTD.device)[:, None]
+        for layer, p in zip(self.layers, self._positions(x_BTD.shape[1]), strict=True):
+            x_BTD = layer.padded(x_BTD, hidden_BT, p)
+        return x_BTD
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
+        return x * math.sqrt(self.shape.d_model) if self.shape.scaled_input else x
+
+    def _positions(self, frames: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The projected positions of each layer for a longest recording of so many frames."""
+        wanted = frames - 1 if self.context is None else max(self.context)
+        kept = self._kept[0][0].shape[2] // 2 if self._kept else -1
+        if wanted > kept:
+            reach = wanted if wanted > KEPT_REACH else wanted + -wanted % REACH_STEP
+            sinusoids_PD = sinusoids(reach, self.shape.d_model, self.layers[0].norm.weight.device)
+            table = [layer.attention.positions(sinusoids_PD.to(layer.norm.weight.dtype)) for layer in self.layers]
+            if wanted <= KEPT_REACH:
+                self._kept = table
+            kept = reach
+        else:
+            table = self._kept
+        inside = slice(kept - wanted, kept + wanted + 1)
+        return [(p_HKP[:, :, inside], c_H1P[:, :, inside]) for p_HKP, c_H1P in table]

@@ -1,0 +1,66 @@
+"""Log-mel features as NeMo computes them: preemphasis, power spectrum, mel bands, logarithm, normalised by recording.
+
+Lengths (B,) live on the host, so that asking for them does not wait for a GPU.
+
+Shapes: B recordings, S samples, T mel frames of 10 ms, N points of the Fourier transform, F = N / 2 + 1, M mel bins.
+"""
+
+import torch
+
+from shoptalk.engine.shape import Shape
+
+STD_GUARD = 1e-5
+
+
+class Features(torch.nn.Module):
+    """Samples to normalised log-mel features."""
+
+    window_N: torch.Tensor
+    bands_FM: torch.Tensor
+
+    def __init__(self, shape: Shape, window_W: torch.Tensor, bands_1MF: torch.Tensor):
+        super().__init__()
+        self.shape = shape
+        spare = shape.n_fft - window_W.numel()  # the window stands in the middle of the transform's points
+        self.register_buffer("window_N", torch.nn.functional.pad(window_W, (spare // 2, spare - spare // 2)))
+        self.register_buffer("bands_FM", bands_1MF[0].t().contiguous())
+
+    def frames(self, samples_B: torch.Tensor) -> torch.Tensor:
+        """Mel frames (B,) of recordings of so many samples."""
+        return samples_B // self.shape.hop
+
+    def forward(self, signal_BS: torch.Tensor, samples_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, S) zero-padded signals of `samples_B` samples → features (B, T, M), zero behind their frames (B,)."""
+        logmel_BTM, frames_B = self.logmel(signal_BS, samples_B), self.frames(samples_B)
+        return normalised(logmel_BTM, frames_B), frames_B
+
+    def logmel(self, signal_BS: torch.Tensor, samples_B: torch.Tensor) -> torch.Tensor:
+        """Before normalisation: (B, S) → (B, T, M), T = S / hop."""
+        shape = self.shape
+        spoken_BS = signal_BS
+        if shape.preemphasis:
+            spoken_BS = signal_BS.clone()
+            spoken_BS[:, 1:] -= shape.preemphasis * signal_BS[:, :-1]
+            if int(samples_B.min()) < signal_BS.shape[1]:
+                spoken_BS *= torch.arange(signal_BS.shape[1], device=signal_BS.device) < samples_B.to(signal_BS.device)[:, None]
+        half = shape.n_fft // 2
+        padded_BS = torch.nn.functional.pad(spoken_BS, (half, half))
+        frames_BTN = padded_BS.unfold(1, shape.n_fft, shape.hop)[:, : signal_BS.shape[1] // shape.hop]
+        spectrum_BTF = torch.fft.rfft(frames_BTN * self.window_N)
+        power_BTF = spectrum_BTF.real.square() + spectrum_BTF.imag.square()
+        return (power_BTF @ self.bands_FM).add_(shape.log_guard).log_()
+
+
+def normalised(logmel_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
+    """Mean 0 and variance 1 of each mel bin over the frames of its recording; zeros behind them."""
+    if len(logmel_BTM) == 1 or int(frames_B.min()) == logmel_BTM.shape[1]:
+        variance_B1M, mean_B1M = torch.var_mean(logmel_BTM[:, : int(frames_B.max())], dim=1, keepdim=True)
+        kept_BTM = (logmel_BTM - mean_B1M).div_(variance_B1M.sqrt().nan_to_num_().add_(STD_GUARD))
+        kept_BTM[:, int(frames_B.max()) :] = 0
+        return kept_BTM
+    count_B11 = frames_B.to(logmel_BTM.device)[:, None, None]
+    inside_BT1 = torch.arange(logmel_BTM.shape[1], device=logmel_BTM.device)[:, None] < count_B11
+    mean_B1M = (logmel_BTM * inside_BT1).sum(dim=1, keepdim=True) / count_B11
+    centred_BTM = (logmel_BTM - mean_B1M) * inside_BT1
+    variance_B1M = centred_BTM.square().sum(dim=1, keepdim=True) / (count_B11 - 1)
+    return centred_BTM / (variance_B1M.sqrt().nan_to_num_() + STD_GUARD)

@@ -1,0 +1,88 @@
+"""FastConformer's subsampling by 8: three strided convolutions over mel features (arXiv 2305.05084).
+
+Shapes: B recordings, T mel frames, M mel bins, C channels, D width of the encoder; each level halves T and M.
+"""
+
+import torch
+from torch.nn.functional import conv2d, pad, relu
+
+from shoptalk.engine.shape import Shape
+from shoptalk.engine.weights import Weights, frozen
+
+TILE = 32
+"""Encoder frames at a time on a CPU: what lies between the convolutions stays in its cache, and memory is bounded."""
+
+
+def halved(frames: int) -> int:
+    """Frames behind a convolution of 3 with stride 2 and padding 1."""
+    return (frames - 1) // 2 + 1
+
+
+class Subsampling(torch.nn.Module):
+    """Mel features to frames of 80 ms."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        channels = shape.channels
+        conv = weights.below("conv")
+        self.first_C133 = frozen(conv.take("0.weight", channels, 1, 3, 3))
+        self.first_bias_C = frozen(conv.take("0.bias", channels))
+        self.depthwise = torch.nn.ParameterList(frozen(conv.take(f"{n}.weight", channels, 1, 3, 3)) for n in (2, 5))
+        self.depthwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (2, 5))
+        mixed = (channels, channels, 1, 1)
+        self.pointwise = torch.nn.ParameterList(frozen(conv.take(f"{n}.weight", *mixed)) for n in (3, 6))
+        self.pointwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (3, 6))
+        self.bins = halved(halved(halved(shape.mels)))
+        self.out = weights.linear("out", channels * self.bins, shape.d_model)
+
+    @staticmethod
+    def frames(mel_frames_B: torch.Tensor) -> torch.Tensor:
+        """Encoder frames (B,) of so many mel frames."""
+        for _ in range(3):
+            mel_frames_B = (mel_frames_B - 1) // 2 + 1
+        return mel_frames_B
+
+    def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
+        """Padded features → (B, T / 8, D); between the convolutions nothing leaks from behind a recording's end."""
+        level_BCTM, lengths_B = features_BTM[:, None], frames_B
+        for level in range(3):
+            level_BCTM = self._convolved(level, pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1)))
+            lengths_B = (lengths_B - 1) // 2 + 1
+        return self._out(level_BCTM)
+
+    def tiled(self, features_TM: torch.Tensor) -> torch.Tensor:
+        """Features of one recording → (T / 8, D), tile by tile."""
+        frames = len(features_TM)
+        lengths = (frames, halved(frames), halved(halved(frames)), halved(halved(halved(frames))))
+        tiles = [self._tile(features_TM, lengths, at, min(at + TILE, lengths[3])) for at in range(0, lengths[3], TILE)]
+        return torch.cat(tiles)
+
+    def _tile(self, features_TM: torch.Tensor, lengths: tuple[int, ...], first: int, last: int) -> torch.Tensor:
+        """The encoder frames first … last - 1, from what they can see of each level."""
+        edges = []
+        for length in reversed(lengths[:3]):
+            low, high = 2 * first - 1, 2 * last  # a convolution sees one frame more than the two that it joins
+            first, last = max(low, 0), min(high, length)
+            edges.append((first - low, high - last))
+        level_1CTM = features_TM[None, None, first:last]
+        for level, (before, behind) in enumerate(reversed(edges)):
+            level_1CTM = self._convolved(level, pad(level_1CTM, (0, 0, before, behind)))
+        return self._out(level_1CTM)[0]
+
+    def _convolved(self, level: int, padded_BCTM: torch.Tensor) -> torch.Tensor:
+        """One level; the frames come padded, the bins are padded here."""
+        if level == 0:
+            return relu(conv2d(padded_BCTM, self.first_C133, self.first_bias_C, stride=2, padding=(0, 1)))
+        weight, bias = self.depthwise[level - 1], self.depthwise_bias[level - 1]
+        spread_BCTM = conv2d(padded_BCTM, weight, bias, stride=2, padding=(0, 1), groups=len(weight))
+        return relu(conv2d(spread_BCTM, self.pointwise[level - 1], self.pointwise_bias[level - 1]))
+
+    def _out(self, level_BCTM: torch.Tensor) -> torch.Tensor:
+        batch, _, frames, _ = level_BCTM.shape
+        out: torch.Tensor = self.out(level_BCTM.transpose(1, 2).reshape(batch, frames, -1))
+        return out
+
+
+def _masked(level_BCTM: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+    kept_BT = torch.arange(level_BCTM.shape[2], device=level_BCTM.device) < lengths_B.to(level_BCTM.device)[:, None]
+    return level_BCTM * kept_BT[:, None, :, None]

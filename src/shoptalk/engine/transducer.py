@@ -1,0 +1,88 @@
+"""Prediction network and joint of a Token-and-Duration Transducer (arXiv 2304.06795), one step at a time.
+
+The embedding, the first layer's input matrix and its biases are folded into one table of gates for each token.
+
+Shapes: R rows that take a step, X width of the prediction network, L its layers, J width of the joint, D of the encoder,
+V tokens, O = V + 1 + durations outputs.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from shoptalk.engine.shape import Shape
+from shoptalk.engine.weights import Weights, frozen, linear
+
+
+class State(NamedTuple):
+    """What the prediction network remembers of each row: h and c (R, L, X), and its projected output (R, J)."""
+
+    h_RLX: torch.Tensor
+    c_RLX: torch.Tensor
+    predicted_RJ: torch.Tensor
+
+    def rows(self, chosen_R: torch.Tensor) -> "State":
+        return State(*(part.index_select(0, chosen_R) for part in self))
+
+    def put(self, chosen_R: torch.Tensor, new: "State") -> None:
+        """Replace some rows, in place."""
+        for part, replacement in zip(self, new, strict=True):
+            part.index_copy_(0, chosen_R, replacement)
+
+
+class Transducer(torch.nn.Module):
+    """Everything behind the encoder."""
+
+    gates_VX: torch.Tensor
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        self.shape = shape
+        self.blank = shape.vocabulary
+        width, layers = shape.predictor, shape.predictor_layers
+        below = weights.below("decoder.prediction")
+        embedding_VX = below.take("embed.weight", shape.vocabulary + 1, width)
+        lstm = below.below("dec_rnn.lstm")
+
+        def part(name: str, layer: int) -> torch.Tensor:
+            return lstm.take(f"{name}_l{layer}", 4 * width, *([width] if name.startswith("weight") else []))
+
+        biases = [part("bias_ih", layer) + part("bias_hh", layer) for layer in range(layers)]
+        self.register_buffer("gates_VX", embedding_VX @ part("weight_ih", 0).t() + biases[0])
+        first = linear(part("weight_hh", 0), None)
+        upper = [
+            linear(torch.cat((part("weight_ih", n), part("weight_hh", n)), dim=1), biases[n]) for n in range(1, layers)
+        ]
+        self.recurrent = torch.nn.ModuleList([first, *upper])
+        joint = weights.below("joint")
+        self.project_predicted = joint.linear("pred", width, shape.joint)
+        self.project_encoded = joint.linear("enc", shape.d_model, shape.joint)
+        last = next((name for name in (2, 1) if f"joint.joint_net.{name}.weight" in weights.tensors), 2)
+        self.out = joint.linear(f"joint_net.{last}", shape.joint, shape.vocabulary + 1 + len(shape.durations))
+        self.activation = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}[shape.activation]
+
+    def start(self, rows: int) -> State:
+        """The state before any token: one step over the blank, whose embedding is zero."""
+        h_RLX = self.gates_VX.new_zeros(rows, len(self.recurrent), self.shape.predictor)
+        empty = State(h_RLX, h_RLX, h_RLX.new_zeros(rows, self.shape.joint))
+        return self.step(torch.full((rows,), self.blank, device=h_RLX.device), empty)
+
+    def step(self, token_R: torch.Tensor, state: State) -> State:
+        """The state after one more token in each row."""
+        h_layers, c_layers = [], []
+        for number, recurrent in enumerate(self.recurrent):
+            before_RX = state.h_RLX[:, number]
+            if number == 0:
+                gates_RX = self.gates_VX.index_select(0, token_R) + recurrent(before_RX)
+            else:
+                gates_RX = recurrent(torch.cat((h_layers[-1], before_RX), dim=1))
+            take, keep, fresh, show = gates_RX.chunk(4, dim=1)
+            c_RX = torch.sigmoid(keep) * state.c_RLX[:, number] + torch.sigmoid(take) * torch.tanh(fresh)
+            h_layers.append(torch.sigmoid(show) * torch.tanh(c_RX))
+            c_layers.append(c_RX)
+        return State(torch.stack(h_layers, 1), torch.stack(c_layers, 1), self.project_predicted(h_layers[-1]))
+
+    def logits(self, encoded_RJ: torch.Tensor, predicted_RJ: torch.Tensor) -> torch.Tensor:
+        """Projected frames and predictions → (R, O): tokens, the blank, durations."""
+        out_RO: torch.Tensor = self.out(self.activation(encoded_RJ + predicted_RJ))
+        return out_RO

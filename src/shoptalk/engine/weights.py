@@ -1,0 +1,82 @@
+"""Opening a checkpoint for the engine: what was promised, tensors only, in float32, each with the shape it must have."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from shoptalk import checkpoint
+from shoptalk.engine.shape import Shape
+from shoptalk.errors import ModelError
+
+
+@dataclass
+class Weights:
+    """The tensors of a checkpoint by NeMo's names."""
+
+    source: Path
+    tensors: dict[str, torch.Tensor]
+    prefix: str = ""
+    taken: set[str] = field(default_factory=set)
+
+    def below(self, name: str) -> "Weights":
+        """The tensors whose names begin with that of a module."""
+        return Weights(self.source, self.tensors, f"{self.prefix}{name}.", self.taken)
+
+    def take(self, name: str, *shape: int) -> torch.Tensor:
+        """A tensor in float32; `ModelError` if it is not there or has another shape."""
+        found = self.take_if_there(name, *shape)
+        if found is None:
+            raise ModelError(f"{self.source}: has no tensor {self.prefix}{name}; its config is of another model")
+        return found
+
+    def take_if_there(self, name: str, *shape: int) -> torch.Tensor | None:
+        """`take`, or None where there is none: biases that a checkpoint may lack."""
+        full = self.prefix + name
+        found = self.tensors.get(full)
+        if found is None:
+            return None
+        if shape and tuple(found.shape) != shape:
+            raise ModelError(f"{self.source}: {full} is {tuple(found.shape)}, its config asks for {shape}")
+        self.taken.add(full)
+        return found.float()
+
+    def linear(self, name: str, inputs: int, outputs: int) -> torch.nn.Linear:
+        """A linear layer, or a convolution over one step as the matrix product that it is."""
+        below = self.below(name)
+        weight, bias_O = below.take("weight"), below.take_if_there("bias", outputs)
+        if weight.numel() != inputs * outputs:
+            raise ModelError(f"{self.source}: {below.prefix}weight is {tuple(weight.shape)}, not {outputs} x {inputs}")
+        return linear(weight.reshape(outputs, inputs), bias_O)
+
+    def layer_norm(self, name: str, width: int) -> torch.nn.LayerNorm:
+        below = self.below(name)
+        norm = torch.nn.LayerNorm(width)
+        norm.weight = frozen(below.take("weight", width))
+        norm.bias = frozen(below.take("bias", width))
+        return norm
+
+
+def open_checkpoint(path: Path, *, sha256: str | None = None) -> tuple[Shape, Weights, bytes]:
+    """Shape, tensors and SentencePiece model of a `.nemo`, checked before anything is read from it.
+
+    `ModelError` if it is not there, broken, or no model that the engine runs; `ChecksumError`, `UnsafeCheckpointError`
+    as `checkpoint.inspect` raises them.
+    """
+    info = checkpoint.inspect(path, sha256=sha256)
+    shape = Shape.of(info)
+    return shape, Weights(path, checkpoint.read_weights(info)), checkpoint.read_member(info, info.tokenizer)
+
+
+def linear(weight_OI: torch.Tensor, bias_O: torch.Tensor | None) -> torch.nn.Linear:
+    """A linear layer of given weights."""
+    layer = torch.nn.Linear(weight_OI.shape[1], weight_OI.shape[0], bias=bias_O is not None, device="meta")
+    layer.weight = frozen(weight_OI.contiguous())
+    if bias_O is not None:
+        layer.bias = frozen(bias_O)
+    return layer
+
+
+def frozen(tensor: torch.Tensor) -> torch.nn.Parameter:
+    """A parameter that nothing trains."""
+    return torch.nn.Parameter(tensor, requires_grad=False)
