@@ -127,8 +127,9 @@ def batches(rounds: int) -> dict[str, Any]:
 
 def _module_and_speech() -> tuple[Any, Any, Any]:
     from shoptalk import config
+    from shoptalk.cpu import keep_memory
     from shoptalk.doors import nemo
-    from shoptalk.tuning.cpu_speed import keep_memory, quicken
+    from shoptalk.tuning.cpu_speed import quicken
     from shoptalk.tuning.data import recordings
     from shoptalk.tuning.features import cached, read_manifest
     from shoptalk.tuning.module import TuningModule

@@ -33,7 +33,8 @@ def work(number: int, pipe: Connection) -> None:
     """Take a training step whenever asked; answer with wall and CPU seconds and page faults."""
     import torch
 
-    from shoptalk.tuning.cpu_speed import keep_memory, quicken
+    from shoptalk.cpu import keep_memory
+    from shoptalk.tuning.cpu_speed import quicken
 
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -96,7 +97,7 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float, int]]]:
     """Steps of all variants in turn; the first two of each warm it up."""
     context = multiprocessing.get_context("spawn")
     pipes, taken = {}, defaultdict(list)
-    from shoptalk.tuning.cpu_speed import multiplies_bfloat16
+    from shoptalk.cpu import multiplies_bfloat16
 
     variants = VARIANTS if multiplies_bfloat16() else VARIANTS[:-1]
     for number, name in enumerate(variants):

@@ -18,7 +18,7 @@ from shoptalk import checkpoint, config, terms
 from shoptalk.corpus.lexicon import load
 from shoptalk.doors import nemo
 from shoptalk.manifest import read_lines
-from shoptalk.scoring.bundle import write_nemo
+from shoptalk.scoring.packaging import write_nemo
 
 TESTS = {
     "unheard_voices": "Kokoro, 240 sentences in four voices, none of them trained on",

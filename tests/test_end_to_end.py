@@ -118,7 +118,7 @@ def test_a_second_call_makes_nothing_again(demo: tuple[Road, str]) -> None:
 def test_the_bundle_hears_what_the_tuned_model_heard(demo: tuple[Road, str]) -> None:
     from shoptalk.cli import hearing
     from shoptalk.doors import nemo
-    from shoptalk.scoring.bundle import open_bundle
+    from shoptalk.bundle import open_bundle
 
     road, _ = demo
     run = Run(road.folder, config.load(RECIPE), RECIPE.parent)

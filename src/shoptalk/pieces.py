@@ -18,7 +18,8 @@ def words(
         if not text:
             first = number
         text += piece.lstrip("▁")
-        end = max(at + max(span, 1), starts[first] + 1)
+        if first == number or any(letter.isalnum() for letter in piece):  # a comma may follow a pause
+            end = max(at + max(span, 1), starts[first] + 1)
     if text:
         yield _word(text, starts[first], end, confidences[first:], frame_s)
 

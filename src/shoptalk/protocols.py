@@ -36,3 +36,10 @@ class Recognizer(Protocol):
 
     def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
         """One `Heard` for each audio, in order."""
+
+
+class Vad(Protocol):
+    """A detector of speech; not required to be thread-safe."""
+
+    def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
+        """Where speech is, as (start, end) in seconds from the start of the samples: in order, none overlapping."""

@@ -101,6 +101,8 @@ class Heard(BaseModel):
 
     text: str
     words: tuple[Word, ...] = ()
+    unheard: tuple[tuple[float, float], ...] = ()
+    """Stretches, in seconds from the start, that hold speech by a VAD but gave no word even when heard again."""
 
 
 class Hypothesis(Record):

@@ -10,10 +10,9 @@ import pytest
 from tests.cli.working import recipe, shoptalk
 from tests.scoring.gated import scores
 
-from shoptalk import config
+from shoptalk import bundle, config
 from shoptalk.doors.registry import CHAMPION, Registry
 from shoptalk.run import Run
-from shoptalk.scoring import bundle
 from shoptalk.scoring.card import Origin
 from shoptalk.scoring.gate import Verdict
 

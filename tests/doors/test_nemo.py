@@ -13,7 +13,7 @@ from tests.tuning import speech
 from shoptalk import audio, checkpoint
 from shoptalk.doors import nemo
 from shoptalk.doors.nemo import NemoRecognizer
-from shoptalk.doors.nemo_words import words as joined
+from shoptalk.pieces import words as joined
 from shoptalk.errors import HubUnreachableError, ModelError
 from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples

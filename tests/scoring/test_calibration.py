@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoptalk.confidence import tempered
 from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term, Word
-from shoptalk.scoring.calibration import apply, auroc, calibrate, ece, fit_temperature, judged, reliability, spans
+from shoptalk.scoring.calibration import auroc, calibrate, ece, fit_temperature, judged, reliability, spans
 from shoptalk.text import words
 
 CONFIG = EvaluateSection(bootstrap=100)
@@ -27,7 +28,7 @@ def drawn(temperature: float, count: int, seed: int = 7) -> tuple[np.ndarray, np
     """Confidences whose words are right as often as their logits, divided by the temperature, say."""
     rng = np.random.default_rng(seed)
     confidence_N = rng.beta(2, 1, count)
-    return confidence_N, rng.random(count) < apply(temperature, confidence_N)
+    return confidence_N, rng.random(count) < tempered(temperature, confidence_N)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -35,7 +36,7 @@ def test_a_known_temperature_is_found_again(temperature: float) -> None:
     confidence_N, right_N = drawn(temperature, 50_000)
     found = fit_temperature(confidence_N, right_N)
     assert found == pytest.approx(temperature, rel=0.05)
-    raw, calibrated = ece(confidence_N, right_N), ece(apply(found, confidence_N), right_N)
+    raw, calibrated = ece(confidence_N, right_N), ece(tempered(found, confidence_N), right_N)
     assert calibrated < 0.01 and (temperature == 1.0 or calibrated < raw / 3)
 
 
@@ -50,12 +51,12 @@ def test_a_few_words_do_not_make_it_extreme() -> None:
 def test_certain_words_stay_finite() -> None:
     confidence_N, right_N = np.array([0.0, 1.0, 1.0, 0.0]), np.array([False, True, False, True])
     temperature = fit_temperature(confidence_N, right_N)
-    assert np.isfinite(apply(temperature, confidence_N)).all() and temperature > 1
+    assert np.isfinite(tempered(temperature, confidence_N)).all() and temperature > 1
 
 
 @given(st.floats(0.1, 10), st.lists(chances, min_size=2))
 def test_a_temperature_keeps_the_order(temperature: float, confidences: list[float]) -> None:
-    calibrated_N = apply(temperature, sorted(confidences))
+    calibrated_N = tempered(temperature, sorted(confidences))
     assert (np.diff(calibrated_N) >= 0).all() and ((calibrated_N >= 0) & (calibrated_N <= 1)).all()
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shoptalk import bundle
 from shoptalk.cli.commands import RECIPE_COPY, reopen
 from shoptalk.cli.scoring import GATE, SCORES
 from shoptalk.doors.registry import CHALLENGER, CHAMPION, Event, Registry, Version
 from shoptalk.errors import PolicyError, RegistryError, ScoringError
 from shoptalk.manifest import write_text
 from shoptalk.run import Run
-from shoptalk.scoring import bundle, gate_page
+from shoptalk.scoring import gate_page
 from shoptalk.scoring.gate import Verdict, judge
 from shoptalk.scoring.gate_policy import read_policy
 from shoptalk.scoring.scores import Scores

@@ -13,7 +13,7 @@ from shoptalk.manifest import read_lines
 from shoptalk.protocols import Recognizer
 from shoptalk.records import Hypothesis, Term
 from shoptalk.run import BY_NAME, Run, file_digest
-from shoptalk.scoring import bundle, page, publish, report
+from shoptalk.scoring import packaging, page, publish, report
 from shoptalk.scoring.card import Origin
 from shoptalk.scoring.evaluate import compare
 from shoptalk.scoring.evaluate import evaluate as score
@@ -109,7 +109,7 @@ def package(run: Run, *, base: str, tuned: Path) -> Path:
     origin = Origin(_name(base), licence=licence, attributions=attributions, recipe=run.recipe.name, data=data)
     measured = scores.calibration
     calibration = {"temperature": measured.temperature, "ece": measured.ece} if measured else None
-    return bundle.write(
+    return packaging.write(
         tuned, run.product("package"), config=section, origin=origin, scores=figures, calibration=calibration
     )
 

@@ -229,7 +229,7 @@ def package(run: Run) -> None:
 
 def serve(bundle: Path, section: ServeSection) -> None:
     """90: answer requests until told to stop."""
-    from shoptalk.scoring.bundle import open_bundle
+    from shoptalk.bundle import open_bundle
     from shoptalk.service.app import create_app
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from shoptalk import models
 from shoptalk.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.config import cache_dir
-from shoptalk.doors import kokoro_graph
+from shoptalk.doors import kokoro_graph, onnx
 from shoptalk.doors.espeak import Accent
 from shoptalk.doors.kokoro_phonemes import TOKENS, from_text, word_spans
-from shoptalk.errors import MissingToolError, RecipeError, TermError
+from shoptalk.errors import RecipeError, TermError
 from shoptalk.records import Samples, Word
 
 KOKORO_RATE_HZ = 24_000
@@ -38,7 +38,7 @@ class Kokoro:
     """A loaded model with its voices; `speak` and `speak_timed` as in `protocols.Tts`."""
 
     def __init__(self, graph: Path, voices: Path) -> None:
-        self._session = _session(graph)
+        self._session = onnx.session(graph, threads=1)
         self._voices = voices
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
@@ -88,7 +88,7 @@ class BeforeVocoder:
         target = cache_dir() / "derived" / f"kokoro-{_pinned()}-before-vocoder.onnx"
         if not target.is_file():
             kokoro_graph.leave_out_vocoder(models.path("kokoro-82m-int8"), target)
-        self._session = _session(target)
+        self._session = onnx.session(target, threads=1)
         self._voices = voices
 
     def of(self, spoken: str, *, voice: str, speed: float) -> Acoustics:
@@ -121,17 +121,6 @@ def timed(
         Word(word=word, start_s=round(float(ends_s[first]), 3), end_s=round(float(ends_s[last]), 3))
         for word, first, last in spans
     )
-
-
-def _session(graph: Path) -> Any:
-    """An ONNX Runtime session on one thread: one process per core instead."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingToolError("ONNX Runtime is missing; install the extra: pip install 'shoptalk[corpus]'") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def _inputs(sounds: str, style: Style, speed: float) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from shoptalk import checkpoint
 from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.doors.nemo_words import token_confidences, words
+from shoptalk.doors.nemo_confidence import token_confidences
 from shoptalk.errors import HubUnreachableError, ModelError
+from shoptalk.pieces import words
 from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples
 

@@ -1,16 +1,13 @@
-"""From the tokens of a decoded TDT hypothesis to words with their times and confidences; imports nothing of NeMo.
+"""The confidence of each token of a decoded TDT hypothesis; imports nothing of NeMo.
 
-A token's confidence is its probability among all tokens but the blank, at the frame where it was decoded; a word's is
-the product over its tokens. Of the measures compared on the general set this finds wrong words best (docs/LOG.md).
+It is the token's probability among all tokens but the blank, at the frame where it was decoded; a word's is the product
+over its tokens (`pieces.words`). Of the measures compared on the general set this finds wrong words best (docs/LOG.md).
 NeMo keeps confidences while it decodes, but only of measures that count the blank; so one pass of the prediction
 network over the finished hypotheses gives them here.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from shoptalk.records import Word
 
 
 def token_confidences(model: Any, encoded_BDT: Any, hypotheses: Sequence[Any]) -> list[list[float]]:
@@ -37,25 +34,3 @@ def token_confidences(model: Any, encoded_BDT: Any, hypotheses: Sequence[Any]) -
         tokens_NV = logits_N11O[:, 0, 0, : model.decoder.blank_idx].float().softmax(dim=-1)
         confidence_N = tokens_NV.gather(1, torch.cat(said)[:, None])[:, 0]
     return [part.tolist() for part in confidence_N.cpu().split(counts)]
-
-
-def words(
-    pieces: Sequence[str], starts: Sequence[int], spans: Sequence[int], confidences: Sequence[float], *, frame_s: float
-) -> Iterator[Word]:
-    """Join SentencePiece pieces to words; a piece that starts with ▁ opens one. Starts and spans are in frames."""
-    text, first, end = "", 0, 0
-    for number, (piece, at, span) in enumerate(zip(pieces, starts, spans, strict=True)):
-        if piece.startswith("▁") and text:
-            yield _word(text, starts[first], end, confidences[first:number], frame_s)
-            text = ""
-        if not text:
-            first = number
-        text += piece.lstrip("▁")
-        end = max(at + max(span, 1), starts[first] + 1)
-    if text:
-        yield _word(text, starts[first], end, confidences[first:], frame_s)
-
-
-def _word(text: str, start: int, end: int, confidences: Sequence[float], frame_s: float) -> Word:
-    confidence = round(min(1.0, math.prod(confidences)), 4)
-    return Word(word=text, start_s=round(start * frame_s, 3), end_s=round(end * frame_s, 3), confidence=confidence)

@@ -1,7 +1,7 @@
 """The FastConformer encoder (arXiv 2305.05084) in plain PyTorch, its weights folded for inference.
 
-Folded in: BatchNorm into the depthwise convolution; the half of each feed-forward into its second matrix; query, key and
-value into one matrix, with the bias u and the root of the head's width in the query's part.
+Folded in: BatchNorm into the depthwise convolution; the half of each feed-forward into its second matrix; query, key
+and value into one matrix, with the bias u and the root of the head's width in the query's part.
 Recordings run packed on a CPU, one behind the other without padding, and padded to a batch on a GPU.
 
 Shapes: B recordings, T frames of 80 ms, N frames of all recordings, D width, H heads, K = D / H, P positions, J frames
@@ -11,7 +11,7 @@ of the depthwise convolution.
 import math
 
 import torch
-from torch.nn.functional import conv2d, glu, pad, silu
+from torch.nn.functional import conv2d, glu, silu
 
 from shoptalk.engine.attention import attend_blocks, attend_whole, sinusoids
 from shoptalk.engine.shape import Shape
@@ -21,7 +21,7 @@ from shoptalk.engine.weights import Weights, frozen, linear
 NORM_GUARD = 1e-5  # of BatchNorm
 REACH_STEP = 128
 KEPT_REACH = 512
-"""Frames (41 s) to which the projected positions are kept; 100 MB for Parakeet's 24 layers. Beyond, they are computed."""
+"""Frames (41 s) to which projected positions are kept (100 MB for Parakeet's 24 layers); beyond they are computed."""
 
 
 class FeedForward(torch.nn.Module):
@@ -73,15 +73,16 @@ class Attention(torch.nn.Module):
 
     def packed(self, x_ND: torch.Tensor, frames: list[int], p: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Each recording to itself."""
-        whole = self.project(x_ND[None]).split(frames, dim=3)
-        out_1HNK = torch.cat([attend_blocks(*q_k_v.unbind(0), *p) for q_k_v in whole], dim=2)
+        rows = (part.unbind(0) for part in self.project(x_ND[None]).split(frames, dim=3))
+        out_1HNK = torch.cat([attend_blocks(q, k, v, *p) for q, k, v in rows], dim=2)
         out_ND: torch.Tensor = self.out(out_1HNK[0].transpose(0, 1).flatten(1))
         return out_ND
 
     def padded(
         self, x_BTD: torch.Tensor, hidden_BT: torch.Tensor, p: tuple[torch.Tensor, torch.Tensor]
     ) -> torch.Tensor:
-        out_BHTK = attend_whole(*self.project(x_BTD).unbind(0), *p, hidden_BT[:, None, None])
+        q_BHTK, k_BHTK, v_BHTK = self.project(x_BTD).unbind(0)
+        out_BHTK = attend_whole(q_BHTK, k_BHTK, v_BHTK, *p, hidden_BT[:, None, None])
         out_BTD: torch.Tensor = self.out(out_BHTK.transpose(1, 2).flatten(2))
         return out_BTD
 
@@ -177,7 +178,8 @@ class Encoder(torch.nn.Module):
         self.context = shape.context
         """Frames of attention to the left and right; None: all."""
         self.subsampling = Subsampling(shape, weights.below("pre_encode"))
-        self.layers = torch.nn.ModuleList(Layer(shape, weights.below(f"layers.{n}")) for n in range(shape.layers))
+        self.layers = [Layer(shape, weights.below(f"layers.{n}")) for n in range(shape.layers)]
+        self.held = torch.nn.ModuleList(self.layers)  # so that `to` and `parameters` reach them
         self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,28 +1,35 @@
-"""Greedy decoding of a Token-and-Duration Transducer in batches, as NeMo's label looping decides (arXiv 2406.06220).
+"""Greedy decoding of a Token-and-Duration Transducer in batches on a CPU, as NeMo's label looping decides
+(arXiv 2406.06220).
 
 Each row stands on a frame. A blank moves it on by its duration, at least one frame; a token is kept, steps the
 prediction network and moves the row on by its duration, which may be none. After `max_symbols` tokens on one frame the
-row moves on by one. Rows that are through drop out, so a batch costs what its rows cost.
+row moves on by one. Rows that are through drop out, so a batch costs what its rows cost. The steps are small, so they
+are taken in NumPy, whose calls cost a fifth of PyTorch's.
 
-Shapes: B rows, T frames, R rows not yet through, J width of the joint, V tokens.
+Shapes: B rows, T frames, R rows not yet through, S rows that say a token, J width of the joint, V tokens, O outputs, X
+width of the prediction network.
 """
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 
-from shoptalk.engine.transducer import State, Transducer
+from shoptalk.engine.steps import Carry, Floats, Integers, Steps
 
 
 class Boost(Protocol):
     """Phrases that count for more, row by row (`boosting.BatchBoost`)."""
 
-    def start(self) -> torch.Tensor: ...
+    def start(self) -> torch.Tensor:
+        """The state (B,) of each row before any token."""
 
-    def bonus(self, rows_R: torch.Tensor, state_R: torch.Tensor) -> torch.Tensor: ...
+    def bonus(self, rows: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        """What the tokens of rows (R,) in states (R,) gain: (R, V)."""
 
-    def advance(self, state_R: torch.Tensor, token_R: torch.Tensor) -> torch.Tensor: ...
+    def advance(self, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+        """The states (R,) after a token (R,) each."""
 
 
 @dataclass
@@ -35,115 +42,98 @@ class Decoded:
     confidences: list[float] = field(default_factory=list)
 
 
-class Carry(NamedTuple):
-    """Where a decoded stretch ends, for the next stretch of the same recordings."""
+class _Said(NamedTuple):
+    """The tokens of one round."""
 
-    state: State
-    ahead_B: torch.Tensor
-    """Frames of the next stretch that the last duration jumps over."""
-    boost_B: torch.Tensor | None
-
-
-class _Emitted(NamedTuple):
-    """The tokens of one round: row, token, frame, duration, confidence."""
-
-    row_R: torch.Tensor
-    token_R: torch.Tensor
-    frame_R: torch.Tensor
-    span_R: torch.Tensor
-    confidence_R: torch.Tensor
+    row_S: Integers
+    token_S: Integers
+    frame_S: Integers
+    span_S: Integers
+    logits_SV: Floats
 
 
 def decode(
-    transducer: Transducer, encoded_BTD: torch.Tensor, frames_B: torch.Tensor, *, boost: Boost | None = None
+    steps: Steps, encoded_BTD: torch.Tensor, frames_B: torch.Tensor, *, boost: Boost | None = None
 ) -> list[Decoded]:
     """Decode whole recordings: padded frames (B, T, D), of which `frames_B` count."""
-    return decode_stretch(transducer, encoded_BTD, frames_B, boost=boost)[0]
+    return decode_stretch(steps, encoded_BTD, frames_B, boost=boost)[0]
 
 
 def decode_stretch(
-    transducer: Transducer,
+    steps: Steps,
     encoded_BTD: torch.Tensor,
     frames_B: torch.Tensor,
     *,
     carry: Carry | None = None,
     boost: Boost | None = None,
 ) -> tuple[list[Decoded], Carry]:
-    """Decode frames that follow on those of `carry`; the frames told are those of this stretch."""
-    batch, device = len(encoded_BTD), encoded_BTD.device
-    encoded_BTJ = transducer.project_encoded(encoded_BTD)
-    state = State(*(part.clone() for part in carry.state)) if carry else transducer.start(batch)
-    at_B = carry.ahead_B.clone() if carry else torch.zeros(batch, dtype=torch.long, device=device)
-    boost_B = boost.start() if boost else None
-    boost_B = carry.boost_B.clone() if carry and carry.boost_B is not None else boost_B
-    frames_B = frames_B.to(device)
-    here_B = torch.zeros_like(at_B)  # tokens on the present frame
-    emitted: list[_Emitted] = []
-    rows_R = (at_B < frames_B).nonzero()[:, 0]
-    while len(rows_R):
-        at_R = at_B.index_select(0, rows_R)
-        logits_RO = transducer.logits(encoded_BTJ[rows_R, at_R], state.predicted_RJ.index_select(0, rows_R))
-        token_R, span_R = _choices(transducer, logits_RO, rows_R, boost, boost_B)
-        said_R = token_R != transducer.blank
-        span_R = torch.where(said_R, span_R, span_R.clamp(min=1))
-        says = said_R.nonzero()[:, 0]
-        if len(says):
-            row_S, token_S = rows_R[says], token_R[says]
-            confidence_S = _confidence(logits_RO[says], token_S, transducer.blank)
-            emitted.append(_Emitted(row_S, token_S, at_R[says], span_R[says], confidence_S))
-            state.put(row_S, transducer.step(token_S, state.rows(row_S)))
-            if boost and boost_B is not None:
-                boost_B[row_S] = boost.advance(boost_B[row_S], token_S)
-        span_R += _stuck(here_B, rows_R, said_R, span_R, transducer.shape.max_symbols)
-        at_B[rows_R] = at_R + span_R
-        rows_R = rows_R[at_R + span_R < frames_B[rows_R]]
-    return _collected(emitted, batch), Carry(state, at_B - frames_B, boost_B)
+    """Decode frames that follow on those of `carry`, which is changed; the frames told are those of this stretch."""
+    encoded_BTJ = steps.project(encoded_BTD)
+    batch, length, joint = encoded_BTJ.shape
+    encoded_XJ = encoded_BTJ.reshape(batch * length, joint)
+    first_B, frames = np.arange(batch) * length, frames_B.numpy()
+    carry = carry or steps.start(batch)
+    if boost and carry.boost_B is None:
+        carry.boost_B = boost.start()
+    at_B, here_B = carry.ahead_B, np.zeros(batch, np.int64)  # here: tokens on the present frame
+    said: list[_Said] = []
+    row_R = (at_B < frames).nonzero()[0]
+    while row_R.size:
+        at_R = at_B[row_R]
+        logits_RO = steps.logits(encoded_XJ[first_B[row_R] + at_R], carry.predicted_BJ[row_R])
+        token_R, span_R = _choices(steps, logits_RO, row_R, boost, carry.boost_B)
+        says_R = token_R != steps.blank
+        span_R[(span_R == 0) & ~says_R] = 1
+        says = says_R.nonzero()[0]
+        if says.size:
+            row_S, token_S = row_R[says], token_R[says]
+            said.append(_Said(row_S, token_S, at_R[says], span_R[says], logits_RO[says, : steps.blank]))
+            steps.step(carry, row_S, token_S)
+            if boost and carry.boost_B is not None:
+                rows = torch.from_numpy(row_S)
+                carry.boost_B[rows] = boost.advance(carry.boost_B[rows], torch.from_numpy(token_S))
+            _move_stuck(here_B, row_R, span_R, steps.max_symbols)
+        at_R += span_R
+        at_B[row_R] = at_R
+        row_R = row_R[at_R < frames[row_R]]
+    carry.ahead_B = at_B - frames
+    return _collected(said, batch), carry
 
 
 def _choices(
-    transducer: Transducer,
-    logits_RO: torch.Tensor,
-    rows_R: torch.Tensor,
-    boost: Boost | None,
-    boost_B: torch.Tensor | None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    steps: Steps, logits_RO: Floats, row_R: Integers, boost: Boost | None, boost_B: torch.Tensor | None
+) -> tuple[Integers, Integers]:
     """Token and duration of each row; phrases choose among tokens, never between a token and the blank."""
-    blank, durations = transducer.blank, transducer.shape.durations
-    token_R = logits_RO[:, : blank + 1].argmax(dim=1)
-    span_R = logits_RO[:, blank + 1 :].argmax(dim=1)
-    if durations != tuple(range(len(durations))):
-        span_R = torch.tensor(durations, device=span_R.device)[span_R]
+    blank = steps.blank
+    token_R = logits_RO[:, : blank + 1].argmax(axis=1)
+    span_R = steps.durations[logits_RO[:, blank + 1 :].argmax(axis=1)]
     if boost and boost_B is not None:
-        boosted_R = (logits_RO[:, :blank] + boost.bonus(rows_R, boost_B[rows_R])).argmax(dim=1)
-        token_R = torch.where(token_R == blank, token_R, boosted_R)
+        rows = torch.from_numpy(row_R)
+        bonus_RV = boost.bonus(rows, boost_B[rows]).numpy()
+        token_R = np.where(token_R == blank, blank, (logits_RO[:, :blank] + bonus_RV).argmax(axis=1))
     return token_R, span_R
 
 
-def _confidence(logits_SO: torch.Tensor, token_S: torch.Tensor, blank: int) -> torch.Tensor:
-    """The probability of each token among all tokens but the blank."""
-    logits_SV = logits_SO[:, :blank].float()
-    return (logits_SV.gather(1, token_S[:, None])[:, 0] - logits_SV.logsumexp(dim=1)).exp()
-
-
-def _stuck(
-    here_B: torch.Tensor, rows_R: torch.Tensor, said_R: torch.Tensor, span_R: torch.Tensor, most: int
-) -> torch.Tensor:
-    """One frame for each row that said `most` tokens on this frame and would stay; counts in `here_B`."""
-    here_R = torch.where(said_R & (span_R == 0), here_B[rows_R] + 1, 0)
+def _move_stuck(here_B: Integers, row_R: Integers, span_R: Integers, most: int) -> None:
+    """Let rows that said `most` tokens on one frame and would stay move on by one; `here_B` counts."""
+    here_R = np.where(span_R == 0, here_B[row_R] + 1, 0)
     stuck_R = here_R >= most
-    here_B[rows_R] = torch.where(stuck_R, 0, here_R)
-    return stuck_R.long()
+    span_R[stuck_R] = 1
+    here_B[row_R] = np.where(stuck_R, 0, here_R)
 
 
-def _collected(emitted: list[_Emitted], batch: int) -> list[Decoded]:
+def _collected(said: list[_Said], batch: int) -> list[Decoded]:
     found = [Decoded() for _ in range(batch)]
-    if not emitted:
+    if not said:
         return found
-    columns = (torch.cat(column).tolist() for column in zip(*emitted, strict=True))
-    for row, token, frame, span, confidence in zip(*columns, strict=True):
-        one = found[row]
-        one.tokens.append(token)
-        one.frames.append(frame)
-        one.spans.append(span)
-        one.confidences.append(confidence)
+    row, token, frame, span, logits_NV = (np.concatenate(column) for column in zip(*said, strict=True))
+    columns = (token, frame, span, confidences(torch.from_numpy(logits_NV), torch.from_numpy(token)).numpy())
+    for number, one in enumerate(found):
+        own = row == number
+        one.tokens, one.frames, one.spans, one.confidences = (column[own].tolist() for column in columns)
     return found
+
+
+def confidences(logits_NV: torch.Tensor, token_N: torch.Tensor) -> torch.Tensor:
+    """The probability (N,) of each token among all tokens but the blank."""
+    return (logits_NV.gather(1, token_N[:, None])[:, 0] - logits_NV.logsumexp(dim=1)).exp()

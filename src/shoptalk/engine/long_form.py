@@ -32,7 +32,9 @@ SMOOTH_S = 0.3
 SEARCH = 0.2
 """A cut is looked for this far to both sides of its target, as a share of the longest part that a window may own."""
 SAME_S = 0.3
-"""The middles of one word in two windows differ by less than this: TDT tells times in steps of 80 ms."""
+"""One word starts in two windows less than this apart, mostly 80 ms: one encoder frame."""
+NEXT_S = 0.1
+"""A word that starts less than this behind another of the other window is the same sound, spelled otherwise."""
 QUIET = 1e-10
 """Mean square below which silence is silence (-100 dB)."""
 
@@ -66,9 +68,7 @@ def hear(
     return merge(heard())
 
 
-def windows(
-    samples_T: Samples, *, longest_s: float = LONGEST_S, context_s: float = CONTEXT_S
-) -> Iterator[Window]:
+def windows(samples_T: Samples, *, longest_s: float = LONGEST_S, context_s: float = CONTEXT_S) -> Iterator[Window]:
     """Windows of at most `longest_s` with their context, of like length, which together own all of the audio.
 
     `AudioError` unless `longest_s` is at least six times `context_s`: fewer would be more context than window.
@@ -120,7 +120,7 @@ def merge(heard: Iterable[tuple[Window, Heard]]) -> Heard:
     merged: list[Word] = []
     for window, one in heard:
         right = [moved(word, window.start_s) for word in one.words]
-        near = bisect_left(merged, window.start_s - SAME_S, key=lambda word: word.end_s)
+        near = bisect_left(merged, window.start_s - SAME_S, key=lambda word: word.start_s)
         merged[near:] = splice(merged[near:], right, seam_s=window.owns_s[0])
     return heard_as(merged)
 
@@ -128,15 +128,16 @@ def merge(heard: Iterable[tuple[Window, Heard]]) -> Heard:
 def splice(left: Sequence[Word], right: Sequence[Word], *, seam_s: float) -> list[Word]:
     """The words of two overlapping windows as one: `left` owns what is before the seam, `right` what is behind it.
 
-    Between the last word before the seam and the first behind it that both heard, `left` gives what starts before
-    the seam, and `right` what is in the middle of being said later than that and no more than `SAME_S` before the seam.
+    Words are placed by their start, as the end of a word is that of its comma, which may follow a pause. Between the
+    last word before the seam and the first behind it that both heard, `left` gives what starts before the seam, and
+    `right` what starts later than that and no more than `SAME_S` before the seam.
     """
-    pairs = [(i, j, middle_s(left[i]) + middle_s(right[j]) < 2 * seam_s) for i, j in same(left, right)]
+    pairs = [(i, j, left[i].start_s + right[j].start_s < 2 * seam_s) for i, j in same(left, right)]
     last = max(((i, j) for i, j, before in pairs if before), default=(-1, -1))
     first = min(((i, j) for i, j, before in pairs if not before), default=(len(left), len(right)))
     kept = [*left[: last[0] + 1], *(word for word in left[last[0] + 1 : first[0]] if word.start_s < seam_s)]
-    from_s = max(seam_s - SAME_S, kept[-1].end_s if kept else 0.0)
-    kept += [word for word in right[last[1] + 1 : first[1]] if middle_s(word) >= from_s]
+    from_s = max(seam_s - SAME_S, kept[-1].start_s + NEXT_S if kept else 0.0)
+    kept += [word for word in right[last[1] + 1 : first[1]] if word.start_s >= from_s]
     return [*kept, *right[first[1] :]]
 
 
@@ -146,7 +147,7 @@ def same(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[int, int]]:
     The alignment whose pairs are the closest together in sum, by dynamic programming.
     """
     names = [[_bare(word.word) for word in words] for words in (left, right)]
-    times = [[middle_s(word) for word in words] for words in (left, right)]
+    times = [[word.start_s for word in words] for words in (left, right)]
     gain = [
         [SAME_S - abs(times[0][i] - times[1][j]) if one == other else 0.0 for j, other in enumerate(names[1])]
         for i, one in enumerate(names[0])
@@ -175,10 +176,6 @@ def heard_as(words: Sequence[Word]) -> Heard:
 def moved(word: Word, by_s: float) -> Word:
     """A word `by_s` later."""
     return word.model_copy(update={"start_s": round(word.start_s + by_s, 3), "end_s": round(word.end_s + by_s, 3)})
-
-
-def middle_s(word: Word) -> float:
-    return (word.start_s + word.end_s) / 2
 
 
 def _bare(word: str) -> str:

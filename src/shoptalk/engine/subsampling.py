@@ -1,15 +1,17 @@
 """FastConformer's subsampling by 8: three strided convolutions over mel features (arXiv 2305.05084).
 
+The channels lie last in memory, where oneDNN convolves depthwise twice as fast.
+
 Shapes: B recordings, T mel frames, M mel bins, C channels, D width of the encoder; each level halves T and M.
 """
 
 import torch
-from torch.nn.functional import conv2d, pad, relu
+from torch.nn.functional import conv2d, pad
 
 from shoptalk.engine.shape import Shape
-from shoptalk.engine.weights import Weights, frozen
+from shoptalk.engine.weights import Weights, frozen, linear
 
-TILE = 32
+TILE = 64
 """Encoder frames at a time on a CPU: what lies between the convolutions stays in its cache, and memory is bounded."""
 
 
@@ -33,7 +35,10 @@ class Subsampling(torch.nn.Module):
         self.pointwise = torch.nn.ParameterList(frozen(conv.take(f"{n}.weight", *mixed)) for n in (3, 6))
         self.pointwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (3, 6))
         self.bins = halved(halved(halved(shape.mels)))
-        self.out = weights.linear("out", channels * self.bins, shape.d_model)
+        out = weights.linear("out", channels * self.bins, shape.d_model)
+        by_bin_DX = out.weight.view(-1, channels, self.bins).transpose(1, 2).flatten(1)  # as the channels lie last
+        self.out = linear(by_bin_DX, out.bias)
+        self.to(memory_format=torch.channels_last)
 
     @staticmethod
     def frames(mel_frames_B: torch.Tensor) -> torch.Tensor:
@@ -44,7 +49,7 @@ class Subsampling(torch.nn.Module):
 
     def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
         """Padded features → (B, T / 8, D); between the convolutions nothing leaks from behind a recording's end."""
-        level_BCTM, lengths_B = features_BTM[:, None], frames_B
+        level_BCTM, lengths_B = _image(features_BTM), frames_B
         for level in range(3):
             level_BCTM = self._convolved(level, pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1)))
             lengths_B = (lengths_B - 1) // 2 + 1
@@ -64,7 +69,7 @@ class Subsampling(torch.nn.Module):
             low, high = 2 * first - 1, 2 * last  # a convolution sees one frame more than the two that it joins
             first, last = max(low, 0), min(high, length)
             edges.append((first - low, high - last))
-        level_1CTM = features_TM[None, None, first:last]
+        level_1CTM = _image(features_TM[None, first:last])
         for level, (before, behind) in enumerate(reversed(edges)):
             level_1CTM = self._convolved(level, pad(level_1CTM, (0, 0, before, behind)))
         return self._out(level_1CTM)[0]
@@ -72,15 +77,22 @@ class Subsampling(torch.nn.Module):
     def _convolved(self, level: int, padded_BCTM: torch.Tensor) -> torch.Tensor:
         """One level; the frames come padded, the bins are padded here."""
         if level == 0:
-            return relu(conv2d(padded_BCTM, self.first_C133, self.first_bias_C, stride=2, padding=(0, 1)))
+            return conv2d(padded_BCTM, self.first_C133, self.first_bias_C, stride=2, padding=(0, 1)).relu_()
         weight, bias = self.depthwise[level - 1], self.depthwise_bias[level - 1]
         spread_BCTM = conv2d(padded_BCTM, weight, bias, stride=2, padding=(0, 1), groups=len(weight))
-        return relu(conv2d(spread_BCTM, self.pointwise[level - 1], self.pointwise_bias[level - 1]))
+        return conv2d(spread_BCTM, self.pointwise[level - 1], self.pointwise_bias[level - 1]).relu_()
 
     def _out(self, level_BCTM: torch.Tensor) -> torch.Tensor:
         batch, _, frames, _ = level_BCTM.shape
-        out: torch.Tensor = self.out(level_BCTM.transpose(1, 2).reshape(batch, frames, -1))
+        out: torch.Tensor = self.out(level_BCTM.permute(0, 2, 3, 1).reshape(batch, frames, -1))
         return out
+
+
+def _image(features_BTM: torch.Tensor) -> torch.Tensor:
+    """(B, 1, T, M) in the strides by which oneDNN knows that the channels lie last."""
+    batch, frames, mels = features_BTM.shape
+    strides = (frames * mels, 1, mels, 1)
+    return features_BTM.contiguous().as_strided((batch, 1, frames, mels), strides)
 
 
 def _masked(level_BCTM: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 The embedding, the first layer's input matrix and its biases are folded into one table of gates for each token.
 
-Shapes: R rows that take a step, X width of the prediction network, L its layers, J width of the joint, D of the encoder,
-V tokens, O = V + 1 + durations outputs.
+Shapes: R rows that take a step, X width of the prediction network, L its layers, J width of the joint, D of the
+encoder, V tokens, O = V + 1 + durations outputs.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from shoptalk.engine.shape import Shape
-from shoptalk.engine.weights import Weights, frozen, linear
+from shoptalk.engine.weights import Weights, linear
 
 
 class State(NamedTuple):
@@ -53,7 +53,8 @@ class Transducer(torch.nn.Module):
         upper = [
             linear(torch.cat((part("weight_ih", n), part("weight_hh", n)), dim=1), biases[n]) for n in range(1, layers)
         ]
-        self.recurrent = torch.nn.ModuleList([first, *upper])
+        self.recurrent = [first, *upper]
+        self.held = torch.nn.ModuleList(self.recurrent)  # so that `to` and `parameters` reach them
         joint = weights.below("joint")
         self.project_predicted = joint.linear("pred", width, shape.joint)
         self.project_encoded = joint.linear("enc", shape.d_model, shape.joint)
@@ -69,7 +70,8 @@ class Transducer(torch.nn.Module):
 
     def step(self, token_R: torch.Tensor, state: State) -> State:
         """The state after one more token in each row."""
-        h_layers, c_layers = [], []
+        h_layers: list[torch.Tensor] = []
+        c_layers: list[torch.Tensor] = []
         for number, recurrent in enumerate(self.recurrent):
             before_RX = state.h_RLX[:, number]
             if number == 0:

@@ -1,4 +1,4 @@
-"""Opening a checkpoint for the engine: what was promised, tensors only, in float32, each with the shape it must have."""
+"""Opening a checkpoint for the engine: tensors only, in float32, each with the shape that the config promises."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoptalk import text
+from shoptalk.confidence import logit, tempered
 from shoptalk.recipe import EvaluateSection
 from shoptalk.records import Hypothesis, Term, Word
 from shoptalk.scoring import scores
@@ -18,8 +19,6 @@ from shoptalk.scoring.term_scores import places
 from shoptalk.scoring.wer import align
 
 BINS = 10
-SURE = 1e-6
-"""Confidences are kept this far from 0 and 1, whose logits are infinite."""
 TEMPERATURES = np.geomspace(0.1, 10.0, 401)
 """What is tried, in steps of 1.2 %."""
 
@@ -49,7 +48,7 @@ def calibrate(
         raw_N, right_N = _stacked([heard[row] for row in rows])
         return {
             "raw_ece": ece(raw_N, right_N),
-            "ece": ece(apply(temperature, raw_N), right_N),
+            "ece": ece(tempered(temperature, raw_N), right_N),
             "auroc": auroc(raw_N, ~right_N),
             "term_auroc": auroc(*_stacked([places[row] for row in rows])),
         }
@@ -60,7 +59,7 @@ def calibrate(
             "words": raw_N.size,
             **measure(range(len(test))),
             "ranges": ranges(measure, [one.drawn_with for one in test], config, seed=seed),
-            "bins": reliability(apply(temperature, raw_N), right_N),
+            "bins": reliability(tempered(temperature, raw_N), right_N),
         }
     )
 
@@ -75,15 +74,10 @@ def fit_temperature(confidence_N: Floats, right_N: Bools) -> float:
     The logarithm of the temperature is expected to be 0 ± 1, which weighs as little as one word: a few words that are
     all right do not make the recogniser infallible.
     """
-    logit_N = _logit(confidence_N)
+    logit_N = logit(confidence_N)
     sign_N = np.where(right_N, -1.0, 1.0)
     losses = [np.logaddexp(0.0, sign_N * logit_N / one).sum() + np.log(one) ** 2 / 2 for one in TEMPERATURES]
     return round(float(TEMPERATURES[int(np.argmin(losses))]), 4)
-
-
-def apply(temperature: float, confidence: npt.ArrayLike) -> Floats:
-    """Confidences with their logits divided by the temperature; above 1 draws them towards a half."""
-    return np.asarray(1 / (1 + np.exp(-_logit(np.asarray(confidence, np.float64)) / temperature)))
 
 
 def reliability(confidence_N: Floats, right_N: Bools, bins: int = BINS) -> tuple[scores.CalibrationBin, ...]:
@@ -170,8 +164,3 @@ def _term_places(hypotheses: Sequence[Hypothesis], terms: Sequence[Term]) -> tup
 
 def _columns(rows: Sequence[tuple[float, bool]]) -> tuple[Floats, Bools]:
     return np.array([one for one, _ in rows], np.float64), np.array([one for _, one in rows], bool)
-
-
-def _logit(confidence_N: Floats) -> Floats:
-    clipped_N = np.clip(confidence_N, SURE, 1 - SURE)
-    return np.asarray(np.log(clipped_N) - np.log1p(-clipped_N))

@@ -1,15 +1,11 @@
 """What makes a training step on a CPU fast: cheap dropout masks, convolutions in the layout and type that oneDNN is
-fast in, bfloat16 for matrix products only, kept memory.
+fast in, bfloat16 for matrix products only.
 
 Shapes: B utterances, T mel frames, M mel bins, C channels.
 """
 
-import ctypes
-import platform
-import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +14,6 @@ import torch
 from shoptalk.doors import nemo
 
 LEVELS = 256
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
 
 
 class QuickDropout(torch.nn.Module):
@@ -96,19 +90,6 @@ def reseed(model: torch.nn.Module, step: int) -> None:
         layer.reseed([step, number])
 
 
-def keep_memory() -> bool:
-    """Let glibc keep what tensors free instead of handing it back; False where there is no glibc.
-
-    Each step allocates and frees tensors of tens of megabytes, and each of their pages faults anew when it comes
-    from the kernel: about a third of the time of a step. The memory of the process stays at its peak.
-    """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    settings = {M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**28}
-    return all([mallopt(ctypes.c_int(name), ctypes.c_int(value)) == 1 for name, value in settings.items()])
-
-
 def _is_pointwise(layer: torch.nn.Conv1d | torch.nn.Conv2d) -> bool:
     return set((*layer.kernel_size, *layer.stride, layer.groups)) == {1} and not any(layer.padding)
 
@@ -117,11 +98,6 @@ def _pointwise(layer: torch.nn.Conv1d | torch.nn.Conv2d, x: torch.Tensor) -> tor
     """A convolution over one step as the matrix product that it is; on one thread torch would copy x for it first."""
     weight_OC = layer.weight.flatten(1)
     return torch.nn.functional.linear(x.movedim(1, -1), weight_OC, layer.bias).movedim(-1, 1)
-
-
-def multiplies_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has instructions for bfloat16 products; without them oneDNN has no LSTM in bfloat16."""
-    return cpu_info.is_file() and any(flag in cpu_info.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 
 
 def _in_float32(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -14,12 +14,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from shoptalk import audio, text
+from shoptalk.cpu import keep_memory, multiplies_bfloat16
 from shoptalk.doors import nemo
 from shoptalk.errors import TrainingError
 from shoptalk.manifest import write_text
 from shoptalk.recipe import Recipe, TrainSection
 from shoptalk.tuning import tracking
-from shoptalk.tuning.cpu_speed import keep_memory, multiplies_bfloat16, quicken
+from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import Recordings, Rounds, recordings
 from shoptalk.tuning.features import Entry, cached, read_manifest
 from shoptalk.tuning.module import TuningModule, centre_input

@@ -11,10 +11,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from shoptalk import checkpoint
+from shoptalk import bundle, checkpoint
 from shoptalk.errors import ChecksumError, ModelError
 from shoptalk.recipe import PackageSection
-from shoptalk.scoring import bundle
+from shoptalk.scoring import packaging
 from shoptalk.scoring.card import Origin, score_table
 
 ORIGIN = Origin(
@@ -38,7 +38,7 @@ CONFIG = PackageSection(name="tiny-tuned", title="A tiny tuned recogniser")
 @pytest.fixture(scope="module")
 def made(tiny_nemo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "80-bundle"
-    return bundle.write(tiny_nemo, folder, config=CONFIG, origin=ORIGIN, scores=SCORES)
+    return packaging.write(tiny_nemo, folder, config=CONFIG, origin=ORIGIN, scores=SCORES)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_half_precision_weights_stay_half_and_restore(tiny_nemo: Path, tmp_path:
 
     model = EncDecRNNTBPEModel.restore_from(str(tiny_nemo), map_location="cpu").eval()
     model.half().save_to(str(tmp_path / "half.nemo"))
-    folder = bundle.write(tmp_path / "half.nemo", tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None)
+    folder = packaging.write(tmp_path / "half.nemo", tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None)
     half = load_file(folder / "model.safetensors")
     assert {t.dtype for t in half.values() if t.is_floating_point()} == {torch.float16}
     whole = EncDecRNNTBPEModel.restore_from(str(folder / "model.nemo"), map_location="cpu").eval()
@@ -102,7 +102,7 @@ def test_tokenizer_and_vocabulary(made: Path, tiny_nemo_model: Any) -> None:
 
 
 def test_nothing_of_this_machine_is_in_it_and_it_is_reproducible(made: Path, tiny_nemo: Path, tmp_path: Path) -> None:
-    again = bundle.write(tiny_nemo, tmp_path / "again", config=CONFIG, origin=ORIGIN, scores=SCORES)
+    again = packaging.write(tiny_nemo, tmp_path / "again", config=CONFIG, origin=ORIGIN, scores=SCORES)
     assert (again / "checksums.json").read_bytes() == (made / "checksums.json").read_bytes()
     config = yaml.safe_load((made / "config.yaml").read_text(encoding="utf-8"))
     assert config["tokenizer"]["dir"] == ""
@@ -129,9 +129,9 @@ def test_the_card_tells_licence_origin_scores_and_limits(made: Path) -> None:
 
 def test_opening_verifies_every_file(made: Path, tiny_nemo: Path, tmp_path: Path) -> None:
     opened = bundle.open_bundle(made)
-    assert (opened.name, opened.origin) == ("tiny-tuned", ORIGIN)
+    assert (opened.name, Origin.of(opened.origin)) == ("tiny-tuned", ORIGIN)
     assert all(path.is_file() for path in (opened.nemo, opened.weights, opened.tokenizer, opened.config))
-    copy = bundle.write(tiny_nemo, tmp_path / "copy", config=CONFIG, origin=ORIGIN, scores=SCORES)
+    copy = packaging.write(tiny_nemo, tmp_path / "copy", config=CONFIG, origin=ORIGIN, scores=SCORES)
     for name in json.loads((copy / "checksums.json").read_text()):
         content = (copy / name).read_bytes()
         (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -148,7 +148,7 @@ def test_a_temperature_is_handed_on_and_verified(made: Path, tiny_nemo: Path, tm
     assert bundle.open_bundle(made).temperature is None
     assert not (made / "calibration.json").exists()
     fitted = {"temperature": 1.37, "ece": 0.04}
-    folder = bundle.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, calibration=fitted)
+    folder = packaging.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, calibration=fitted)
     assert bundle.open_bundle(folder).temperature == 1.37
     assert json.loads((folder / "calibration.json").read_text()) == fitted
     (folder / "calibration.json").write_text('{"temperature": 9}')
@@ -159,7 +159,7 @@ def test_a_temperature_is_handed_on_and_verified(made: Path, tiny_nemo: Path, tm
 @pytest.mark.parametrize("wrong", [{"ece": 0.1}, {"temperature": 0}, {"temperature": float("nan")}])
 def test_a_temperature_that_is_none_is_refused(tiny_nemo: Path, tmp_path: Path, wrong: dict[str, float]) -> None:
     with pytest.raises(ModelError, match="temperature"):
-        bundle.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, calibration=wrong)
+        packaging.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, calibration=wrong)
     assert not (tmp_path / "b").exists()
 
 
@@ -175,11 +175,11 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
 def test_writing_replaces_a_bundle_but_nothing_else(tiny_nemo: Path, tmp_path: Path) -> None:
     folder = tmp_path / "b"
     for _ in range(2):
-        bundle.write(tiny_nemo, folder, config=CONFIG, origin=ORIGIN, scores=None)
+        packaging.write(tiny_nemo, folder, config=CONFIG, origin=ORIGIN, scores=None)
     assert not (tmp_path / "b.partial").exists()
     own = tmp_path / "mine"
     own.mkdir()
     (own / "thesis.txt").write_text("all my work")
     with pytest.raises(ModelError, match="something else"):
-        bundle.write(tiny_nemo, own, config=CONFIG, origin=ORIGIN, scores=None)
+        packaging.write(tiny_nemo, own, config=CONFIG, origin=ORIGIN, scores=None)
     assert (own / "thesis.txt").exists()

@@ -1,15 +1,4 @@
-"""Stage 80: a tuned model as a folder to hand on: weights, tokenizer, config, card, checksums, and a `.nemo`.
-
-| file | what |
-|---|---|
-| `model.safetensors` | the tensors of the tuned `.nemo`, by the same names and in the same precision |
-| `tokenizer.model`, `vocab.txt` | the SentencePiece model; its pieces, one a line, in the order of their ids |
-| `config.yaml` | the model's config, checked, without the paths of the machine it was trained on |
-| `model.nemo` | the same model for stock NeMo |
-| `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
-| `calibration.json` | the temperature that makes word confidences believable, where one was fitted |
-| `checksums.json` | sha256 of every other file |
-"""
+"""Stage 80: a tuned model as a folder to hand on (`shoptalk.bundle` tells what is in it)."""
 
 import hashlib
 import io
@@ -17,52 +6,20 @@ import json
 import shutil
 import tarfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from shoptalk import checkpoint
-from shoptalk.errors import ChecksumError, ModelError
+from shoptalk.bundle import CALIBRATION, CHECKSUMS, FORMAT, temperature
+from shoptalk.errors import ModelError
 from shoptalk.recipe import PackageSection
 from shoptalk.scoring import card
 
 if TYPE_CHECKING:
     import torch
-
-CHECKSUMS = "checksums.json"
-CALIBRATION = "calibration.json"
-FORMAT = 1
-"""Raised when a reader of older bundles would misread a new one."""
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """An opened bundle; every path was verified."""
-
-    folder: Path
-    origin: card.Origin
-    name: str
-    title: str
-    temperature: float | None = None
-    """What the logits of word confidences are to be divided by (`calibration.apply`); None: it was never fitted."""
-
-    @property
-    def nemo(self) -> Path:
-        return self.folder / "model.nemo"
-
-    @property
-    def weights(self) -> Path:
-        return self.folder / "model.safetensors"
-
-    @property
-    def tokenizer(self) -> Path:
-        return self.folder / "tokenizer.model"
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "config.yaml"
 
 
 def write(
@@ -96,7 +53,7 @@ def write(
     _write_text(partial / "bundle.json", _json({**about, "source_sha256": info.sha256}))
     _write_text(partial / "scores.json", _json(dict(scores or {})))
     if calibration is not None:
-        _temperature(calibration, folder)
+        temperature(calibration, folder)
         _write_text(partial / CALIBRATION, _json(dict(calibration)))
     _write_text(partial / "README.md", card.render(info, config=config, origin=origin, scores=scores))
     sums = {path.name: checkpoint.file_sha256(path) for path in sorted(partial.iterdir())}
@@ -110,38 +67,6 @@ def write_nemo(source: Path, target: Path) -> None:
     """Copy a `.nemo` without the paths of the machine it was trained on."""
     info = checkpoint.inspect(source)
     _write_nemo(info, _portable(info.config), target)
-
-
-def open_bundle(folder: Path) -> Bundle:
-    """Verify every file of a bundle; `ChecksumError` names the one that is missing or was changed."""
-    try:
-        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ChecksumError(f"{folder / CHECKSUMS}: cannot be read ({error}); copy the bundle again") from None
-    wanted = {"model.safetensors", "tokenizer.model", "vocab.txt", "config.yaml", "model.nemo", "bundle.json"}
-    if not isinstance(sums, dict) or not wanted <= sums.keys():
-        raise ChecksumError(f"{folder / CHECKSUMS}: does not name all files of a bundle; copy the bundle again")
-    for name, expected in sums.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise ChecksumError(f"{path}: is missing; copy the bundle again")
-        if checkpoint.file_sha256(path) != expected:
-            raise ChecksumError(f"{path}: was changed since the bundle was made; copy the bundle again")
-    about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-    if about["format"] != FORMAT:
-        raise ModelError(f"{folder}: bundle format {about['format']}, this version reads {FORMAT}; package it again")
-    calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8")) if CALIBRATION in sums else None
-    temperature = None if calibration is None else _temperature(calibration, folder)
-    return Bundle(folder, card.Origin.of(about["origin"]), about["name"], about["title"], temperature)
-
-
-def _temperature(calibration: Mapping[str, Any], folder: Path) -> float:
-    found = calibration.get("temperature")
-    if not isinstance(found, int | float) or not 0 < found < float("inf"):
-        raise ModelError(f"{folder}: {CALIBRATION} has no temperature above 0 ({found!r}); score and package it again")
-    return float(found)
 
 
 def _portable(config: Mapping[str, Any]) -> dict[str, Any]:
