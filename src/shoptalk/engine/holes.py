@@ -5,6 +5,8 @@ T = samples. A stretch is (start, end) in seconds.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, NEXT_S, heard_as, merge, moved, same, windows
 from shoptalk.protocols import Vad
@@ -18,6 +20,8 @@ MARGIN_S = 0.2
 """Behind a word its sound may go on for so long, and before one it may have begun: TDT tells when it was sure."""
 LEAD_S = 0.5
 """What the VAD listens to before and behind a stretch, to know what it is in."""
+LOUD, MOST_GAIN, QUIET = 0.1, 30.0, 1e-5
+"""A gap is made so loud before the VAD listens to it, by no more than 30 dB: it may hold whoever stands far away."""
 TRIES = ((0.2, 0.2), (1.5, 0.5), (0.5, 1.5))
 """Seconds before and behind a hole with which it is heard again. Features are normalised over what is heard together,
 so a hole nearly alone makes quiet speech as loud as any; a gain would change nothing."""
@@ -43,9 +47,15 @@ def find(heard: Heard, speech: Sequence[Stretch], duration_s: float) -> list[Str
     holes = []
     for start_s, end_s in gaps(heard, duration_s):
         inside = [(max(one[0], start_s), min(one[1], end_s)) for one in speech if one[0] < end_s and one[1] > start_s]
+        inside = [one for one in inside if not _belongs_to_a_word(one, (start_s, end_s))]
         if sum(end - start for start, end in inside) >= SPEECH_S:
             holes.append((round(inside[0][0], 3), round(inside[-1][1], 3)))
     return holes
+
+
+def _belongs_to_a_word(one: Stretch, gap: Stretch) -> bool:
+    """Whether speech is the rest of the word before a gap, or the beginning of the word behind it."""
+    return one[1] - one[0] < SPEECH_S and (one[0] <= gap[0] or one[1] >= gap[1])
 
 
 def gaps(heard: Heard, duration_s: float) -> Iterator[Stretch]:
@@ -67,7 +77,10 @@ def _said_until_s(word: Word) -> float:
 def _listened(samples_T: Samples, stretches: Iterable[Stretch], vad: Vad) -> Iterator[Stretch]:
     for start_s, end_s in stretches:
         first_s = max(0.0, start_s - LEAD_S)
-        for one_s, other_s in vad.speech(_part(samples_T, first_s, end_s + LEAD_S)):
+        gap_T = _part(samples_T, start_s, end_s)
+        gain = min(MOST_GAIN, LOUD / max(float(np.percentile(np.abs(gap_T), 95)), QUIET))
+        listened_T = np.clip(_part(samples_T, first_s, end_s + LEAD_S) * np.float32(max(gain, 1.0)), -1.0, 1.0)
+        for one_s, other_s in vad.speech(listened_T):
             if first_s + other_s > start_s and first_s + one_s < end_s:
                 yield max(start_s, first_s + one_s), min(end_s, first_s + other_s)
 
