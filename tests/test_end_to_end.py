@@ -116,15 +116,15 @@ def test_a_second_call_makes_nothing_again(demo: tuple[Road, str]) -> None:
 
 
 def test_the_bundle_hears_what_the_tuned_model_heard(demo: tuple[Road, str]) -> None:
-    from shoptalk.cli import hearing
-    from shoptalk.doors import nemo
     from shoptalk.bundle import open_bundle
+    from shoptalk.cli import hearing
+    from shoptalk.cli.recognizers import open_engine
 
     road, _ = demo
     run = Run(road.folder, config.load(RECIPE), RECIPE.parent)
     lists = hearing.listed(run.product("dataset"))
     clips = [*lists, *hearing.further(run, lists)]
-    recognizer = nemo.NemoRecognizer(nemo.restore(open_bundle(road.folder / "80-bundle").nemo), batch=16)
+    recognizer = open_engine(open_bundle(road.folder / "80-bundle").nemo, run.recipe.engine, batch=16)
     heard = recognizer.recognize([clip.load() for clip in clips])
     scored = _lines(road.folder / "70-scores" / "after.jsonl")
     assert {line["set"] for line in scored} == {"taught", "untaught", "general", "noisy", "silence", "long"}

@@ -199,6 +199,15 @@ class PackageSection(Section):
     """One line for each work that must be credited: the base, data, voices."""
 
 
+class EngineSection(Section):
+    """How a model hears, in stage 70 and in the service alike: what is scored is what serves."""
+
+    precision: Literal["fp32", "bf16", "int8"] = "fp32"
+    """Of the encoder; int8 is for CPUs, bf16 for GPUs and for CPUs that multiply in it."""
+    fill_holes: bool = True
+    """Hear speech again that gave no word; needs the VAD of the model store (2 MB)."""
+
+
 class ServeSection(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8178, ge=0, le=65535)
@@ -224,4 +233,5 @@ class Recipe(Section):
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     package: PackageSection = PackageSection()
+    engine: EngineSection = EngineSection()
     serve: ServeSection = ServeSection()

@@ -35,7 +35,7 @@ STAGES = (
     Stage(40, "augment", "40-augment.jsonl", ("speech",), ("augment",)),
     Stage(50, "dataset", "50-dataset", ("lexicon", "augment"), ("dataset",), code_version=2),
     Stage(60, "train", "60-train", ("dataset",), ("train",)),
-    Stage(70, "evaluate", "70-scores", ("lexicon", "dataset", "train"), ("evaluate",)),
+    Stage(70, "evaluate", "70-scores", ("lexicon", "dataset", "train"), ("evaluate", "engine"), code_version=2),
     Stage(80, "package", "80-bundle", ("dataset", "train", "evaluate"), ("package",)),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}

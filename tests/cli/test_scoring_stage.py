@@ -11,7 +11,6 @@ from shoptalk import config, manifest
 from shoptalk.audio import write_flac
 from shoptalk.cli import scoring
 from shoptalk.corpus.dataset import TEST_LISTS, TESTS, digest
-from shoptalk.doors import nemo
 from shoptalk.errors import ScoringError
 from shoptalk.records import Heard, Samples, Term
 from shoptalk.run import Run
@@ -29,8 +28,8 @@ class Recognizer:
 
     asked: list[str] = []
 
-    def __init__(self, model: str, *, batch: int):
-        self.model = Path(model).stem
+    def __init__(self, model: Path, *, batch: int):
+        self.model = model.stem
 
     def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
         self.asked += [self.model] * len(audio)
@@ -40,8 +39,7 @@ class Recognizer:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run folder up to stage 60, with three test recordings."""
-    monkeypatch.setattr(nemo, "restore", lambda source: source)
-    monkeypatch.setattr(nemo, "NemoRecognizer", Recognizer)
+    monkeypatch.setattr(scoring, "open_engine", lambda path, section, *, batch: Recognizer(path, batch=batch))
     monkeypatch.setattr(Recognizer, "asked", [])
     (tmp_path / "training-text.txt").write_text("I take metformins\nnothing else\n")
     (tmp_path / "base.nemo").write_text("base")

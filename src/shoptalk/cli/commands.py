@@ -116,7 +116,7 @@ def serve(parsed: argparse.Namespace) -> None:
     """Serve a bundle, or a `.nemo`, until told to stop."""
     recipe = config.load(Path(parsed.recipe), tuple(parsed.set)) if parsed.recipe else config.changed(tuple(parsed.set))
     with _quiet():
-        stages.serve(Path(parsed.bundle), recipe.serve)
+        stages.serve(Path(parsed.bundle), recipe)
 
 
 def store(parsed: argparse.Namespace) -> None:

@@ -1,9 +1,24 @@
-"""Other recognisers for the same test: opened as `evaluate.others` names them."""
+"""Opening recognisers: the engine, and others for the same test as `evaluate.others` names them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shoptalk import models
 from shoptalk.config import cores, environment
 from shoptalk.protocols import Recognizer
-from shoptalk.recipe import OtherSection
+from shoptalk.recipe import EngineSection, OtherSection
+
+if TYPE_CHECKING:
+    from shoptalk.engine.recognizer import Engine
+
+
+def open_engine(nemo: Path, section: EngineSection, *, batch: int, temperature: float | None = None) -> "Engine":
+    """The engine with a `.nemo`, and a VAD if no speech may pass in silence."""
+    from shoptalk.doors import vad_silero
+    from shoptalk.engine.recognizer import Engine
+
+    vad = vad_silero.load() if section.fill_holes else None
+    return Engine(nemo, batch=batch, precision=section.precision, vad=vad, temperature=temperature)
 
 
 def open_recognizer(section: OtherSection, *, batch: int) -> Recognizer:

@@ -7,7 +7,7 @@ from pathlib import Path
 from shoptalk import manifest, terms
 from shoptalk.cli import hearing
 from shoptalk.cli.hearing import Clip
-from shoptalk.cli.recognizers import open_recognizer, title
+from shoptalk.cli.recognizers import open_engine, open_recognizer, title
 from shoptalk.corpus.dataset import TESTS
 from shoptalk.manifest import read_lines
 from shoptalk.protocols import Recognizer
@@ -57,16 +57,17 @@ def _write_report(run: Run, scores: Scores, clips: Sequence[Clip], *, base: str)
 
 
 def _hear_model(run: Run, path: Path, model: str, clips: Sequence[Clip]) -> list[Hypothesis]:
-    """What a NeMo model hears; what the base heard is kept from one tuning to the next."""
-    batch = run.recipe.evaluate.batch
+    """What the engine hears with a `.nemo`; what the base heard is kept from one tuning to the next."""
+    batch, section = run.recipe.evaluate.batch, run.recipe.engine
 
     def start() -> Recognizer:
         from shoptalk.doors import nemo
 
-        return nemo.NemoRecognizer(nemo.restore(model), batch=batch)
+        return open_engine(nemo.locate(model), section, batch=batch)
 
     weights = file_digest(Path(model)) if Path(model).is_file() else model
-    return hearing.hear(path, clips, start, signature=[BY_NAME["evaluate"].code_version, batch, weights])
+    signature = [BY_NAME["evaluate"].code_version, section.model_dump(), batch, weights]
+    return hearing.hear(path, clips, start, signature=signature)
 
 
 def _others(run: Run, clips: Sequence[Clip], tuned: Sequence[Hypothesis], taught: Sequence[Term]) -> list[Other]:

@@ -45,6 +45,7 @@ def server(run: Run) -> Iterator[str]:
         port = free.getsockname()[1]
     bundle = str(run.product("package"))
     command = [sys.executable, "-m", "shoptalk.cli", "serve", bundle, "--set", f"serve.port={port}"]
+    command += ["--set", f"engine={run.recipe.engine.model_dump_json()}"]
     log = run.folder / "server.log"
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)

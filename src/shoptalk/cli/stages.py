@@ -11,7 +11,7 @@ from tqdm import tqdm
 from shoptalk import config, manifest, models
 from shoptalk.errors import BindingError, ModelError
 from shoptalk.protocols import Llm
-from shoptalk.recipe import LlmSection, ServeSection
+from shoptalk.recipe import LlmSection, Recipe
 from shoptalk.records import Record, Term, Transcript, Utterance
 from shoptalk.run import Run
 
@@ -34,6 +34,8 @@ def fetch_models(run: Run) -> None:
     if not run.is_current("speech"):
         kokoro.prepare()
     if not run.is_current("evaluate"):
+        if run.recipe.engine.fill_holes:
+            models.path("silero-vad", say=say)
         for other in run.recipe.evaluate.others:
             open_recognizer(other, batch=1)
 
@@ -227,22 +229,22 @@ def package(run: Run) -> None:
     say(str(scoring.package(run, base=_init(run), tuned=run.product("train") / "tuned.nemo")))
 
 
-def serve(bundle: Path, section: ServeSection) -> None:
+def serve(bundle: Path, recipe: Recipe) -> None:
     """90: answer requests until told to stop."""
+    from shoptalk.cli.recognizers import open_engine
     from shoptalk.bundle import open_bundle
     from shoptalk.service.app import create_app
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
 
-    key = config.environment("SHOPTALK_API_KEY") or None
+    section, key = recipe.serve, config.environment("SHOPTALK_API_KEY") or None
     check_binding(section.host, key)
     if not bundle.exists():
         raise ModelError(f"{bundle}: no such bundle; make one with `shoptalk package`")
     _check_port(section.host, section.port)
     opened = open_bundle(bundle) if bundle.is_dir() else None
-    from shoptalk.doors import nemo
-
-    recognizer = nemo.NemoRecognizer(nemo.restore(opened.nemo if opened else bundle), batch=section.batch)
+    nemo, temperature = (opened.nemo, opened.temperature) if opened else (bundle, None)
+    recognizer = open_engine(nemo, recipe.engine, batch=section.batch, temperature=temperature)
     app = create_app(recognizer, section, model_name=opened.name if opened else bundle.stem, api_key=key)
     print(f"serving {bundle} on http://{section.host}:{section.port}/v1", flush=True)
     answer(app, section.host, section.port)

@@ -39,22 +39,26 @@ def build(shape: ModelSection, tokenizer_model: Path, *, sigma: float, omega: fl
 
 
 def restore(source: str | Path, *, sha256: str | None = None) -> Model:
-    """A model from a `.nemo` path (checked before it is opened) or from a hub name; on CPU, in float32.
+    """A model from a `.nemo` path or from a hub name, checked before it is opened; on CPU, in float32.
 
     Raises `ModelError` if the file is missing, `UnsafeCheckpointError` if it could run code, `HubUnreachableError`
     within seconds if a hub name is given where no hub can be reached.
     """
-    path = Path(source)
-    if path.suffix == ".nemo" or path.exists():
-        checkpoint.inspect(path, sha256=sha256)
-    elif str(source).count("/") == 1:
-        path = _from_hub(str(source))
-        checkpoint.inspect(path)
-    else:
-        raise ModelError(f"{source}: neither a `.nemo` file nor a hub name such as nvidia/parakeet-tdt-0.6b-v2")
+    path = locate(source)
+    checkpoint.inspect(path, sha256=sha256)
     model = _asr().models.EncDecRNNTBPEModel.restore_from(str(path), map_location="cpu")
     check_is_tdt(model)
     return model
+
+
+def locate(source: str | Path) -> Path:
+    """The `.nemo` file of a path or of a hub name; errors as of `restore`."""
+    path = Path(source)
+    if path.suffix == ".nemo" or path.exists():
+        return path
+    if str(source).count("/") == 1:
+        return _from_hub(str(source))
+    raise ModelError(f"{source}: neither a `.nemo` file nor a hub name such as nvidia/parakeet-tdt-0.6b-v2")
 
 
 def check_is_tdt(model: Model) -> None:
