@@ -1,6 +1,7 @@
 """A FastConformer-TDT with Parakeet's structure and a few thousand random weights, made by NeMo itself."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ no fever, no cough, and the chest is clear to the bases
 please repeat the potassium and the creatinine on friday""".splitlines()
 
 
-def build(folder: Path) -> Any:
-    """A fresh `EncDecRNNTBPEModel` in eval mode; its tokenizer files lie in `folder`."""
+def build(folder: Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Any:
+    """A fresh `EncDecRNNTBPEModel` in eval mode; its tokenizer files lie in `folder`.
+
+    `changes` replaces keys of the config's sections, e.g. ``{"encoder": {"xscaling": True}}``.
+    """
     import torch
     from nemo.collections.asr.models import EncDecRNNTBPEModel
     from omegaconf import OmegaConf
@@ -23,7 +27,8 @@ def build(folder: Path) -> Any:
     _train_tokenizer(folder)
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        model = EncDecRNNTBPEModel(cfg=OmegaConf.create(_config(folder)))
+        config = OmegaConf.merge(_config(folder), changes or {})
+        model = EncDecRNNTBPEModel(cfg=config)
     return model.eval()
 
 

@@ -131,10 +131,10 @@ class Convolution(torch.nn.Module):
 class Gaps:
     """Where the frames of packed recordings lie in a sequence with `gap` zeros before, between and behind them."""
 
-    def __init__(self, frames: list[int], gap: int):
+    def __init__(self, frames: list[int], gap: int, device: torch.device):
         self.length = sum(frames) + gap * (len(frames) - 1)
         number_N = torch.repeat_interleave(torch.arange(len(frames)), torch.tensor(frames))
-        self.places_N = torch.arange(sum(frames)) + number_N * gap
+        self.places_N = (torch.arange(sum(frames)) + number_N * gap).to(device)
 
 
 class Layer(torch.nn.Module):
@@ -175,8 +175,8 @@ class Encoder(torch.nn.Module):
     def __init__(self, shape: Shape, weights: Weights):
         super().__init__()
         self.shape = shape
-        self.context = shape.context
-        """Frames of attention to the left and right; None: all."""
+        self.reach = shape.reach
+        """Frames of attention to each side; None: all."""
         self.subsampling = Subsampling(shape, weights.below("pre_encode"))
         self.layers = [Layer(shape, weights.below(f"layers.{n}")) for n in range(shape.layers)]
         self.held = torch.nn.ModuleList(self.layers)  # so that `to` and `parameters` reach them
@@ -185,7 +185,7 @@ class Encoder(torch.nn.Module):
     def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Padded features (B, T, M) of `frames_B` mel frames → (B, T / 8, D) and the frames (B,), on the host."""
         lengths_B = self.subsampling.frames(frames_B)
-        if features_BTM.is_cuda:
+        if features_BTM.is_cuda and self.reach is None:
             return self.padded(features_BTM, frames_B, lengths_B), lengths_B
         rows = [features_BTM[row, :frames] for row, frames in enumerate(frames_B.tolist())]
         return torch.nn.utils.rnn.pad_sequence(self.packed(rows), batch_first=True), lengths_B
@@ -195,7 +195,7 @@ class Encoder(torch.nn.Module):
         rows = [self.subsampling.tiled(one) for one in features]
         frames = [len(row) for row in rows]
         x_ND = self._scaled(torch.cat(rows))
-        gaps = Gaps(frames, self.shape.kernel // 2)
+        gaps = Gaps(frames, self.shape.kernel // 2, x_ND.device)
         for layer, p in zip(self.layers, self._positions(max(frames)), strict=True):
             x_ND = layer.packed(x_ND, frames, gaps, p)
         return list(x_ND.split(frames))
@@ -213,7 +213,7 @@ class Encoder(torch.nn.Module):
 
     def _positions(self, frames: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """The projected positions of each layer for a longest recording of so many frames."""
-        wanted = frames - 1 if self.context is None else max(self.context)
+        wanted = frames - 1 if self.reach is None else self.reach
         kept = self._kept[0][0].shape[2] // 2 if self._kept else -1
         if wanted > kept:
             reach = wanted if wanted > KEPT_REACH else wanted + -wanted % REACH_STEP

@@ -45,7 +45,7 @@ class Engine:
         *,
         batch: int = 16,
         precision: Precision = "fp32",
-        context: tuple[int, int] | None = None,
+        reach: int | None = None,
         vad: Vad | None = None,
         temperature: float | None = None,
         sha256: str | None = None,
@@ -53,8 +53,8 @@ class Engine:
     ):
         """A `.nemo`, checked before it is opened (`weights.open_checkpoint` names the errors).
 
-        `context` lets attention reach so many frames to each side, whatever the checkpoint's config says; audio of up
-        to 24 minutes is then heard in one pass. With a `vad`, speech that gives no word is heard again and told if it
+        `reach` lets attention see so many frames to each side, whatever the checkpoint's config says; audio of up to 24
+        minutes is then heard in one pass. With a `vad`, speech that gives no word is heard again and told if it
         stays unheard. `temperature` makes confidences believable (`Bundle.temperature`).
         """
         shape, weights, tokenizer = open_checkpoint(path, sha256=sha256)
@@ -68,7 +68,7 @@ class Engine:
                 quantize(self.encoder)
             self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             self.encoder.to(device, self.dtype)
-        self.encoder.context = context or self.encoder.context
+        self.encoder.reach = reach or self.encoder.reach
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
         self.device = torch.device(device)
         self._batch, self._vad, self._temperature = batch, vad, temperature
@@ -77,7 +77,7 @@ class Engine:
 
     def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
         """One `Heard` for each audio, in order; the windows of long audio are heard in batches with the rest."""
-        longest_s = ONE_PASS_S if self.encoder.context else LONGEST_S
+        longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
         cut = [list(windows(samples_T, longest_s=longest_s, context_s=CONTEXT_S)) for samples_T in audio]
         heard = iter(self._recognize([window.samples_T for some in cut for window in some]))
         found = []

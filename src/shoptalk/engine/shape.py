@@ -35,8 +35,8 @@ class Shape:
     """Of the subsampling."""
     scaled_input: bool
     """Whether the encoder's input is multiplied by the root of its width (NeMo's xscaling)."""
-    context: tuple[int, int] | None
-    """Frames of attention to the left and right; None: all."""
+    reach: int | None
+    """Frames of attention to each side; None: all."""
     predictor: int
     predictor_layers: int
     joint: int
@@ -68,7 +68,7 @@ class Shape:
                 log_guard=float(front.get("log_zero_guard_value", LOG_GUARD)),
                 layers=int(encoder["n_layers"]), d_model=int(encoder["d_model"]), heads=int(encoder["n_heads"]),
                 kernel=int(encoder["conv_kernel_size"]), channels=int(encoder["subsampling_conv_channels"]),
-                scaled_input=bool(encoder.get("xscaling", True)), context=_context(info, encoder),
+                scaled_input=bool(encoder.get("xscaling", True)), reach=_reach(info, encoder),
                 predictor=int(predictor["pred_hidden"]), predictor_layers=int(predictor["pred_rnn_layers"]),
                 joint=int(joint_net["joint_hidden"]), activation=str(joint_net["activation"]).lower(),
                 vocabulary=info.vocabulary, durations=info.durations,
@@ -101,15 +101,13 @@ def _require(info: NemoInfo, where: str, section: Mapping[str, Any], known: Mapp
             raise ModelError(f"{info.path}: {where}.{key} is {found!r}; the engine runs {wanted}, run it with NeMo")
 
 
-def _context(info: NemoInfo, encoder: Mapping[str, Any]) -> tuple[int, int] | None:
+def _reach(info: NemoInfo, encoder: Mapping[str, Any]) -> int | None:
     found = encoder.get("att_context_size") or [-1, -1]
-    if not (isinstance(found, list) and len(found) == 2 and all(isinstance(one, int) for one in found)):
-        raise ModelError(f"{info.path}: encoder.att_context_size is {found!r}; the engine runs one pair of frames")
-    if min(found) >= 0:
-        return found[0], found[1]
-    if max(found) >= 0:
-        raise ModelError(f"{info.path}: encoder.att_context_size is {found!r}; the engine runs both sides or neither")
-    return None
+    if found == [-1, -1]:
+        return None
+    if not (isinstance(found, list) and len(found) == 2 and isinstance(found[0], int) and found[0] == found[1] > 0):
+        raise ModelError(f"{info.path}: encoder.att_context_size is {found!r}; the engine runs [-1, -1] and [n, n]")
+    return found[0]
 
 
 def _section(info: NemoInfo, config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
