@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
-EXTRAS=(corpus tuning compare serve dev)
+EXTRAS=(corpus tuning compare engine serve dev)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -32,7 +32,7 @@ compile() { # OUTPUT ARGUMENTS...: no --index-url lines, no machine names in wha
 compile "$work/all.lock" pyproject.toml requirements/torch.in --all-extras
 for extra in "${EXTRAS[@]}"; do
     inputs=(pyproject.toml "$work/setuptools.in" --extra "$extra")
-    case $extra in tuning | serve) inputs+=(requirements/torch.in) ;; esac
+    case $extra in tuning | engine | serve) inputs+=(requirements/torch.in) ;; esac
     compile "$work/$extra.lock" "${inputs[@]}" --constraint "$work/all.lock"
 done
 for extra in "${EXTRAS[@]}"; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv ready: scripts/setup.sh [EXTRA...] with extras of corpus, tuning, compare, serve, dev (default: all five).
+# Makes .venv ready: scripts/setup.sh [EXTRA...] with extras of corpus, tuning, compare, engine, serve, dev (default: all).
 # Does nothing, in a blink, when nothing changed since the last time.
 #   PYTHON=...          which Python 3.11 or 3.12 to use (default: the first one found)
 #   SHOPTALK_NO_APT=1   never install Debian packages, only name those that are missing
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 TORCH_VERSION=2.13.0
 PROGRAMS=(espeak-ng) # which the pipeline starts; the Debian packages have the same names
 extras=("$@")
-[ ${#extras[@]} -gt 0 ] || extras=(corpus tuning compare serve dev)
+[ ${#extras[@]} -gt 0 ] || extras=(corpus tuning compare engine serve dev)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -84,7 +84,7 @@ install_packages() {
     local extra locks=() torch=()
     for extra in "${extras[@]}"; do
         locks+=(--requirement "requirements/$extra.lock")
-        case $extra in tuning | serve) torch=("torch==$TORCH_VERSION") ;; esac
+        case $extra in tuning | engine | serve) torch=("torch==$TORCH_VERSION") ;; esac
     done
     local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input)
     # setuptools first and alone, so that the few packages without a wheel are built by the pinned one, not by
@@ -101,7 +101,7 @@ install_packages() {
 }
 
 for extra in "${extras[@]}"; do
-    [ -f "requirements/$extra.lock" ] || fail "unknown extra '$extra'; there are: corpus, tuning, compare, serve, dev"
+    [ -f "requirements/$extra.lock" ] || fail "unknown extra '$extra'; there are: corpus, tuning, compare, engine, serve, dev"
 done
 check_programs
 make_venv
