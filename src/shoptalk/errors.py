@@ -21,7 +21,8 @@ ShoptalkError
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
 ├── PolicyError (ValueError)        a policy of the gate is wrong
 ├── RegistryError (RuntimeError)    the model registry cannot do what was asked
-└── BindingError (ValueError)       an address that must not be served without an API key
+├── BindingError (ValueError)       an address that must not be served without an API key
+└── BoostError (ValueError)         a phrase that cannot be boosted
 """
 
 
@@ -110,4 +111,8 @@ class RegistryError(ShoptalkError, RuntimeError):
 
 
 class BindingError(ShoptalkError, ValueError):
+    pass
+
+
+class BoostError(ShoptalkError, ValueError):
     pass

@@ -94,6 +94,16 @@ class Word(BaseModel):
     """How probable it is, by the recogniser, that the word was said; None where it does not tell."""
 
 
+class Alternative(BaseModel):
+    """Another reading of an audio."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    probability: float = Field(ge=0)
+    """How likely it is, the text itself being 1."""
+
+
 class Heard(BaseModel):
     """What a recogniser heard in one audio: the raw text as written by the model, and its words in time."""
 
@@ -101,6 +111,8 @@ class Heard(BaseModel):
 
     text: str
     words: tuple[Word, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    """What else it may have been, the likeliest first, where that was asked for."""
     unheard: tuple[tuple[float, float], ...] = ()
     """Stretches, in seconds from the start, that hold speech by a VAD but gave no word even when heard again."""
 

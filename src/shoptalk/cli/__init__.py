@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("bundle", help="folder made by `shoptalk package`, or a .nemo file")
     serve.add_argument("--recipe", help="recipe whose `serve` section is used; the defaults without")
     serve.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. serve.port=9000")
+    _add_transcribe(commands.add_parser("transcribe", help="print what recordings say, by a bundle or a .nemo"))
     _add_run_arguments(commands.add_parser("run", help="all stages, only those that are not current"))
     _add_run_arguments(commands.add_parser("demo", help="all stages, then ask a fresh server about a test recording"))
     models = commands.add_parser("models", help="the model store: list, fetch, verify")
@@ -72,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_registry(commands.add_parser("registry", help="which model is in use: register, promote, rollback, list"))
     _add_import(commands.add_parser("import", help="bring a test set of others: manifest, audio and licence"))
     return parser
+
+
+def _add_transcribe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("audio", nargs="+", metavar="AUDIO", help="recordings of any length and format")
+    parser.add_argument("--model", required=True, help="folder made by `shoptalk package`, or a .nemo file")
+    parser.add_argument("--json", action="store_true", help="a JSON line for each, with words, times, confidences")
+    parser.add_argument("--phrases", metavar="FILE", help="what counts for more: a phrase a line, a tab, a weight")
+    parser.add_argument("--alternatives", type=int, default=0, metavar="N", help="up to N other readings, with --json")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. engine.precision=int8")
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:

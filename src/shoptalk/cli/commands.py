@@ -119,6 +119,14 @@ def serve(parsed: argparse.Namespace) -> None:
         stages.serve(Path(parsed.bundle), recipe)
 
 
+def transcribe(parsed: argparse.Namespace) -> int:
+    """Print what recordings say."""
+    from shoptalk.cli import transcribing
+
+    with _quiet():
+        return transcribing.transcribe(parsed)
+
+
 def store(parsed: argparse.Namespace) -> None:
     """List, fetch or verify models."""
     names = parsed.names or [entry.name for entry in models.list_models()]
@@ -178,6 +186,7 @@ COMMANDS: Mapping[str | None, Callable[[argparse.Namespace], object]] = {
     "run": all_stages,
     "demo": demo,
     "serve": serve,
+    "transcribe": transcribe,
     "models": store,
     "results": results,
     "gate": gate,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from shoptalk import models
 from shoptalk.config import cores, environment
+from shoptalk.errors import ModelError
 from shoptalk.protocols import Recognizer
 from shoptalk.recipe import EngineSection, OtherSection
 
@@ -12,13 +13,15 @@ if TYPE_CHECKING:
     from shoptalk.engine.recognizer import Engine
 
 
-def open_engine(nemo: Path, section: EngineSection, *, batch: int, temperature: float | None = None) -> "Engine":
-    """The engine with a `.nemo`, and a VAD if no speech may pass in silence."""
+def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
+    """The engine with a bundle or a `.nemo`, and a VAD if no speech may pass in silence."""
     from shoptalk.doors import vad_silero
     from shoptalk.engine.recognizer import Engine
 
+    if not path.exists():
+        raise ModelError(f"{path}: no such bundle or .nemo; make one with `shoptalk package`")
     vad = vad_silero.load() if section.fill_holes else None
-    return Engine(nemo, batch=batch, precision=section.precision, vad=vad, temperature=temperature)
+    return Engine(path, batch=batch, precision=section.precision, beam=section.beam, vad=vad)
 
 
 def open_recognizer(section: OtherSection, *, batch: int) -> Recognizer:

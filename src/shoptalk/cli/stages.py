@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from shoptalk import config, manifest, models
-from shoptalk.errors import BindingError, ModelError
+from shoptalk.errors import BindingError
 from shoptalk.protocols import Llm
 from shoptalk.recipe import LlmSection, Recipe
 from shoptalk.records import Record, Term, Transcript, Utterance
@@ -232,20 +232,15 @@ def package(run: Run) -> None:
 def serve(bundle: Path, recipe: Recipe) -> None:
     """90: answer requests until told to stop."""
     from shoptalk.cli.recognizers import open_engine
-    from shoptalk.bundle import open_bundle
     from shoptalk.service.app import create_app
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
 
     section, key = recipe.serve, config.environment("SHOPTALK_API_KEY") or None
     check_binding(section.host, key)
-    if not bundle.exists():
-        raise ModelError(f"{bundle}: no such bundle; make one with `shoptalk package`")
     _check_port(section.host, section.port)
-    opened = open_bundle(bundle) if bundle.is_dir() else None
-    nemo, temperature = (opened.nemo, opened.temperature) if opened else (bundle, None)
-    recognizer = open_engine(nemo, recipe.engine, batch=section.batch, temperature=temperature)
-    app = create_app(recognizer, section, model_name=opened.name if opened else bundle.stem, api_key=key)
+    engine = open_engine(bundle, recipe.engine, batch=section.batch)
+    app = create_app(engine, section, model_name=engine.name, api_key=key)
     print(f"serving {bundle} on http://{section.host}:{section.port}/v1", flush=True)
     answer(app, section.host, section.port)
 

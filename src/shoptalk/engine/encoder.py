@@ -59,6 +59,7 @@ class Attention(torch.nn.Module):
         self.position = below.linear("linear_pos", width, width)
         self.v_minus_u_HK = frozen(((v_D - u_D) * scale).view(self.heads, -1))
         self.out = below.linear("linear_out", width, width)
+        self.attend = attend_whole  # `gpu.attention.fuse` puts its own here
 
     def positions(self, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Projected positions (H, K, P), and what the bias v adds to their scores (H, 1, P)."""
@@ -82,7 +83,7 @@ class Attention(torch.nn.Module):
         self, x_BTD: torch.Tensor, hidden_BT: torch.Tensor, p: tuple[torch.Tensor, torch.Tensor]
     ) -> torch.Tensor:
         q_BHTK, k_BHTK, v_BHTK = self.project(x_BTD).unbind(0)
-        out_BHTK = attend_whole(q_BHTK, k_BHTK, v_BHTK, *p, hidden_BT[:, None, None])
+        out_BHTK = self.attend(q_BHTK, k_BHTK, v_BHTK, *p, hidden_BT[:, None, None])
         out_BTD: torch.Tensor = self.out(out_BHTK.transpose(1, 2).flatten(2))
         return out_BTD
 

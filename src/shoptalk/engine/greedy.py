@@ -31,6 +31,9 @@ class Boost(Protocol):
     def advance(self, state: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
         """The states (R,) after a token (R,) each."""
 
+    def finish(self, state: torch.Tensor) -> torch.Tensor:
+        """What the end of the text gives (R,): the beginning of a phrase is taken back."""
+
 
 @dataclass
 class Decoded:
@@ -92,7 +95,7 @@ def decode_stretch(
             if boost and carry.boost_B is not None:
                 rows = torch.from_numpy(row_S)
                 carry.boost_B[rows] = boost.advance(carry.boost_B[rows], torch.from_numpy(token_S))
-            _move_stuck(here_B, row_R, span_R, steps.max_symbols)
+        _move_stuck(here_B, row_R, span_R, steps.max_symbols)
         at_R += span_R
         at_B[row_R] = at_R
         row_R = row_R[at_R < frames[row_R]]
@@ -107,10 +110,9 @@ def _choices(
     blank = steps.blank
     token_R = logits_RO[:, : blank + 1].argmax(axis=1)
     span_R = steps.durations[logits_RO[:, blank + 1 :].argmax(axis=1)]
-    if boost and boost_B is not None:
-        rows = torch.from_numpy(row_R)
-        bonus_RV = boost.bonus(rows, boost_B[rows]).numpy()
-        token_R = np.where(token_R == blank, blank, (logits_RO[:, :blank] + bonus_RV).argmax(axis=1))
+    if boost and boost_B is not None and (says := (token_R != blank).nonzero()[0]).size:
+        rows = torch.from_numpy(row_R[says])
+        token_R[says] = (logits_RO[says, :blank] + boost.bonus(rows, boost_B[rows]).numpy()).argmax(axis=1)
     return token_R, span_R
 
 

@@ -1,7 +1,10 @@
 """The engine as a `Recognizer`: a FastConformer-TDT checkpoint that hears audio of any length, without NeMo."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -9,22 +12,26 @@ import numpy as np
 import sentencepiece
 import torch
 
+from shoptalk import confidence
 from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.confidence import tempered
+from shoptalk.bundle import open_bundle
 from shoptalk.cpu import keep_memory
+from shoptalk.engine.beam import Scored, decode_nbest
+from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.holes import fill
 from shoptalk.engine.int8 import quantize
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, merge, windows
+from shoptalk.engine.phrases import Phrase
 from shoptalk.engine.shape import FRAME_S
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import open_checkpoint
 from shoptalk.pieces import words
 from shoptalk.protocols import Vad
-from shoptalk.records import Heard, Samples, Word
+from shoptalk.records import Alternative, Heard, Samples, Word
 
 SHORTEST = SAMPLE_RATE_HZ // 10
 """Samples below which a recording is filled up with silence: one encoder frame and its surroundings."""
@@ -33,11 +40,24 @@ CLIPS_A_WORKER = 4
 ONE_PASS_S = 24 * 60.0
 """Longest audio that is heard in one pass where attention is local."""
 
+BEAM = 4
+"""Hypotheses where phrases or alternatives are asked for, at least: with greedy decoding phrases gain little."""
+
 Precision = Literal["fp32", "bf16", "int8"]
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a request asks for beside its transcript."""
+
+    phrases: tuple[Phrase, ...] = ()
+    """What counts for more than else."""
+    alternatives: int = 0
+    """So many other readings at most; only for audio that is heard in one window."""
+
+
 class Engine:
-    """A model that was loaded; not thread-safe: it has one owner, and works with as many threads as torch has then."""
+    """A model that was loaded; not thread-safe: it has one owner, and works with as many threads as torch has."""
 
     def __init__(
         self,
@@ -46,18 +66,22 @@ class Engine:
         batch: int = 16,
         precision: Precision = "fp32",
         reach: int | None = None,
+        beam: int = 1,
         vad: Vad | None = None,
-        temperature: float | None = None,
         sha256: str | None = None,
         device: str = "cpu",
     ):
-        """A `.nemo`, checked before it is opened (`weights.open_checkpoint` names the errors).
+        """A bundle or a `.nemo`, checked before it is opened (`bundle.open_bundle`, `weights.open_checkpoint` name the
+        errors; `sha256` is the `.nemo`'s).
 
         `reach` lets attention see so many frames to each side, whatever the checkpoint's config says; audio of up to 24
-        minutes is then heard in one pass. With a `vad`, speech that gives no word is heard again and told if it
-        stays unheard. `temperature` makes confidences believable (`Bundle.temperature`).
+        minutes is then heard in one pass. `beam` hypotheses are held of each recording; with 1 decoding is greedy. With
+        a `vad`, speech that gives no word is heard again, and told if it stays unheard.
         """
-        shape, weights, tokenizer = open_checkpoint(path, sha256=sha256)
+        bundle = open_bundle(path) if path.is_dir() else None
+        self.name = bundle.name if bundle else path.stem
+        self._temperature = bundle.temperature if bundle else None
+        shape, weights, tokenizer = open_checkpoint(bundle.nemo if bundle else path, sha256=sha256)
         keep_memory()
         with torch.inference_mode():
             front = weights.below("preprocessor.featurizer")
@@ -71,46 +95,79 @@ class Engine:
         self.encoder.reach = reach or self.encoder.reach
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
         self.device = torch.device(device)
-        self._batch, self._vad, self._temperature = batch, vad, temperature
+        self._batch, self._beam, self._vad = batch, beam, vad
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
-        """One `Heard` for each audio, in order; the windows of long audio are heard in batches with the rest."""
+    def recognize(self, audio: Sequence[Samples], wishes: Sequence[Wish] | None = None) -> list[Heard]:
+        """One `Heard` for each audio, in order; the windows of long audio are heard in batches with the rest.
+
+        `BoostError` for a phrase that cannot be boosted.
+        """
+        wishes = wishes or [Wish()] * len(audio)
         longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
         cut = [list(windows(samples_T, longest_s=longest_s, context_s=CONTEXT_S)) for samples_T in audio]
-        heard = iter(self._recognize([window.samples_T for some in cut for window in some]))
+        each = [wish for wish, some in zip(wishes, cut, strict=True) for _ in some]
+        heard = iter(self._recognize([window.samples_T for some in cut for window in some], each))
         found = []
-        for samples_T, some in zip(audio, cut, strict=True):
+        for samples_T, wish, some in zip(audio, wishes, cut, strict=True):
             one = next(heard) if len(some) == 1 else merge((window, next(heard)) for window in some)
-            found.append(fill(samples_T, one, self._vad, self._recognize) if self._vad else one)
+            found.append(fill(samples_T, one, self._vad, self._as_wished(wish)) if self._vad else one)
         return found
 
-    def _recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+    def _as_wished(self, wish: Wish) -> Callable[[Sequence[Samples]], list[Heard]]:
+        return lambda audio: self._recognize(audio, [Wish(wish.phrases)] * len(audio))
+
+    def _recognize(self, audio: Sequence[Samples], wishes: Sequence[Wish]) -> list[Heard]:
         """Audio in batches of like length, as many at a time as there are threads for."""
         workers = max(1, min(self._threads, len(audio) // CLIPS_A_WORKER)) if self.device.type == "cpu" else 1
         order = sorted(range(len(audio)), key=lambda i: -audio[i].size)
-        size = min(self._batch, -(-len(audio) // workers))
+        size = max(1, min(self._batch, -(-len(audio) // workers)))
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         threads = self._threads // workers
 
         def heard(batch: Sequence[int]) -> list[Heard]:
             torch.set_num_threads(threads)
-            return [self._heard(one) for one in self.decode([audio[i] for i in batch])]
+            return self._batch_heard([audio[i] for i in batch], [wishes[i] for i in batch])
 
         try:
             results = list(self._pool.map(heard, batches)) if workers > 1 else list(map(heard, batches))
         finally:
             torch.set_num_threads(self._threads)
-        by_number = {
-            i: one for batch, some in zip(batches, results, strict=True) for i, one in zip(batch, some, strict=True)
-        }
-        return [by_number[i] for i in range(len(audio))]
+        found = dict(zip(chain(*batches), chain(*results), strict=True))
+        return [found[i] for i in range(len(audio))]
 
     @torch.inference_mode()
-    def decode(self, audio: Sequence[Samples]) -> list[Decoded]:
-        """The tokens of a batch of recordings."""
-        return decode(self.steps, *self.encode(audio))
+    def _batch_heard(self, audio: Sequence[Samples], wishes: Sequence[Wish]) -> list[Heard]:
+        encoded_BTD, frames_B = self.encode(audio)
+        searched = [row for row, wish in enumerate(wishes) if wish.alternatives or wish.phrases or self._beam > 1]
+        found: dict[int, Heard] = {}
+        if searched:
+            chosen = [wishes[row] for row in searched]
+            most = max(wish.alternatives for wish in chosen)
+            beams = decode_nbest(
+                self.steps, encoded_BTD[searched], frames_B[searched], width=max(self._beam, BEAM, 2 * most),
+                alternatives=most + 1, boost=self._boost(chosen), spell=lambda tokens: self.tokenizer.decode([*tokens]),
+            )  # fmt: skip
+            found = {row: self._likeliest(beam, wishes[row]) for row, beam in zip(searched, beams, strict=True)}
+        if rows := [row for row in range(len(audio)) if row not in found]:
+            decoded = decode(self.steps, encoded_BTD[rows], frames_B[rows])
+            found.update(zip(rows, map(self._heard, decoded), strict=True))
+        return [found[row] for row in range(len(audio))]
+
+    def _likeliest(self, beam: Sequence[Scored], wish: Wish) -> Heard:
+        best, others = beam[0], beam[1 : wish.alternatives + 1]
+        alternatives = tuple(
+            Alternative(text=self._heard(one.decoded).text, probability=round(math.exp(one.score - best.score), 4))
+            for one in others
+        )
+        return self._heard(best.decoded).model_copy(update={"alternatives": alternatives})
+
+    def _boost(self, wishes: Sequence[Wish]) -> BatchBoost | None:
+        if not any(wish.phrases for wish in wishes):
+            return None
+        automata = [compile_phrases(wish.phrases, self.tokenizer) if wish.phrases else None for wish in wishes]
+        return BatchBoost.of(automata, vocabulary=self.steps.blank)
 
     @torch.inference_mode()
     def encode(self, audio: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -121,14 +178,17 @@ class Engine:
             row_S[: samples_S.size] = torch.from_numpy(np.ascontiguousarray(samples_S))
         features_BTM, frames_B = self.features(signal_BS.to(self.device), samples_B)
         encoded_BTD, lengths_B = self.encoder(features_BTM.to(self.dtype), frames_B)
-        return encoded_BTD.float(), lengths_B
+        return encoded_BTD.float().cpu(), lengths_B
 
     def _heard(self, decoded: Decoded) -> Heard:
         pieces = [self.tokenizer.id_to_piece(token) for token in decoded.tokens]
         found = words(pieces, decoded.frames, decoded.spans, decoded.confidences, frame_s=FRAME_S)
-        return Heard(text=self.tokenizer.decode(decoded.tokens).strip(), words=tuple(map(self._tempered, found)))
+        return Heard(text=self.tokenizer.decode(decoded.tokens).strip(), words=tuple(map(self.tempered, found)))
 
-    def _tempered(self, word: Word) -> Word:
+    def tempered(self, word: Word) -> Word:
+        """A word with a believable confidence, where the bundle says how."""
         if self._temperature is None or word.confidence is None:
             return word
-        return word.model_copy(update={"confidence": round(float(tempered(self._temperature, word.confidence)), 4)})
+        return word.model_copy(
+            update={"confidence": round(float(confidence.tempered(self._temperature, word.confidence)), 4)}
+        )

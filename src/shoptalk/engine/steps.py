@@ -86,6 +86,7 @@ class Steps:
 
 
 def _sigmoid(x: Floats) -> Floats:
+    np.clip(x, -80.0, None, out=x)  # below, exp would overflow
     np.negative(x, out=x)
     np.exp(x, out=x)
     x += 1

@@ -27,18 +27,20 @@ class Subsampling(torch.nn.Module):
         super().__init__()
         channels = shape.channels
         conv = weights.below("conv")
-        self.first_C133 = frozen(conv.take("0.weight", channels, 1, 3, 3))
+
+        def kernel(number: int, *shape: int) -> torch.nn.Parameter:
+            return frozen(conv.take(f"{number}.weight", *shape).contiguous(memory_format=torch.channels_last))
+
+        self.first_C133 = kernel(0, channels, 1, 3, 3)
         self.first_bias_C = frozen(conv.take("0.bias", channels))
-        self.depthwise = torch.nn.ParameterList(frozen(conv.take(f"{n}.weight", channels, 1, 3, 3)) for n in (2, 5))
+        self.depthwise = torch.nn.ParameterList(kernel(n, channels, 1, 3, 3) for n in (2, 5))
         self.depthwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (2, 5))
-        mixed = (channels, channels, 1, 1)
-        self.pointwise = torch.nn.ParameterList(frozen(conv.take(f"{n}.weight", *mixed)) for n in (3, 6))
+        self.pointwise = torch.nn.ParameterList(kernel(n, channels, channels, 1, 1) for n in (3, 6))
         self.pointwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (3, 6))
         self.bins = halved(halved(halved(shape.mels)))
         out = weights.linear("out", channels * self.bins, shape.d_model)
         by_bin_DX = out.weight.view(-1, channels, self.bins).transpose(1, 2).flatten(1)  # as the channels lie last
         self.out = linear(by_bin_DX, out.bias)
-        self.to(memory_format=torch.channels_last)
 
     @staticmethod
     def frames(mel_frames_B: torch.Tensor) -> torch.Tensor:

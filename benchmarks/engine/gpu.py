@@ -1,0 +1,434 @@
+"""The engine's paths on a GPU beside transformers and NeMo: throughput, latency, share of the card; writes JSON.
+
+Run: python benchmarks/engine/gpu.py results/engine_gpu.json [--size 0.6b] [--batches 1 … 256]. All have random weights
+of Parakeet TDT 0.6B v2's shape in bfloat16. The joint's biases make each say one token on every fourth frame, three a
+second as in speech, so that all decode alike; there are no blanks, which cost transformers a step each and the engine
+none. The inner clock runs from features on the card to tokens on the host, the outer one from WAV files on disk, read
+and turned into features by the same code for all. `--device cpu --size tiny` shows that it works where there is no GPU.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.engine.encoder import Encoder
+from shoptalk.engine.features import Features
+from shoptalk.engine.gpu.fp8 import quantize
+from shoptalk.engine.gpu.graphs import Pipeline
+from shoptalk.engine.gpu.looping import Looping
+from shoptalk.engine.greedy import decode
+from shoptalk.engine.shape import LOG_GUARD, MAX_SYMBOLS, PREEMPHASIS, Shape
+from shoptalk.engine.steps import Steps
+from shoptalk.engine.transducer import Transducer
+from shoptalk.engine.weights import Weights
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Hears = Callable[[Iterable[Batch]], Iterator[int]]
+"""Batches of features (B, T, M) on the device and their frames (B,) → how many tokens each batch has, in turn."""
+
+SIZES: dict[str, dict[str, int]] = {
+    "0.6b": {
+        "layers": 24, "d_model": 1024, "heads": 8, "channels": 256, "mels": 128, "predictor": 640,
+        "predictor_layers": 2, "joint": 640, "vocabulary": 1024,
+    },
+    "tiny": {
+        "layers": 2, "d_model": 64, "heads": 4, "channels": 16, "mels": 80, "predictor": 32,
+        "predictor_layers": 1, "joint": 32, "vocabulary": 128,
+    },
+}  # fmt: skip
+DURATIONS = (0, 1, 2, 3, 4)
+TOKEN, SURE = 1, 100.0
+CLIP_S = 10.0
+CLIPS, LEAST_BATCHES, LATENCIES, WARM_UPS = 1024, 4, 50, 3
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+PEAK_WIDTH = 8192
+NO_GPU = (
+    "gpu.py: NoCudaDevice: PyTorch sees no CUDA device here. Run it on a machine with one and with a CUDA build of "
+    "torch, or try the harness with `--device cpu --size tiny`."
+)
+
+
+def shape_of(size: str) -> Shape:
+    return Shape(
+        n_fft=512, hop=160, preemphasis=PREEMPHASIS, log_guard=LOG_GUARD, kernel=9, scaled_input=False, reach=None,
+        activation="relu", durations=DURATIONS, max_symbols=MAX_SYMBOLS, **SIZES[size],
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def random_weights(shape: Shape, seed: int = 1) -> Weights:
+    """Tensors by NeMo's names; those of Parakeet v2, whose encoder has no biases outside norms and subsampling."""
+    width, joint, gates, outputs = (
+        shape.d_model,
+        shape.joint,
+        4 * shape.predictor,
+        shape.vocabulary + 1 + len(DURATIONS),
+    )
+    front, decoder, channels = "encoder.pre_encode.", "decoder.prediction.", shape.channels
+    sizes: dict[str, tuple[int, ...]] = {f"{decoder}embed.weight": (shape.vocabulary + 1, shape.predictor)}
+    sizes |= {f"{front}conv.0.weight": (channels, 1, 3, 3), f"{front}conv.0.bias": (channels,)}
+    for name, inputs, made in (
+        (f"{front}out", channels * shape.mels // 8, width), ("joint.pred", shape.predictor, joint),
+        ("joint.enc", width, joint), ("joint.joint_net.2", joint, outputs),
+    ):  # fmt: skip
+        sizes |= {f"{name}.weight": (made, inputs), f"{name}.bias": (made,)}
+    for number in (2, 3, 5, 6):
+        inputs, taps = (1, 3) if number in (2, 5) else (channels, 1)
+        sizes |= {f"{front}conv.{number}.weight": (channels, inputs, taps, taps)}
+        sizes |= {f"{front}conv.{number}.bias": (channels,)}
+    for layer in range(shape.predictor_layers):
+        for kind in ("ih", "hh"):
+            sizes[f"{decoder}dec_rnn.lstm.weight_{kind}_l{layer}"] = (gates, shape.predictor)
+            sizes[f"{decoder}dec_rnn.lstm.bias_{kind}_l{layer}"] = (gates,)
+    for layer in range(shape.layers):
+        sizes |= {f"encoder.layers.{layer}.{name}": size for name, size in layer_sizes(shape).items()}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, size in sizes.items():
+        drawn = torch.randn(size, generator=generator) / max(1, np.prod(size[1:])) ** 0.5
+        tensors[name] = drawn.abs() if name.endswith("running_var") else drawn
+    settle_joint(tensors["joint.joint_net.2.bias"], shape.vocabulary)
+    return Weights(Path("random"), tensors)
+
+
+def layer_sizes(shape: Shape) -> dict[str, tuple[int, ...]]:
+    width, heads = shape.d_model, shape.heads
+    sizes: dict[str, tuple[int, ...]] = {f"self_attn.pos_bias_{one}": (heads, width // heads) for one in "uv"}
+    sizes |= {f"self_attn.linear_{one}.weight": (width, width) for one in ("q", "k", "v", "pos", "out")}
+    for name in ("feed_forward1", "feed_forward2"):
+        sizes |= {f"{name}.linear1.weight": (4 * width, width), f"{name}.linear2.weight": (width, 4 * width)}
+    for name in (
+        "norm_feed_forward1",
+        "norm_self_att",
+        "norm_conv",
+        "norm_feed_forward2",
+        "norm_out",
+        "conv.batch_norm",
+    ):
+        sizes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    sizes |= {f"conv.batch_norm.running_{one}": (width,) for one in ("mean", "var")}
+    sizes |= {"conv.pointwise_conv1.weight": (2 * width, width, 1), "conv.pointwise_conv2.weight": (width, width, 1)}
+    return sizes | {"conv.depthwise_conv.weight": (width, 1, shape.kernel)}
+
+
+def settle_joint(bias_O: torch.Tensor, vocabulary: int) -> None:
+    """One token and the longest duration, always."""
+    bias_O[TOKEN] += SURE
+    bias_O[vocabulary + 1 + DURATIONS.index(max(DURATIONS))] += SURE
+
+
+def encoders_of(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
+    """In bfloat16 and float32: decoding is a small part of the work, and choices between tokens are close."""
+    with torch.inference_mode():
+        weights = random_weights(shape)
+        encoder = Encoder(shape, weights.below("encoder")).to(device, torch.bfloat16)
+        return encoder, Transducer(shape, weights).to(device)
+
+
+def plain(shape: Shape, device: str) -> Hears:
+    """The engine's default: encoder launched kernel by kernel, decoding on the host."""
+    encoder, transducer = encoders_of(shape, device)
+    steps = Steps(transducer.to("cpu"))
+
+    def hears(batches: Iterable[Batch]) -> Iterator[int]:
+        for features_BTM, frames_B in batches:
+            lengths_B = encoder.subsampling.frames(frames_B)
+            encoded_BTD = encoder.padded(features_BTM, frames_B, lengths_B)
+            yield sum(len(one.tokens) for one in decode(steps, encoded_BTD.float().cpu(), lengths_B))
+
+    return hears
+
+
+def looping(shape: Shape, device: str) -> Hears:
+    """`plain`, decoding on the device."""
+    encoder, transducer = encoders_of(shape, device)
+    decoder = Looping(transducer)
+
+    def hears(batches: Iterable[Batch]) -> Iterator[int]:
+        for features_BTM, frames_B in batches:
+            lengths_B = encoder.subsampling.frames(frames_B)
+            encoded_BTD = encoder.padded(features_BTM, frames_B, lengths_B)
+            yield sum(len(one.tokens) for one in decoder.decode(encoded_BTD.float(), lengths_B))
+
+    return hears
+
+
+def graphs(shape: Shape, device: str, *changes: Callable[[Encoder], None]) -> Hears:
+    """`looping`, captured as CUDA graphs; a batch is decoded while the next is encoded."""
+    encoder, transducer = encoders_of(shape, device)
+    for change in changes:
+        change(encoder)
+    pipeline = Pipeline(encoder, Looping(transducer))
+
+    def hears(batches: Iterable[Batch]) -> Iterator[int]:
+        for found in pipeline.decode(batches):
+            yield sum(len(one.tokens) for one in found)
+
+    return hears
+
+
+def triton(shape: Shape, device: str) -> Hears:
+    """`graphs`, with the fused attention."""
+    if device == "cpu":
+        raise ModuleNotFoundError("the kernel runs on a GPU; its test runs it in an interpreter")
+    from shoptalk.engine.gpu.attention import fuse
+
+    return graphs(shape, device, fuse)
+
+
+def fp8(shape: Shape, device: str) -> Hears:
+    """`graphs`, the feed-forward layers in 8-bit floats, their scales from noise."""
+
+    def change(encoder: Encoder) -> None:
+        generator = torch.Generator().manual_seed(2)
+        features_BTM = torch.randn(1, round(CLIP_S * 100), shape.mels, generator=generator).to(device, torch.bfloat16)
+        quantize(encoder, [(features_BTM, torch.tensor([features_BTM.shape[1]]))])
+
+    return graphs(shape, device, change)
+
+
+def transformers(shape: Shape, device: str) -> Hears:
+    """ParakeetForTDT."""
+    from transformers import ParakeetEncoderConfig, ParakeetForTDT, ParakeetTDTConfig
+
+    encoder = ParakeetEncoderConfig(
+        hidden_size=shape.d_model, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+        intermediate_size=4 * shape.d_model, num_mel_bins=shape.mels, subsampling_conv_channels=shape.channels,
+        attention_bias=False, convolution_bias=False, scale_input=False,
+    )  # fmt: skip
+    config = ParakeetTDTConfig(
+        vocab_size=shape.vocabulary + 1, decoder_hidden_size=shape.predictor, num_decoder_layers=shape.predictor_layers,
+        durations=list(DURATIONS), encoder_config=encoder, blank_token_id=shape.vocabulary,
+        pad_token_id=shape.vocabulary,
+    )  # fmt: skip
+    model = ParakeetForTDT(config).eval().to(device, torch.bfloat16)
+    with torch.inference_mode():
+        settle_joint(model.joint.head.bias, shape.vocabulary)
+    model.generation_config.decoder_start_token_id = shape.vocabulary
+
+    def hears(batches: Iterable[Batch]) -> Iterator[int]:
+        for features_BTM, frames_B in batches:
+            mask_BT = torch.arange(features_BTM.shape[1], device=device) < frames_B.to(device)[:, None]
+            found = model.generate(input_features=features_BTM, attention_mask=mask_BT.long())
+            yield int((found.sequences.cpu()[:, 1:] != shape.vocabulary).sum())
+
+    return hears
+
+
+def nemo(shape: Shape, device: str) -> Hears:
+    """EncDecRNNTBPEModel with its label looping; its prediction network has one layer, as the bases' has."""
+    from shoptalk.doors import nemo as door
+    from shoptalk.recipe import ModelSection
+    from shoptalk.tuning.tokenizer import train_tokenizer
+
+    section = ModelSection(
+        d_model=shape.d_model, layers=shape.layers, heads=shape.heads, subsampling_channels=shape.channels,
+        mels=shape.mels, predictor=shape.predictor, joint=shape.joint, vocabulary=shape.vocabulary, durations=DURATIONS,
+    )  # fmt: skip
+    texts = Path("models/shoptalk-base-en-tiny/training-text.txt").read_text(encoding="utf-8").splitlines()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
+        model = door.build(section, tokenizer, sigma=0.0, omega=0.0).eval().to(device)
+    with torch.inference_mode():
+        settle_joint(model.joint.joint_net[-1].bias, shape.vocabulary)
+
+    def hears(batches: Iterable[Batch]) -> Iterator[int]:
+        for features_BTM, frames_B in batches:
+            with torch.autocast(device, dtype=torch.bfloat16):
+                asked = {"processed_signal": features_BTM.mT.float(), "processed_signal_length": frames_B.to(device)}
+                encoded, lengths = model(**asked)
+            found = model.decoding.rnnt_decoder_predictions_tensor(encoded.float(), lengths, return_hypotheses=True)
+            yield sum(len(one.y_sequence) for one in found)
+
+    return hears
+
+
+PATHS: dict[str, Callable[[Shape, str], Hears]] = {
+    one.__name__: one for one in (plain, transformers, nemo, looping, graphs, fp8, triton)
+}
+"""Last what may leave the card unusable if it fails."""
+FAILURES = (ImportError, RuntimeError, TypeError, ValueError, AttributeError, KeyError)
+
+
+def timed(
+    hears: Hears, batches: Iterable[Batch], *, clock: Callable[[], float], wait: Callable[[], None]
+) -> tuple[float, int]:
+    """Seconds and tokens of one run over all batches."""
+    wait()
+    start = clock()
+    tokens = sum(hears(batches))
+    wait()
+    return clock() - start, tokens
+
+
+class Front:
+    """What comes before all paths: WAV files, and features on the device."""
+
+    def __init__(self, shape: Shape, device: str, folder: Path, clips: int, clip_s: float):
+        generator, self.device = np.random.default_rng(1), device
+        mel_points = torch.rand(1, shape.mels, shape.n_fft // 2 + 1, generator=torch.Generator().manual_seed(1))
+        self.features = Features(shape, torch.hann_window(400, periodic=False), mel_points).to(device)
+        noise = generator.normal(0, 0.1, (clips, round(clip_s * SAMPLE_RATE_HZ)))
+        self.files = [folder / f"{number}.wav" for number in range(clips)]
+        for file, samples_S in zip(self.files, noise, strict=True):
+            soundfile.write(file, samples_S, SAMPLE_RATE_HZ)
+
+    def read(self, files: Sequence[Path]) -> Batch:
+        signal_BS = torch.from_numpy(np.stack([soundfile.read(file, dtype="float32")[0] for file in files]))
+        if self.device != "cpu":
+            signal_BS = signal_BS.pin_memory().to(self.device, non_blocking=True)
+        features_BTM, frames_B = self.features(signal_BS, torch.full((len(files),), signal_BS.shape[1]))
+        return features_BTM.to(torch.bfloat16), frames_B
+
+    def batches(self, batch: int, count: int) -> Iterator[Batch]:
+        for number in range(count):
+            yield self.read([self.files[(number * batch + row) % len(self.files)] for row in range(batch)])
+
+
+def measure(
+    hears: Hears, front: Front, *, batches: Sequence[int], clips: int, clip_s: float, latencies: int,
+    clock: Callable[[], float], wait: Callable[[], None],
+) -> dict[str, Any]:  # fmt: skip
+    """RTFx by both clocks at each batch size, and the latency of one clip; None where memory did not suffice."""
+    found: dict[str, Any] = {"inner": {}, "outer": {}, "tokens_per_clip": None, "latency_ms": None}
+    for batch in batches:
+        count = max(LEAST_BATCHES, clips // batch)
+        audio_s = count * batch * clip_s
+        try:
+            ready = front.read(front.files[:batch])
+            timed(hears, [ready] * WARM_UPS, clock=clock, wait=wait)
+            inner_s, tokens = timed(hears, [ready] * count, clock=clock, wait=wait)
+            outer_s, _ = timed(hears, front.batches(batch, count), clock=clock, wait=wait)
+        except torch.OutOfMemoryError:
+            found["inner"][batch] = found["outer"][batch] = None
+            continue
+        found["tokens_per_clip"] = round(tokens / (count * batch), 2)
+        found["inner"][batch], found["outer"][batch] = round(audio_s / inner_s, 1), round(audio_s / outer_s, 1)
+    one = front.read(front.files[:1])
+    runs = [timed(hears, [one], clock=clock, wait=wait)[0] for _ in range(WARM_UPS + latencies)][WARM_UPS:]
+    slow_s = sorted(runs)[round(0.95 * (len(runs) - 1))]
+    found["latency_ms"] = {"median": round(1e3 * statistics.median(runs), 3), "p95": round(1e3 * slow_s, 3)}
+    return found
+
+
+def encoder_flops(shape: Shape, mel_frames: int) -> float:
+    """Of the products and convolutions that one recording needs; the relative positions are computed once for all."""
+    frames, width, heard = mel_frames / 8, shape.d_model, mel_frames * shape.mels
+    layer = 23 * width**2 + shape.kernel * width + 3 * frames * width
+    subsampling = heard / 4 * 9 + (heard / 16 + heard / 64) * (9 + shape.channels)
+    return 2 * (
+        frames * (shape.layers * layer + shape.channels * shape.mels // 8 * width) + subsampling * shape.channels
+    )
+
+
+def matrix_peak(device: str, width: int, *, clock: Callable[[], float], wait: Callable[[], None]) -> float:
+    """Operations a second of the best of ten large products in bfloat16."""
+    left, right = (torch.randn(width, width, device=device).to(torch.bfloat16) for _ in range(2))
+    taken = []
+    for _ in range(10 + WARM_UPS):
+        wait()
+        start = clock()
+        left @ right
+        wait()
+        taken.append(clock() - start)
+    return 2 * width**3 / min(taken[WARM_UPS:])
+
+
+def compare(arguments: argparse.Namespace, clock: Callable[[], float], wait: Callable[[], None]) -> dict[str, Any]:
+    """All paths in turn, each alone in memory; those that cannot run here are told with the reason."""
+    shape, device = shape_of(arguments.size), arguments.device
+    peak = matrix_peak(device, PEAK_WIDTH if device == "cuda" else 256, clock=clock, wait=wait)
+    flops = encoder_flops(shape, round(arguments.clip_s * 100))
+    paths, absent = {}, {}
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        front = Front(shape, device, Path(folder), max(arguments.batches), arguments.clip_s)
+        for name in arguments.paths:
+            try:
+                hears = PATHS[name](shape, device)
+                paths[name] = measure(
+                    hears, front, batches=arguments.batches, clips=arguments.clips, clip_s=arguments.clip_s,
+                    latencies=arguments.latencies, clock=clock, wait=wait,
+                )  # fmt: skip
+            except (
+                FAILURES
+            ) as error:  # of code that is not ours or never ran on a GPU: the others are measured all the same
+                absent[name] = f"{type(error).__name__}: {error}"
+                continue
+            paths[name]["share_of_peak"] = {
+                batch: rate and round(rate / arguments.clip_s * flops / peak, 4)
+                for batch, rate in paths[name]["inner"].items()
+            }
+            del hears
+            if device == "cuda":
+                torch.cuda.empty_cache()
+    figures = {"matrix_tflops": float(f"{peak / 1e12:.4g}"), "encoder_gflop_per_clip": float(f"{flops / 1e9:.4g}")}
+    return {**figures, "paths": paths, "absent": absent}
+
+
+def table(result: dict[str, Any]) -> str:
+    """RTFx of the inner and outer clock by path and batch, and latency."""
+    batches = list(next(iter(result["paths"].values()))["inner"]) if result["paths"] else []
+    lines = ["| path | latency, ms | " + " | ".join(f"batch {batch}" for batch in batches) + " |"]
+    lines.append("|---|---" + "|---" * len(batches) + "|")
+    for name, found in result["paths"].items():
+        cells = [f"{found['inner'][batch]} / {found['outer'][batch]}" for batch in batches]
+        lines.append(f"| {name} | {found['latency_ms']['median']} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *(f"{name} did not run: {reason}" for name, reason in result["absent"].items())])
+
+
+def about(arguments: argparse.Namespace) -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    is_cuda = arguments.device == "cuda"
+    return {
+        "command": f"python benchmarks/engine/gpu.py --size {arguments.size} --device {arguments.device}",
+        "date": date.today().isoformat(),
+        "commit": commit.stdout.strip() or "uncommitted",
+        "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),
+        "cuda": torch.version.cuda,
+        "torch": torch.__version__,
+        "size": arguments.size,
+        "clip_s": arguments.clip_s,
+        "clips": arguments.clips,
+    }
+
+
+def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("target", type=Path, nargs="?", help="the JSON; without it the JSON is only printed")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--size", choices=tuple(SIZES), default="0.6b")
+    parser.add_argument("--paths", nargs="+", choices=tuple(PATHS), default=list(PATHS))
+    parser.add_argument("--batches", nargs="+", type=int, default=list(BATCHES))
+    parser.add_argument("--clips", type=int, default=CLIPS, help="clips of a timed run, at least four batches")
+    parser.add_argument("--clip-s", type=float, default=CLIP_S)
+    parser.add_argument("--latencies", type=int, default=LATENCIES, help="runs of one clip")
+    arguments = parser.parse_args(words)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(NO_GPU)
+    return arguments
+
+
+def main() -> None:
+    arguments = parsed()
+    wait = torch.cuda.synchronize if arguments.device == "cuda" else lambda: None
+    result = {**about(arguments), **compare(arguments, time.perf_counter, wait)}
+    print(table(result), json.dumps(result, indent=2), sep="\n")
+    if arguments.target:
+        arguments.target.parent.mkdir(parents=True, exist_ok=True)
+        arguments.target.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

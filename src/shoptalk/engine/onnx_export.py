@@ -1,0 +1,261 @@
+"""A FastConformer-TDT checkpoint as ONNX graphs, in the files that onnx-asr and sherpa-onnx read.
+
+Batch and length are free: frames behind a recording's end are masked, and positions are computed for the length that
+comes. Names and shapes of inputs and outputs are those of NeMo's own export, for which both were written.
+
+Shapes: B recordings, M mel bins, T mel frames or frames of 80 ms, C channels, D width of the encoder, U tokens, L
+layers of the prediction network, X its width, J width of the joint, V tokens, O = V + 1 + durations outputs.
+"""
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import sentencepiece
+import torch
+from torch.nn.functional import conv2d, embedding, pad
+
+from shoptalk.engine.encoder import KEPT_REACH, Attention, Encoder
+from shoptalk.engine.shape import LOG_GUARD, PREEMPHASIS, SUBSAMPLING, Shape
+from shoptalk.engine.subsampling import Subsampling
+from shoptalk.engine.transducer import Transducer
+from shoptalk.engine.weights import Weights, frozen, open_checkpoint
+from shoptalk.errors import MissingToolError, ModelError
+
+Form = Literal["onnx-asr", "sherpa-onnx"]
+
+OPSET = 17
+ONE_FILE_BYTES = 1_800_000_000
+"""Larger weights lie beside their graph: a protobuf holds 2 GiB at most."""
+
+
+class _Graph(NamedTuple):
+    """One file: what is traced, and the axes of each input and output by letter, of which B, T and U are free."""
+
+    file: str
+    module: torch.nn.Module
+    example: tuple[torch.Tensor, ...]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+def export(path: Path, folder: Path, form: Form, *, sha256: str | None = None) -> None:
+    """Write a `.nemo` into a new folder, whole or not at all.
+
+    `onnx-asr`: for `load_model("nemo-conformer-tdt", folder)`. `sherpa-onnx`: for `OfflineRecognizer.from_transducer`
+    with `model_type="nemo_transducer"`; it says five tokens on one frame at most, and its features differ a little.
+    `ModelError` for a folder that is there, and for features, attention or durations that the form cannot tell;
+    `MissingToolError` without the package onnx; `weights.open_checkpoint` names the others.
+    """
+    if folder.exists():
+        raise ModelError(f"{folder}: is already there; name a new folder")
+    _onnx()
+    shape, weights, tokenizer = open_checkpoint(path, sha256=sha256)
+    _check(path, shape, form)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    metadata = _metadata(shape) if form == "sherpa-onnx" else {}
+    with torch.inference_mode():
+        for graph in (_encoder(shape, weights, form), *_decoder(shape, weights, form)):
+            _write(graph, partial, metadata)
+            metadata = {}
+    _write_vocabulary(partial, shape, tokenizer, form)
+    partial.replace(folder)
+
+
+def _check(path: Path, shape: Shape, form: Form) -> None:
+    """Both toolkits compute Parakeet's features, see all frames and take a duration for its number."""
+    features = (shape.n_fft, shape.hop, shape.preemphasis, shape.log_guard)
+    if features != (512, 160, PREEMPHASIS, LOG_GUARD) or (form == "onnx-asr" and shape.mels not in (80, 128)):
+        raise ModelError(f"{path}: {form} cannot compute this model's {shape.mels} mels of {features}; use the engine")
+    if shape.reach is not None:
+        raise ModelError(f"{path}: sees {shape.reach} frames to each side, the graph would see all; use the engine")
+    if shape.durations != tuple(range(len(shape.durations))):
+        raise ModelError(f"{path}: {form} counts durations from 0, this model has {shape.durations}; use the engine")
+
+
+class _Subsampling(torch.nn.Module):
+    """`Subsampling` without the strides by which oneDNN knows that the channels lie last: ONNX has no word for them."""
+
+    def __init__(self, inner: Subsampling):
+        super().__init__()
+        self.inner, self.frames = inner, inner.frames
+
+    def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
+        own = self.inner
+        level_BCTM = conv2d(_spread(features_BTM[:, None], frames_B), own.first_C133, own.first_bias_C, stride=2).relu()
+        later = zip(own.depthwise, own.depthwise_bias, own.pointwise, own.pointwise_bias, strict=True)
+        for depthwise_C133, depth_C, pointwise_CC11, point_C in later:
+            frames_B = (frames_B - 1) // 2 + 1
+            image_BCTM = _spread(level_BCTM, frames_B)
+            level_BCTM = conv2d(image_BCTM, depthwise_C133, depth_C, stride=2, groups=len(depth_C))
+            level_BCTM = conv2d(level_BCTM, pointwise_CC11, point_C).relu()
+        out_BTD: torch.Tensor = own.out(level_BCTM.permute(0, 2, 3, 1).flatten(2))
+        return out_BTD
+
+
+def _spread(level_BCTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
+    """Zeros behind each recording's end, and around the whole."""
+    kept_BT = torch.arange(level_BCTM.shape[2]) < frames_B[:, None]
+    return pad(level_BCTM * kept_BT[:, None, :, None], (1, 1, 1, 1))
+
+
+class _Encoder(torch.nn.Module):
+    """Features (B, M, T) and their frames (B,) → frames of 80 ms (B, D, T) and how many count (B,)."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        self.inner = Encoder(shape, weights.below("encoder"))
+        self.frames = self.inner.subsampling.frames
+        setattr(self.inner, "subsampling", _Subsampling(self.inner.subsampling))  # noqa: B010
+        for layer in self.inner.layers:
+            setattr(layer.attention, "positions", partial(_positions, layer.attention))  # noqa: B010
+
+    def forward(self, features_BMT: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths_B = self.frames(frames_B)
+        return self.inner.padded(features_BMT.transpose(1, 2), frames_B, lengths_B).transpose(1, 2), lengths_B
+
+
+def _positions(attention: Attention, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`Attention.positions` for as many as come, where tracing would make the number a constant."""
+    heads, width = attention.v_minus_u_HK.shape
+    p_HKP = attention.position(sinusoids_PD).view(-1, heads, width).permute(1, 2, 0)
+    return p_HKP, torch.matmul(attention.v_minus_u_HK[:, None], p_HKP)
+
+
+class _Predictor(torch.nn.Module):
+    """Tokens (B, U), how many count (B,), and states (L, B, X) → outputs (B, X, U), the same, and new states."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        below, width = weights.below("decoder.prediction"), shape.predictor
+        self.embedding_VX = frozen(below.take("embed.weight", shape.vocabulary + 1, width))
+        self.lstm = torch.nn.LSTM(width, width, shape.predictor_layers)
+        lstm = below.below("dec_rnn.lstm")
+        for name, parameter in self.lstm.named_parameters():
+            parameter.copy_(lstm.take(name, *parameter.shape))
+
+    def forward(
+        self, token_BU: torch.Tensor, count_B: torch.Tensor, h_LBX: torch.Tensor, c_LBX: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        out_UBX, (h_LBX, c_LBX) = self.lstm(embedding(token_BU, self.embedding_VX).transpose(0, 1), (h_LBX, c_LBX))
+        return out_UBX.permute(1, 2, 0), count_B.clone(), h_LBX, c_LBX
+
+
+class _Joint(torch.nn.Module):
+    """Frames (B, D, T) and predictions (B, X, U) → logits (B, T, U, O)."""
+
+    def __init__(self, shape: Shape, weights: Weights):
+        super().__init__()
+        self.inner = Transducer(shape, weights)
+
+    def forward(self, encoded_BDT: torch.Tensor, predicted_BXU: torch.Tensor) -> torch.Tensor:
+        encoded_BT1J = self.inner.project_encoded(encoded_BDT.transpose(1, 2))[:, :, None]
+        predicted_B1UJ = self.inner.project_predicted(predicted_BXU.transpose(1, 2))[:, None]
+        return self.inner.logits(encoded_BT1J, predicted_B1UJ)
+
+
+class _DecoderJoint(torch.nn.Module):
+    """Both in one graph."""
+
+    def __init__(self, predictor: _Predictor, joint: _Joint):
+        super().__init__()
+        self.predictor, self.joint = predictor, joint
+
+    def forward(self, encoded_BDT: torch.Tensor, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        predicted_BXU, *others = self.predictor(*inputs)
+        return self.joint(encoded_BDT, predicted_BXU), *others
+
+
+def _encoder(shape: Shape, weights: Weights, form: Form) -> _Graph:
+    frames = SUBSAMPLING * (KEPT_REACH + 8)  # so many that positions are computed, not taken from a table
+    example = (torch.zeros(2, shape.mels, frames), torch.tensor([frames, frames - 100]))
+    return _Graph(
+        "encoder-model.onnx" if form == "onnx-asr" else "encoder.onnx", _Encoder(shape, weights), example,
+        {"audio_signal": "BMT", "length": "B"}, {"outputs": "BDS", "encoded_lengths": "B"},
+    )  # fmt: skip
+
+
+def _decoder(shape: Shape, weights: Weights, form: Form) -> list[_Graph]:
+    predictor, joint = _Predictor(shape, weights), _Joint(shape, weights)
+    state_LBX = torch.zeros(shape.predictor_layers, 2, shape.predictor)
+    heard_BDT, predicted_BXU = torch.zeros(2, shape.d_model, 3), torch.zeros(2, shape.predictor, 1)
+    tokens = (torch.zeros(2, 1, dtype=torch.int32), torch.ones(2, dtype=torch.int32), state_LBX, state_LBX)
+    inputs = {"targets": "BU", "target_length": "B", "input_states_1": "LBX", "input_states_2": "LBX"}
+    outputs = {"prednet_lengths": "B", "output_states_1": "LBX", "output_states_2": "LBX"}
+    encoded, logits = {"encoder_outputs": "BDT"}, {"outputs": "BTUO"}
+    if form == "onnx-asr":
+        both = _DecoderJoint(predictor, joint)
+        return [_Graph("decoder_joint-model.onnx", both, (heard_BDT, *tokens), encoded | inputs, logits | outputs)]
+    return [
+        _Graph("decoder.onnx", predictor, tokens, inputs, {"outputs": "BXU"} | outputs),
+        _Graph("joiner.onnx", joint, (heard_BDT, predicted_BXU), encoded | {"decoder_outputs": "BXU"}, logits),
+    ]
+
+
+def _write(graph: _Graph, folder: Path, metadata: Mapping[str, Any]) -> None:
+    onnx = _onnx()
+    traced = folder / "traced"
+    traced.mkdir()
+    named = graph.inputs | graph.outputs
+    free = {name: {axis: c for axis, c in enumerate(axes) if c in "BTSU"} for name, axes in named.items()}
+    with _quiet():
+        torch.onnx.export(
+            graph.module.eval(), graph.example, str(traced / graph.file), dynamo=False, opset_version=OPSET,
+            input_names=list(graph.inputs), output_names=list(graph.outputs), dynamic_axes=free,
+        )  # fmt: skip
+    model = onnx.load(traced / graph.file)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=str(value))
+    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > ONE_FILE_BYTES
+    beside = {"save_as_external_data": True, "location": graph.file + ".data"} if large else {}
+    onnx.save(model, folder / graph.file, **beside)
+    for path in folder.glob(f"{graph.file}*"):
+        path.chmod(0o644)  # onnx lets only its owner read what lies beside
+    shutil.rmtree(traced)
+
+
+def _metadata(shape: Shape) -> dict[str, Any]:
+    """What sherpa-onnx reads from the encoder; it takes the model for a TDT by the letters in the address."""
+    return {
+        "vocab_size": shape.vocabulary, "normalize_type": "per_feature", "pred_rnn_layers": shape.predictor_layers,
+        "pred_hidden": shape.predictor, "subsampling_factor": SUBSAMPLING, "feat_dim": shape.mels,
+        "model_type": "EncDecRNNTBPEModel", "version": "2", "url": "tdt",
+    }  # fmt: skip
+
+
+def _write_vocabulary(folder: Path, shape: Shape, tokenizer: bytes, form: Form) -> None:
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
+    pieces: Sequence[str] = [*(processor.id_to_piece(number) for number in range(shape.vocabulary)), "<blk>"]
+    lines = "".join(f"{piece} {number}\n" for number, piece in enumerate(pieces))
+    if form == "sherpa-onnx":
+        (folder / "tokens.txt").write_text(lines, encoding="utf-8")
+        return
+    (folder / "vocab.txt").write_text(lines, encoding="utf-8")
+    config = {
+        "model_type": "nemo-conformer-tdt", "features_size": shape.mels, "subsampling_factor": SUBSAMPLING,
+        "max_tokens_per_step": shape.max_symbols,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Tracing warns of every number that it takes for a constant; all that are, are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+    except ImportError:
+        raise MissingToolError("the package onnx is missing; install it: pip install 'shoptalk[corpus]'") from None
+    return onnx

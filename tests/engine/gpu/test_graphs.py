@@ -1,0 +1,162 @@
+"""Buckets and the pipeline against plain decoding; without a GPU the same code runs, uncaptured, on one stream."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from shoptalk import audio
+from shoptalk.engine.encoder import Encoder
+from shoptalk.engine.gpu import graphs
+from shoptalk.engine.gpu.graphs import Bucket, Pipeline, Replay, Shelf, bucket
+from shoptalk.engine.gpu.looping import Looping
+from shoptalk.engine.greedy import Decoded, decode
+from shoptalk.engine.recognizer import Engine
+from shoptalk.engine.transducer import Transducer
+from shoptalk.engine.weights import open_checkpoint
+
+ROOT = Path(__file__).parents[3]
+GENERAL = ROOT / "assets/general"
+TINY = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@given(st.integers(1, 300), st.integers(0, 5000))
+def test_a_bucket_holds_its_batch_and_little_more(rows: int, frames: int) -> None:
+    found = bucket(rows, frames)
+    assert rows <= found.rows < 2 * rows and found.rows & (found.rows - 1) == 0
+    assert frames <= found.frames < frames + max(graphs.FRAME_STEP, 1) + (frames == 0)
+    assert bucket(*found) == found
+
+
+def test_a_shelf_keeps_what_was_used_last() -> None:
+    made: list[Bucket] = []
+
+    def make(size: Bucket) -> Replay:
+        made.append(size)
+        return Replay(lambda one: (one,), (torch.zeros(size),), pool=None)
+
+    shelf = Shelf(make, most=2)
+    for rows in (1, 2, 1, 4, 1, 2):
+        assert shelf(Bucket(rows, 64)).inputs[0].shape == (rows, 64)
+    assert [size.rows for size in made] == [1, 2, 4, 2]
+    assert [size.rows for size in shelf.kept] == [1, 2]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(TINY)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    shape, weights, _ = open_checkpoint(TINY)
+    encoder = Encoder(shape, weights.below("encoder"))
+    return Pipeline(encoder.to(DEVICE), Looping(Transducer(shape, weights).to(DEVICE)), most=3)
+
+
+@pytest.fixture(scope="module")
+def speech() -> list[np.ndarray]:
+    lines = (GENERAL / "test.jsonl").read_text(encoding="utf-8").splitlines()[:330:30]
+    return [audio.decode(GENERAL / json.loads(line)["audio_filepath"]) for line in lines]
+
+
+def features(engine: Engine, recordings: list[np.ndarray]) -> Batch:
+    samples_B = torch.tensor([one.size for one in recordings])
+    rows = [torch.from_numpy(one) for one in recordings]
+    features_BTM, frames_B = engine.features(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), samples_B)
+    return features_BTM.to(DEVICE), frames_B
+
+
+def assert_same(found: list[Decoded], expected: list[Decoded]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert (one.tokens, one.frames, one.spans) == (other.tokens, other.frames, other.spans)
+        assert one.confidences == pytest.approx(other.confidences, abs=2e-3)
+
+
+def test_the_pipeline_gives_what_the_engine_gives(engine: Engine, pipeline: Pipeline, speech: list[np.ndarray]) -> None:
+    """Batches of many sizes, the small ones behind larger ones in the same buckets, more buckets than are kept."""
+    cuts = [(0, 4), (4, 7), (7, 8), (8, 11), (0, 1), (3, 5)]
+    batches = [features(engine, speech[start:stop]) for start, stop in cuts]
+    found = list(pipeline.decode(batches))
+    assert len(found) == len(cuts)
+    for (start, stop), decoded in zip(cuts, found, strict=True):
+        assert_same(decoded, decode(engine.steps, *engine.encode(speech[start:stop])))
+    assert len(pipeline.encoders.kept) <= 3 and len(pipeline.decoders.kept) <= 3
+
+
+def test_what_an_older_batch_left_behind_is_not_heard(
+    engine: Engine, pipeline: Pipeline, speech: list[np.ndarray]
+) -> None:
+    batch = features(engine, speech[:1])
+    loud_BTM = torch.full((1, bucket(*batch[0].shape[:2]).frames, batch[0].shape[2]), 1e4, device=DEVICE)
+    _, found = pipeline.decode([(loud_BTM, torch.tensor([loud_BTM.shape[1]])), batch])
+    assert_same(found, decode(engine.steps, *engine.encode(speech[:1])))
+
+
+def test_the_next_batch_is_encoded_before_one_is_decoded(
+    engine: Engine, pipeline: Pipeline, speech: list[np.ndarray]
+) -> None:
+    taken: list[int] = []
+
+    def batches() -> object:
+        for number in range(3):
+            taken.append(number)
+            yield features(engine, speech[number : number + 1])
+
+    running = pipeline.decode(batches())  # type: ignore[arg-type]
+    next(running)
+    assert taken == [0, 1]
+    assert len(list(running)) == 2
+
+
+class Recorded(TorchDispatchMode):
+    """A CUDA graph on a CPU: the operations of the capture, taken again on the same tensors, whatever lies in them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        self.calls.append((function, args, kwargs or {}, made))
+        return made
+
+    def replay(self) -> None:
+        for function, args, kwargs, made in self.calls:
+            for held, new in zip(tree_leaves(made), tree_leaves(function(*args, **kwargs)), strict=True):
+                assert isinstance(held, torch.Tensor), f"{function} tells the host something"
+                held.copy_(new)
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="the tests above capture")
+def test_a_capture_serves_other_batches(
+    engine: Engine, pipeline: Pipeline, speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that differs between the batches of a bucket is fixed at the capture, which sees zeros."""
+    for name, stand_in in {
+        "CUDAGraph": Recorded, "graph": lambda graph, pool: graph, "stream": lambda stream: nullcontext(),
+        "Stream": MagicMock, "current_stream": MagicMock,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    captured = Pipeline(pipeline.encoder, pipeline.looping)
+    captured._pools = (1, 1), (2, 2)
+    cuts = [(0, 3), (3, 6), (6, 9), (1, 4), (0, 3)]
+    found = list(captured.decode(features(engine, speech[start:stop]) for start, stop in cuts))
+    assert len(captured.encoders.kept) < len(cuts)
+    for (start, stop), decoded in zip(cuts, found, strict=True):
+        assert_same(decoded, decode(engine.steps, *engine.encode(speech[start:stop])))
+
+
+def test_no_batches_give_nothing(pipeline: Pipeline) -> None:
+    assert list(pipeline.decode([])) == []
