@@ -79,6 +79,7 @@ def decode_stretch(
     if boost and carry.boost_B is None:
         carry.boost_B = boost.start()
     at_B, here_B = carry.ahead_B, np.zeros(batch, np.int64)  # here: tokens on the present frame
+    waits = False  # whether any row said a token on its present frame
     said: list[_Said] = []
     row_R = (at_B < frames).nonzero()[0]
     while row_R.size:
@@ -95,7 +96,8 @@ def decode_stretch(
             if boost and carry.boost_B is not None:
                 rows = torch.from_numpy(row_S)
                 carry.boost_B[rows] = boost.advance(carry.boost_B[rows], torch.from_numpy(token_S))
-        _move_stuck(here_B, row_R, span_R, steps.max_symbols)
+        if waits or not span_R.all():
+            waits = _move_stuck(here_B, row_R, span_R, steps.max_symbols)
         at_R += span_R
         at_B[row_R] = at_R
         row_R = row_R[at_R < frames[row_R]]
@@ -116,12 +118,16 @@ def _choices(
     return token_R, span_R
 
 
-def _move_stuck(here_B: Integers, row_R: Integers, span_R: Integers, most: int) -> None:
-    """Let rows that said `most` tokens on one frame and would stay move on by one; `here_B` counts."""
+def _move_stuck(here_B: Integers, row_R: Integers, span_R: Integers, most: int) -> bool:
+    """Let rows that said `most` tokens on one frame and would stay move on by one; whether any row stays.
+
+    `here_B` counts.
+    """
     here_R = np.where(span_R == 0, here_B[row_R] + 1, 0)
     stuck_R = here_R >= most
     span_R[stuck_R] = 1
     here_B[row_R] = np.where(stuck_R, 0, here_R)
+    return bool(here_B.any())
 
 
 def _collected(said: list[_Said], batch: int) -> list[Decoded]:

@@ -40,7 +40,7 @@ class Steps:
         self.durations = np.array(transducer.shape.durations)
         self.max_symbols = transducer.shape.max_symbols
         self.activation = _ACTIVATIONS[transducer.shape.activation]
-        width = transducer.shape.predictor
+        self.width = width = transducer.shape.predictor
         # tanh(x) = 2 · sigmoid(2x) - 1: with the third gate doubled one sigmoid serves all four
         double_X = np.repeat(np.array([1, 1, 2, 1], np.float32), width)
         self.gates_VX = _array(transducer.gates_VX) * double_X
@@ -59,18 +59,19 @@ class Steps:
 
     def step(self, carry: Carry, row_S: Integers, token_S: Integers) -> None:
         """One token more in some rows."""
-        h_SX = np.empty((len(row_S), 0), np.float32)
+        inputs_SX, added_SX = carry.h[0][row_S], self.gates_VX[token_S]
         for layer, recurrent in enumerate(self.recurrent):
-            inputs_SX = np.concatenate((h_SX, carry.h[layer][row_S]), axis=1)
-            added_SX = self.biases[layer - 1] if layer else self.gates_VX[token_S]
             gates_SX = _product(inputs_SX, recurrent)
             gates_SX += added_SX
-            take, keep, fresh, show = np.split(_sigmoid(gates_SX), 4, axis=1)
+            gates_S4X = _sigmoid(gates_SX).reshape(len(row_S), 4, self.width)
+            take, keep, fresh, show = gates_S4X[:, 0], gates_S4X[:, 1], gates_S4X[:, 2], gates_S4X[:, 3]
             c_SX = carry.c[layer][row_S]
             c_SX *= keep
             c_SX += take * (2 * fresh - 1)
             h_SX = show * (2 * _sigmoid(2 * c_SX) - 1)
             carry.h[layer][row_S], carry.c[layer][row_S] = h_SX, c_SX
+            if layer < len(self.biases):
+                inputs_SX, added_SX = np.concatenate((h_SX, carry.h[layer + 1][row_S]), axis=1), self.biases[layer]
         carry.predicted_BJ[row_S] = _product(h_SX, self.predicted_XJ) + self.predicted_bias_J
 
     def project(self, encoded_BTD: torch.Tensor) -> Floats:
@@ -86,7 +87,7 @@ class Steps:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    np.clip(x, -80.0, None, out=x)  # below, exp would overflow
+    np.maximum(x, -80.0, out=x)  # below, exp would overflow
     np.negative(x, out=x)
     np.exp(x, out=x)
     x += 1
