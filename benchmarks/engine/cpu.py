@@ -6,7 +6,8 @@ Every recogniser lives in a process of its own with the same number of threads, 
 models: the tiny base on real recordings, where each must first hear as well as the engine; and the shape of Parakeet
 TDT 0.6B V2 with random weights (`random_parakeet.py`), whose tokens mean nothing. The peers open what
 `cpu_models.py` makes; `--prepare` only does that, which takes minutes and 10 GB of disk and memory. What cannot be
-measured is left out and named. Times are medians over rounds; memory is the highest so far of the whole process.
+measured is left out and named. Times are medians over rounds; memory is that of the whole process, the highest so
+far, loading included, and after the load.
 Ten minutes come whole to the engine, which cuts them itself, and to NeMo, which gets local attention, as it advises;
 the others cut nothing without a voice activity detector and get pieces of 30 s.
 """
@@ -14,46 +15,30 @@ the others cut nothing without a voice activity detector and get pieces of 30 s.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cpu_models
 import cpu_plot
 import numpy as np
 import peers
+from cpu_figures import Load, Measured, agree, summary, told
 
 from shoptalk import audio, cpu, manifest
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.scoring import publish
-from shoptalk.scoring.wer import count_words
 
 TEST = Path("assets/general/test.jsonl")
 UTTERANCES = 60
-OTHER_WER = 0.05
-"""How far a recogniser's word error rate may lie from the engine's before its speed means nothing."""
 PACKAGES = ("torch", "nemo_toolkit", "onnxruntime", "onnx-asr", "sherpa-onnx")
-
-
-class Load(NamedTuple):
-    """So many clips of so many seconds, heard in batches."""
-
-    clips: int
-    seconds: float
-    batch: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.clips} x {self.seconds:g} s"
 
 
 LONG = Load(20, 30.0, 16)
@@ -181,17 +166,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-@dataclass
-class Measured:
-    """What one recogniser answered."""
-
-    left_out: str = ""
-    start_s: list[float] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    loads: dict[Load, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-    encode: dict[Load, dict[str, Any]] = field(default_factory=dict)
-
-
 def compare(bench: Bench, model: str, references: Sequence[str], variants: Sequence[str]) -> dict[str, Any]:
     """All recognisers in turn on all loads of a model."""
     found = {variant: Measured() for variant in variants}
@@ -249,42 +223,6 @@ def take_turns(
         print(load.name, worker.variant, summary(load, found[worker.variant]), flush=True)
 
 
-def told(one: Measured) -> dict[str, Any]:
-    if one.left_out:
-        return {"left_out": one.left_out}
-    return {"start_s": one.start_s, "loads": {load.name: summary(load, one) for load in one.loads}}
-
-
-def summary(load: Load, one: Measured) -> dict[str, Any]:
-    answers, encode, sound_s = one.loads[load], one.encode.get(load, {}).get("seconds"), load.clips * load.seconds
-    seconds = [answer["seconds"] for answer in answers]
-    return {
-        "rtfx": round(sound_s / statistics.median(seconds), 2),
-        "best_rtfx": round(sound_s / min(seconds), 2),
-        "rounds": len(seconds),
-        "encoder_rtfx": round(sound_s / encode, 2) if encode else None,
-        "tokens_per_s": round(answers[-1]["tokens"] / sound_s, 2),
-        "peak_mib": round(answers[0]["peak"] / 2**20),
-    }
-
-
-def agree(texts: Mapping[str, Sequence[str]], references: Sequence[str], result: dict[str, Any]) -> None:
-    """How many utterances each hears as the first does, and how many words are wrong."""
-    first, *_ = texts.values()
-    rates = {variant: wrong(references, heard) for variant, heard in texts.items()}
-    for variant, heard in texts.items():
-        result[variant] |= {
-            "same_texts": round(sum(map(str.__eq__, heard, first)) / len(first), 3),
-            "wer": round(rates[variant], 4),
-            "as_good": rates[variant] - next(iter(rates.values())) < OTHER_WER,
-        }
-
-
-def wrong(references: Sequence[str], heard: Sequence[str]) -> float:
-    counts = [count_words(reference, one) for reference, one in zip(references, heard, strict=True)]
-    return sum(one.errors for one in counts) / sum(one.reference for one in counts)
-
-
 def by_length(bench: Bench) -> dict[str, Any]:
     """One recording of 10 s to 3 h."""
     found = {"shoptalk fp32": Measured()}
@@ -292,7 +230,8 @@ def by_length(bench: Bench) -> dict[str, Any]:
         worker.ask(bench.clips(Load(1, 10, 1)), 1)
         for seconds in LENGTHS_S[: 4 if bench.quick else None]:
             take_turns(bench, [worker], Load(1, seconds, 1), found, budget_s=3)
-    return told(found["shoptalk fp32"])["loads"]
+    figures: dict[str, Any] = told(found["shoptalk fp32"])["loads"]
+    return figures
 
 
 def by_batch(bench: Bench) -> dict[str, Any]:

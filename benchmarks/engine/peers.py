@@ -2,9 +2,9 @@
 
     python benchmarks/engine/peers.py VARIANT MODEL THREADS
 
-A request names recordings in an `.npz` file and a batch size; the answer tells texts, tokens, seconds, and the highest
-resident memory so far. MODEL is a `.nemo`, or the folder that `onnx_export.export` wrote. Nothing is imported before it
-is needed, so an interpreter that holds one recogniser and NumPy serves for it.
+A request names recordings in an `.npz` file and a batch size; the answer tells texts, tokens, seconds, and resident
+memory, the highest so far and now. MODEL is a `.nemo`, or the folder that `onnx_export.export` wrote. Nothing is
+imported before it is needed, so an interpreter that holds one recogniser and NumPy serves for it.
 """
 
 import json
@@ -26,7 +26,7 @@ VARIANTS = {
 """Each with the form of the model that it opens."""
 
 NEMO_WHOLE_S = 120
-NEMO_REACH = {"rel_pos": [-1, -1], "rel_pos_local_attn": [128, 128]}
+NEMO_REACH = [128, 128]
 
 
 class Heard(NamedTuple):
@@ -86,9 +86,9 @@ def nemo(_: str, model: Path, threads: int) -> Peer:
 
     def hear(spoken: Sequence[Samples]) -> Heard:
         counted.clear()
-        kind = "rel_pos_local_attn" if max(one.size for one in spoken) > NEMO_WHOLE_S * 16_000 else "rel_pos"
-        if kind != restored.cfg.encoder.self_attention_model:
-            restored.change_attention_model(kind, NEMO_REACH[kind])
+        if max(one.size for one in spoken) > NEMO_WHOLE_S * 16_000:  # the last load, so it need not change back
+            restored.change_attention_model("rel_pos_local_attn", NEMO_REACH)
+            restored.eval()  # the new layers come in training mode, with dropout
         return Heard([one.text for one in recognizer.recognize(spoken)], sum(counted))
 
     def encode(spoken: Sequence[Samples]) -> object:
@@ -150,10 +150,11 @@ def _batches(spoken: Sequence[Samples], batch: int) -> Iterator[Sequence[Samples
         yield spoken[start : start + batch]
 
 
-def peak_bytes() -> int:
-    """Highest resident memory of this process; not `ru_maxrss`, which keeps what the parent had when it forked."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+def memory() -> dict[str, int]:
+    """Resident bytes of this process, at most and now; not `ru_maxrss`, which keeps what the parent had at the fork."""
+    lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
+    names = {"VmHWM:": "peak", "VmRSS:": "resident"}
+    return {names[line[0]]: int(line[1]) * 1024 for line in lines if line and line[0] in names}
 
 
 def main() -> None:
@@ -177,7 +178,7 @@ def main() -> None:
             for batch in batches:
                 peer.encode(batch)
         answer["seconds"] = time.perf_counter() - begin if peer.encode or "texts" in answer else None
-        out.write(json.dumps(answer | {"peak": peak_bytes()}) + "\n")
+        out.write(json.dumps(answer | memory()) + "\n")
         out.flush()
 
 

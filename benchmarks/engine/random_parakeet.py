@@ -13,12 +13,14 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from shoptalk import audio, checkpoint, manifest
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
 from shoptalk.recipe import ModelSection
+from shoptalk.records import Samples
 from shoptalk.tuning.tokenizer import train_tokenizer
 
 TARGET = Path(".local/engine-cpu/parakeet.nemo")
@@ -27,7 +29,7 @@ SPEECH = Path("assets/general/test.jsonl")
 SEED = 7
 TOKENS_A_SECOND = 3.5
 """Pieces of a vocabulary of 1024 in read English: 2.5 words a second, 1.4 pieces a word."""
-RECORDINGS = 6
+CLIP_S, CLIPS, DIRECTIONS = 10, 10, 16
 SHAPE = ModelSection(
     d_model=1024, layers=24, heads=8, subsampling_channels=256, mels=128, predictor=640, joint=640, vocabulary=1024
 )
@@ -80,29 +82,38 @@ def _talk(built: Path) -> Path:
 def _deciding(engine: Engine) -> dict[str, torch.Tensor]:
     """Weights under which frames differ in what they say, and the blank is said so often that speech is left.
 
-    Frames of a random encoder differ by a thirtieth of their size, so the joint takes them without their mean and
-    larger; each output loses its mean over frames; and the blank's bias is found by bisection.
+    Frames of a random encoder differ by a thirtieth of their size. So the joint sees only the directions in which they
+    differ most, made equally wide; each output loses its mean over frames; the blank's bias is found by bisection.
     """
-    rows = [row for row in manifest.read_lines(SPEECH) if 5 < row["duration"] < 9][:RECORDINGS]
-    spoken = [audio.decode(SPEECH.parent / row["audio_filepath"]) for row in rows]
-    encoded_BTD, frames_B = engine.encode(spoken)
-    seconds, steps = sum(one.size for one in spoken) / audio.SAMPLE_RATE_HZ, engine.steps
-    all_ND = torch.cat([one_TD[:frames] for one_TD, frames in zip(encoded_BTD, frames_B, strict=True)])
-    joint = steps.project_encoded
-    joint.weight /= torch.nn.functional.linear(all_ND, joint.weight).std(dim=0).mean()
-    joint.bias.copy_(-torch.nn.functional.linear(all_ND.mean(dim=0), joint.weight))
+    clips = _clips()
+    encoded_BTD, frames_B = engine.encode(clips)
+    steps, all_ND = engine.steps, encoded_BTD.flatten(0, 1)
+    joint, mean_D = steps.project_encoded, all_ND.mean(dim=0)
+    _, spread_K, axes_DK = torch.svd_lowrank(all_ND - mean_D, q=DIRECTIONS, niter=8)
+    mixed_JK = torch.randn(joint.out_features, DIRECTIONS, generator=torch.Generator().manual_seed(SEED))
+    joint.weight.copy_(mixed_JK * (len(all_ND) / DIRECTIONS) ** 0.5 / spread_K @ axes_DK.t())
+    joint.bias.copy_(-joint.weight @ mean_D)
     start_NJ = steps.start(1).predicted_BJ.repeat(len(all_ND), axis=0)
     steps.out_bias_O -= steps.logits(steps.project(all_ND), start_NJ).mean(axis=0)
     low, high = -20.0, 20.0
     for _ in range(20):
         steps.out_bias_O[steps.blank] = (low + high) / 2
-        rate = sum(len(one.tokens) for one in decode(steps, encoded_BTD, frames_B)) / seconds
-        low, high = ((low + high) / 2, high) if rate > TOKENS_A_SECOND else (low, (low + high) / 2)
-    print(f"{rate:.1f} tokens a second")
+        said = [len(one.tokens) for one in decode(steps, encoded_BTD, frames_B)]
+        enough = sum(said) > TOKENS_A_SECOND * CLIP_S * len(clips)
+        low, high = ((low + high) / 2, high) if enough else (low, (low + high) / 2)
+    print(f"tokens in each clip of {CLIP_S} s: {said}", flush=True)
     return {
         "joint.enc.weight": joint.weight, "joint.enc.bias": joint.bias,
         "joint.joint_net.2.bias": torch.from_numpy(steps.out_bias_O),
     }  # fmt: skip
+
+
+def _clips() -> list[Samples]:
+    """Joined from recordings all over the test set."""
+    rows = list(manifest.read_lines(SPEECH))
+    joined_S = np.concatenate([audio.decode(SPEECH.parent / row["audio_filepath"]) for row in rows[:: len(rows) // 60]])
+    size = CLIP_S * audio.SAMPLE_RATE_HZ
+    return list(joined_S[: joined_S.size // size * size].reshape(-1, size)[:CLIPS])
 
 
 if __name__ == "__main__":

@@ -22,6 +22,12 @@ def keep_memory() -> bool:
     return all([mallopt(ctypes.c_int(name), ctypes.c_int(value)) == 1 for name, value in settings.items()])
 
 
+def give_back_memory() -> None:
+    """Hand what was freed so far back to the kernel, where there is glibc: what loading a model needed, say."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def flags(cpu_info: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     """The instruction sets of the first core, by Linux's names; empty where they cannot be read."""
     lines = cpu_info.read_text().splitlines() if cpu_info.is_file() else []

@@ -94,8 +94,7 @@ def decode_stretch(
             said.append(_Said(row_S, token_S, at_R[says], span_R[says], logits_RO[says, : steps.blank]))
             steps.step(carry, row_S, token_S)
             if boost and carry.boost_B is not None:
-                rows = torch.from_numpy(row_S)
-                carry.boost_B[rows] = boost.advance(carry.boost_B[rows], torch.from_numpy(token_S))
+                carry.boost_B[row_S] = boost.advance(carry.boost_B[row_S], torch.from_numpy(token_S))
         if waits or not span_R.all():
             waits = _move_stuck(here_B, row_R, span_R, steps.max_symbols)
         at_R += span_R

@@ -15,7 +15,7 @@ import torch
 from shoptalk import confidence
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.bundle import open_bundle
-from shoptalk.cpu import keep_memory
+from shoptalk.cpu import give_back_memory, keep_memory
 from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
@@ -98,6 +98,8 @@ class Engine:
         self._batch, self._beam, self._vad = batch, beam, vad
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
+        del weights
+        give_back_memory()
 
     def recognize(self, audio: Sequence[Samples], wishes: Sequence[Wish] | None = None) -> list[Heard]:
         """One `Heard` for each audio, in order; the windows of long audio are heard in batches with the rest.
