@@ -95,8 +95,7 @@ class Engine:
         self.encoder.reach = reach or self.encoder.reach
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
         self.device = torch.device(device)
-        self._batch, self._beam, self._vad = batch, beam, vad
-        self._threads = torch.get_num_threads()
+        self._batch, self._beam, self._vad, self._threads = batch, beam, vad, torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
         del weights
         give_back_memory()
