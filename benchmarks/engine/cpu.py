@@ -2,12 +2,12 @@
 
     python benchmarks/engine/cpu.py [results/engine-cpu.json] [--parts base parakeet length batch] [--quick]
 
-Every recogniser lives in a process of its own with the same number of threads, and they take turns, load by load. Two
-models: the tiny base on real recordings, where each must first hear as well as the engine; and the shape of Parakeet
-TDT 0.6B V2 with random weights (`random_parakeet.py`), whose tokens mean nothing. The peers open what
-`cpu_models.py` makes; `--prepare` only does that, which takes minutes and 10 GB of disk and memory. What cannot be
-measured is left out and named. Times are medians over rounds; memory is that of the whole process, the highest so
-far, loading included, and after the load.
+Every recogniser lives in a process of its own with the same number of threads. One runs at a time, through all loads,
+and after the last all of them hear the shortest load once more. Two models: the tiny base on real recordings, where
+each must hear as well as the engine; and the shape of Parakeet TDT 0.6B V2 with random weights (`random_parakeet.py`),
+whose tokens mean nothing. The peers open what `cpu_models.py` makes; `--prepare` only does that, which takes minutes
+and 10 GB of disk and memory. What cannot be measured is left out and named. Times are medians over rounds; memory is
+that of the whole process, the highest so far, loading included, and after the load.
 Ten minutes come whole to the engine, which cuts them itself, and to NeMo, which gets local attention, as it advises;
 the others cut nothing without a voice activity detector and get pieces of 30 s.
 """
@@ -172,12 +172,10 @@ def compare(bench: Bench, model: str, references: Sequence[str], variants: Seque
     if "shoptalk bf16" in found and not cpu.multiplies_bfloat16():
         found["shoptalk bf16"].left_out = "this CPU has no bfloat16 products"
     loads = LOADS[model][: 1 if bench.quick else None]
-    if model == "base":
-        visit(bench, model, found, loads)
-    else:  # memory holds one at a time, so they take turns as a whole, and once more for the shortest load
-        for part in (loads,) if bench.quick else (loads, loads[:1]):
-            for variant, one in found.items():
-                visit(bench, model, {variant: one}, part)
+    # one at a time: memory holds no more of the large ones, and the threads of the others would spin beside it
+    for part in (loads,) if bench.quick else (loads, loads[:1]):
+        for variant, one in found.items():
+            visit(bench, model, {variant: one}, part)
     result = {variant: told(one) for variant, one in found.items()}
     if model == "base":
         agree({variant: one.texts for variant, one in found.items() if one.texts}, references, result)
@@ -203,7 +201,7 @@ def visit(bench: Bench, model: str, found: Mapping[str, Measured], loads: Sequen
             if model == "base":
                 one.texts = worker.ask(bench.folder / "utterances.npz", 16)["texts"]
         for load in loads if workers else ():
-            take_turns(bench, workers, load, found, budget_s=20.0 if model == "base" else 4.0)
+            take_turns(bench, workers, load, found, budget_s=4.0)
 
 
 def take_turns(

@@ -97,7 +97,7 @@ class Engine:
         self.device = torch.device(device)
         self._batch, self._beam, self._vad, self._threads = batch, beam, vad, torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
-        del weights
+        del weights, front  # which hold the tensors as they were stored
         give_back_memory()
 
     def recognize(self, audio: Sequence[Samples], wishes: Sequence[Wish] | None = None) -> list[Heard]:
