@@ -63,7 +63,7 @@ class Attention(torch.nn.Module):
 
     def positions(self, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Projected positions (H, K, P), and what the bias v adds to their scores (H, 1, P)."""
-        p_HKP = self.position(sinusoids_PD).view(len(sinusoids_PD), self.heads, -1).permute(1, 2, 0).contiguous()
+        p_HKP = self.position(sinusoids_PD).view(-1, *self.v_minus_u_HK.shape).permute(1, 2, 0).contiguous()
         return p_HKP, torch.matmul(self.v_minus_u_HK[:, None], p_HKP)
 
     def project(self, x_BTD: torch.Tensor) -> torch.Tensor:

@@ -12,17 +12,15 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import sentencepiece
 import torch
-from torch.nn.functional import conv2d, embedding, pad
+from torch.nn.functional import embedding
 
-from shoptalk.engine.encoder import KEPT_REACH, Attention, Encoder
+from shoptalk.engine.encoder import KEPT_REACH, Encoder
 from shoptalk.engine.shape import LOG_GUARD, PREEMPHASIS, SUBSAMPLING, Shape
-from shoptalk.engine.subsampling import Subsampling
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import Weights, frozen, open_checkpoint
 from shoptalk.errors import MissingToolError, ModelError
@@ -80,53 +78,16 @@ def _check(path: Path, shape: Shape, form: Form) -> None:
         raise ModelError(f"{path}: {form} counts durations from 0, this model has {shape.durations}; use the engine")
 
 
-class _Subsampling(torch.nn.Module):
-    """`Subsampling` without the strides by which oneDNN knows that the channels lie last: ONNX has no word for them."""
-
-    def __init__(self, inner: Subsampling):
-        super().__init__()
-        self.inner, self.frames = inner, inner.frames
-
-    def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
-        own = self.inner
-        level_BCTM = conv2d(_spread(features_BTM[:, None], frames_B), own.first_C133, own.first_bias_C, stride=2).relu()
-        later = zip(own.depthwise, own.depthwise_bias, own.pointwise, own.pointwise_bias, strict=True)
-        for depthwise_C133, depth_C, pointwise_CC11, point_C in later:
-            frames_B = (frames_B - 1) // 2 + 1
-            image_BCTM = _spread(level_BCTM, frames_B)
-            level_BCTM = conv2d(image_BCTM, depthwise_C133, depth_C, stride=2, groups=len(depth_C))
-            level_BCTM = conv2d(level_BCTM, pointwise_CC11, point_C).relu()
-        out_BTD: torch.Tensor = own.out(level_BCTM.permute(0, 2, 3, 1).flatten(2))
-        return out_BTD
-
-
-def _spread(level_BCTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
-    """Zeros behind each recording's end, and around the whole."""
-    kept_BT = torch.arange(level_BCTM.shape[2]) < frames_B[:, None]
-    return pad(level_BCTM * kept_BT[:, None, :, None], (1, 1, 1, 1))
-
-
 class _Encoder(torch.nn.Module):
     """Features (B, M, T) and their frames (B,) → frames of 80 ms (B, D, T) and how many count (B,)."""
 
     def __init__(self, shape: Shape, weights: Weights):
         super().__init__()
         self.inner = Encoder(shape, weights.below("encoder"))
-        self.frames = self.inner.subsampling.frames
-        setattr(self.inner, "subsampling", _Subsampling(self.inner.subsampling))  # noqa: B010
-        for layer in self.inner.layers:
-            setattr(layer.attention, "positions", partial(_positions, layer.attention))  # noqa: B010
 
     def forward(self, features_BMT: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        lengths_B = self.frames(frames_B)
+        lengths_B = self.inner.subsampling.frames(frames_B)
         return self.inner.padded(features_BMT.transpose(1, 2), frames_B, lengths_B).transpose(1, 2), lengths_B
-
-
-def _positions(attention: Attention, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """`Attention.positions` for as many as come, where tracing would make the number a constant."""
-    heads, width = attention.v_minus_u_HK.shape
-    p_HKP = attention.position(sinusoids_PD).view(-1, heads, width).permute(1, 2, 0)
-    return p_HKP, torch.matmul(attention.v_minus_u_HK[:, None], p_HKP)
 
 
 class _Predictor(torch.nn.Module):

@@ -92,6 +92,8 @@ class Subsampling(torch.nn.Module):
 
 def _image(features_BTM: torch.Tensor) -> torch.Tensor:
     """(B, 1, T, M) in the strides by which oneDNN knows that the channels lie last."""
+    if torch.onnx.is_in_onnx_export():  # which knows no strides
+        return features_BTM[:, None]
     batch, frames, mels = features_BTM.shape
     strides = (frames * mels, 1, mels, 1)
     return features_BTM.contiguous().as_strided((batch, 1, frames, mels), strides)
