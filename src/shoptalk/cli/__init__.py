@@ -80,7 +80,9 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="folder made by `shoptalk package`, or a .nemo file")
     parser.add_argument("--json", action="store_true", help="a JSON line for each, with words, times, confidences")
     parser.add_argument("--phrases", metavar="FILE", help="what counts for more: a phrase a line, a tab, a weight")
-    parser.add_argument("--alternatives", type=int, default=0, metavar="N", help="up to N other readings, with --json")
+    parser.add_argument(
+        "--alternatives", type=int, default=0, choices=range(17), metavar="N", help="other readings, with --json"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. engine.precision=int8")
 
 

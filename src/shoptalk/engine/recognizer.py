@@ -146,8 +146,9 @@ class Engine:
         if searched:
             chosen = [wishes[row] for row in searched]
             most = max(wish.alternatives for wish in chosen)
+            least = BEAM if any(wish != Wish() for wish in chosen) else 1
             beams = decode_nbest(
-                self.steps, encoded_BTD[searched], frames_B[searched], width=max(self._beam, BEAM, 2 * most),
+                self.steps, encoded_BTD[searched], frames_B[searched], width=max(self._beam, least, 2 * most),
                 alternatives=most + 1, boost=self._boost(chosen), spell=lambda tokens: self.tokenizer.decode([*tokens]),
             )  # fmt: skip
             found = {row: self._likeliest(beam, wishes[row]) for row, beam in zip(searched, beams, strict=True)}
