@@ -175,33 +175,29 @@ def compare(bench: Bench, model: str, references: Sequence[str], variants: Seque
     # one at a time: memory holds no more of the large ones, and the threads of the others would spin beside it
     for part in (loads,) if bench.quick else (loads, loads[:1]):
         for variant, one in found.items():
-            visit(bench, model, {variant: one}, part)
+            visit(bench, model, variant, one, part)
     result = {variant: told(one) for variant, one in found.items()}
     if model == "base":
         agree({variant: one.texts for variant, one in found.items() if one.texts}, references, result)
     return result
 
 
-def visit(bench: Bench, model: str, found: Mapping[str, Measured], loads: Sequence[Load]) -> None:
-    """Start recognisers, and let them take turns."""
-    with ExitStack() as stack:
-        workers = []
-        for variant, one in found.items():
-            if one.left_out:
-                continue
-            worker = stack.enter_context(bench.worker(variant, cpu_models.place(model, peers.VARIANTS[variant])))
-            try:
-                worker.ask(bench.clips(Load(1, 10, 1)), 1)
-            except OSError:
-                lines = (bench.folder / f"{variant}.log").read_text(errors="replace").strip().splitlines()
-                one.left_out = lines[-1] if lines else "it ended"
-                continue
-            one.start_s.append(round(time.perf_counter() - worker.begun, 2))
-            workers.append(worker)
-            if model == "base":
-                one.texts = worker.ask(bench.folder / "utterances.npz", 16)["texts"]
-        for load in loads if workers else ():
-            take_turns(bench, workers, load, found, budget_s=4.0)
+def visit(bench: Bench, model: str, variant: str, one: Measured, loads: Sequence[Load]) -> None:
+    """Start a recogniser, and let it hear some loads."""
+    if one.left_out:
+        return
+    with bench.worker(variant, cpu_models.place(model, peers.VARIANTS[variant])) as worker:
+        try:
+            worker.ask(bench.clips(Load(1, 10, 1)), 1)
+        except OSError:
+            lines = (bench.folder / f"{variant}.log").read_text(errors="replace").strip().splitlines()
+            one.left_out = lines[-1] if lines else "it ended"
+            return
+        one.start_s.append(round(time.perf_counter() - worker.begun, 2))
+        if model == "base":
+            one.texts = worker.ask(bench.folder / "utterances.npz", 16)["texts"]
+        for load in loads:
+            take_turns(bench, [worker], load, {variant: one}, budget_s=4.0)
 
 
 def take_turns(

@@ -27,8 +27,8 @@ from shoptalk import audio, manifest, text
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.engine.features import STD_GUARD
 from shoptalk.engine.recognizer import Engine
-from shoptalk.engine.shape import FRAME_S
 from shoptalk.engine.streaming import Feed, Partial, Stream, Streamer, StreamSetting
+from shoptalk.pieces import FRAME_S
 from shoptalk.records import Samples, Word
 from shoptalk.scoring import bootstrap, publish, wer
 

@@ -5,6 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from shoptalk.records import Word
 
+HOP_S = 0.01
+SUBSAMPLING = 8
+FRAME_S = HOP_S * SUBSAMPLING
+"""Seconds of an encoder frame, 0.08: FastConformer subsamples mel frames of 10 ms by 8 (arXiv 2305.05084)."""
+
 
 def words(
     pieces: Sequence[str], starts: Sequence[int], spans: Sequence[int], confidences: Sequence[float], *, frame_s: float

@@ -16,10 +16,9 @@ from shoptalk import audio, text
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
-from shoptalk.engine.shape import FRAME_S
 from shoptalk.engine.streaming import Feed, Partial, Piece, Stream, Streamer, StreamSetting, closed_words
 from shoptalk.errors import AudioError
-from shoptalk.pieces import words
+from shoptalk.pieces import FRAME_S, words
 from shoptalk.records import Samples, Word
 
 ROOT = Path(__file__).parents[2]

@@ -13,14 +13,11 @@ from shoptalk import checkpoint
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.doors.nemo_confidence import token_confidences
 from shoptalk.errors import HubUnreachableError, ModelError
-from shoptalk.pieces import words
+from shoptalk.pieces import FRAME_S, HOP_S, SUBSAMPLING, words
 from shoptalk.recipe import ModelSection
 from shoptalk.records import Heard, Samples
 
 WINDOW_S = 0.025
-HOP_S = 0.01
-SUBSAMPLING = 8
-FRAME_S = HOP_S * SUBSAMPLING  # 0.08: FastConformer subsamples mel frames by 8 (arXiv 2305.05084)
 HUB_TIMEOUT_S = 10.0
 MODULES = "nemo.collections.asr.modules"
 

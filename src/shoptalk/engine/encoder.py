@@ -130,7 +130,7 @@ class Convolution(torch.nn.Module):
 
 
 class Gaps:
-    """Where the frames of packed recordings lie in a sequence with `gap` zeros before, between and behind them."""
+    """Where the frames of packed recordings lie in a sequence with `gap` zeros between them."""
 
     def __init__(self, frames: list[int], gap: int, device: torch.device):
         self.length = sum(frames) + gap * (len(frames) - 1)

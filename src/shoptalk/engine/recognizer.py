@@ -25,11 +25,10 @@ from shoptalk.engine.holes import fill
 from shoptalk.engine.int8 import quantize
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, merge, windows
 from shoptalk.engine.phrases import Phrase
-from shoptalk.engine.shape import FRAME_S
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import open_checkpoint
-from shoptalk.pieces import words
+from shoptalk.pieces import FRAME_S, words
 from shoptalk.protocols import Vad
 from shoptalk.records import Alternative, Heard, Samples, Word
 

@@ -7,11 +7,9 @@ from typing import Any
 from shoptalk.audio import SAMPLE_RATE_HZ
 from shoptalk.checkpoint import NemoInfo
 from shoptalk.errors import ModelError
+from shoptalk.pieces import SUBSAMPLING
 
 PREEMPHASIS, LOG_GUARD = 0.97, 2.0**-24  # NeMo's defaults, where the config names none
-SUBSAMPLING = 8
-FRAME_S = 0.08
-"""Seconds of an encoder frame: FastConformer subsamples mel frames of 10 ms by 8 (arXiv 2305.05084)."""
 MAX_SYMBOLS = 10
 """Tokens on one frame before decoding is moved on, where the config names no number."""
 

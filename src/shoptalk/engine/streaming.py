@@ -20,10 +20,9 @@ from torch.nn.utils.rnn import pad_sequence
 from shoptalk.engine.features import normalised
 from shoptalk.engine.greedy import decode_stretch
 from shoptalk.engine.recognizer import SHORTEST, Engine
-from shoptalk.engine.shape import FRAME_S, SUBSAMPLING
 from shoptalk.engine.steps import Carry
 from shoptalk.errors import AudioError
-from shoptalk.pieces import words
+from shoptalk.pieces import FRAME_S, SUBSAMPLING, words
 from shoptalk.records import Samples, Word
 
 

@@ -5,17 +5,21 @@ The channels lie last in memory, where oneDNN convolves depthwise twice as fast.
 Shapes: B recordings, T mel frames, M mel bins, C channels, D width of the encoder; each level halves T and M.
 """
 
+from typing import TypeVar
+
 import torch
 from torch.nn.functional import conv2d, pad
 
 from shoptalk.engine.shape import Shape
 from shoptalk.engine.weights import Weights, frozen, linear
 
+Frames = TypeVar("Frames", int, torch.Tensor)
+
 TILE = 64
 """Encoder frames at a time on a CPU: what lies between the convolutions stays in its cache, and memory is bounded."""
 
 
-def halved(frames: int) -> int:
+def halved(frames: Frames) -> Frames:
     """Frames behind a convolution of 3 with stride 2 and padding 1."""
     return (frames - 1) // 2 + 1
 
@@ -46,7 +50,7 @@ class Subsampling(torch.nn.Module):
     def frames(mel_frames_B: torch.Tensor) -> torch.Tensor:
         """Encoder frames (B,) of so many mel frames."""
         for _ in range(3):
-            mel_frames_B = (mel_frames_B - 1) // 2 + 1
+            mel_frames_B = halved(mel_frames_B)
         return mel_frames_B
 
     def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
@@ -54,7 +58,7 @@ class Subsampling(torch.nn.Module):
         level_BCTM, lengths_B = _image(features_BTM), frames_B
         for level in range(3):
             level_BCTM = self._convolved(level, pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1)))
-            lengths_B = (lengths_B - 1) // 2 + 1
+            lengths_B = halved(lengths_B)
         return self._out(level_BCTM)
 
     def tiled(self, features_TM: torch.Tensor) -> torch.Tensor:

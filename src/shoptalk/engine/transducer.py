@@ -21,14 +21,6 @@ class State(NamedTuple):
     c_RLX: torch.Tensor
     predicted_RJ: torch.Tensor
 
-    def rows(self, chosen_R: torch.Tensor) -> "State":
-        return State(*(part.index_select(0, chosen_R) for part in self))
-
-    def put(self, chosen_R: torch.Tensor, new: "State") -> None:
-        """Replace some rows, in place."""
-        for part, replacement in zip(self, new, strict=True):
-            part.index_copy_(0, chosen_R, replacement)
-
 
 class Transducer(torch.nn.Module):
     """Everything behind the encoder."""

@@ -1,6 +1,6 @@
 """Opening a checkpoint for the engine: tensors only, in float32, each with the shape that the config promises."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,11 +17,10 @@ class Weights:
     source: Path
     tensors: dict[str, torch.Tensor]
     prefix: str = ""
-    taken: set[str] = field(default_factory=set)
 
     def below(self, name: str) -> "Weights":
         """The tensors whose names begin with that of a module."""
-        return Weights(self.source, self.tensors, f"{self.prefix}{name}.", self.taken)
+        return Weights(self.source, self.tensors, f"{self.prefix}{name}.")
 
     def take(self, name: str, *shape: int) -> torch.Tensor:
         """A tensor in float32; `ModelError` if it is not there or has another shape."""
@@ -38,7 +37,6 @@ class Weights:
             return None
         if shape and tuple(found.shape) != shape:
             raise ModelError(f"{self.source}: {full} is {tuple(found.shape)}, its config asks for {shape}")
-        self.taken.add(full)
         return found.float()
 
     def linear(self, name: str, inputs: int, outputs: int) -> torch.nn.Linear:

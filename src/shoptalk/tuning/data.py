@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shoptalk.doors.nemo import FRAME_S, SUBSAMPLING
 from shoptalk.errors import TrainingError
+from shoptalk.pieces import FRAME_S, SUBSAMPLING
 from shoptalk.recipe import TrainSection
 from shoptalk.tuning import mel_effects
 from shoptalk.tuning.alignment import UNKNOWN, frame_tokens

@@ -15,7 +15,7 @@ import torch
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
 from shoptalk.engine.gpu.looping import Looping, Said, collected
 from shoptalk.engine.greedy import Decoded
-from shoptalk.engine.shape import SUBSAMPLING
+from shoptalk.pieces import SUBSAMPLING
 
 FRAME_STEP = 64
 """Mel frames (0.64 s) that buckets differ by: a 10 s clip is padded by 2 %."""
