@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk import manifest
+from shoptalk.core import files
 from shoptalk.scoring import bootstrap, publish
 
 COMMAND = "OPENBLAS_NUM_THREADS=1 python benchmarks/bootstrap_coverage.py"
@@ -130,7 +130,7 @@ def main() -> None:
             for clusters, utterances in ((100, 1_000), (500, 2_500))
         },
     }
-    manifest.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
+    files.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

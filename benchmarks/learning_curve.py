@@ -24,10 +24,10 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--to", type=Path, default=Path("results/learning_curve.json"))
     arguments = parser.parse_args()
-    from shoptalk import audio, manifest
+    from shoptalk.core import audio, files
     from shoptalk.scoring import publish
 
-    rows = manifest.read_lines(TEST)
+    rows = files.read_lines(TEST)
     sets = {
         "unheard_voices": [row for row in rows if row["source"] == "synthetic"],
         "real": [row for row in rows if row["source"] != "synthetic"][::REAL_EVERY],
@@ -46,7 +46,7 @@ def main() -> None:
         "words": {name: sum(len(row["text"].split()) for row in part) for name, part in sets.items()},
         "curve": curve,
     }
-    manifest.write_text(arguments.to, json.dumps(result, indent=1) + "\n")
+    files.write_text(arguments.to, json.dumps(result, indent=1) + "\n")
 
 
 def _name(path: Path) -> str:
@@ -58,7 +58,7 @@ def _errors(model_path: Path, path: Path, sets: dict[str, Sequence[Any]], heard:
     """Step of a checkpoint and its word error rates."""
     import torch
 
-    from shoptalk.doors import nemo
+    from shoptalk.integrations import nemo
     from shoptalk.scoring.wer import count_words, total
 
     found: dict[str, float] = {}

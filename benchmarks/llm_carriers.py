@@ -17,9 +17,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from shoptalk import models
+from shoptalk.core.models import store
 from shoptalk.corpus import carriers, lexicon
-from shoptalk.doors.llm_embedded import EmbeddedLlm
+from shoptalk.integrations.llm_embedded import EmbeddedLlm
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "llm.json"
@@ -75,7 +75,7 @@ def main() -> None:
         entry["plausible_per_cpu_minute"] = round(entry["usable_per_cpu_minute"] * entry["plausible_share"], 1)
     else:
         for name in options.models:
-            figures = measure(name, models.path(name), options.seconds)
+            figures = measure(name, store.path(name), options.seconds)
             results["models"][name] = _circumstances(name, options.seconds) | figures
             print(name, {key: v for key, v in results["models"][name].items() if key != "sentences"}, flush=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

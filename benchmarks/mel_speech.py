@@ -44,18 +44,19 @@ def measure(sentences: int) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from shoptalk import manifest, models
-    from shoptalk.doors import nemo
-    from shoptalk.doors.kokoro import BeforeVocoder, Kokoro, prepare
+    from shoptalk.core import files
+    from shoptalk.core.models import store
+    from shoptalk.integrations import nemo
+    from shoptalk.integrations.kokoro import BeforeVocoder, Kokoro, prepare
     from shoptalk.scoring.wer import count_words, total
     from shoptalk.tuning.mel_decoder import MelDecoder, seen
 
     model = nemo.restore(BASE)
     featurize = nemo.featurizer(model)
     decoder = MelDecoder.restore(torch.load(DECODER, weights_only=True))
-    voices = models.path("kokoro-voices")
+    voices = store.path("kokoro-voices")
     whole, before = Kokoro(prepare(), voices), BeforeVocoder(voices)
-    rows = [row for row in manifest.read_lines(TEST) if row["source"] == "synthetic"][:sentences]
+    rows = [row for row in files.read_lines(TEST) if row["source"] == "synthetic"][:sentences]
     seconds, features = {"sound": 0.0, "features": 0.0}, {"sound": [], "features": []}
     rng = np.random.default_rng(7)
     spoken_s = 0.0

@@ -126,9 +126,9 @@ def batches(rounds: int) -> dict[str, Any]:
 
 
 def _module_and_speech() -> tuple[Any, Any, Any]:
-    from shoptalk import config
-    from shoptalk.cpu import keep_memory
-    from shoptalk.doors import nemo
+    from shoptalk.core import config
+    from shoptalk.core.device import keep_memory
+    from shoptalk.integrations import nemo
     from shoptalk.tuning.cpu_speed import quicken
     from shoptalk.tuning.data import recordings
     from shoptalk.tuning.features import cached, read_manifest

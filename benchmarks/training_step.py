@@ -33,7 +33,7 @@ def work(number: int, pipe: Connection) -> None:
     """Take a training step whenever asked; answer with wall and CPU seconds and page faults."""
     import torch
 
-    from shoptalk.cpu import keep_memory
+    from shoptalk.core.device import keep_memory
     from shoptalk.tuning.cpu_speed import quicken
 
     torch.set_num_threads(1)
@@ -61,9 +61,9 @@ def work(number: int, pipe: Connection) -> None:
 
 def base() -> Any:
     """The module of the base's recipe, with random weights."""
-    from shoptalk import config
-    from shoptalk.doors import nemo
-    from shoptalk.recipe import ModelSection
+    from shoptalk.core import config
+    from shoptalk.core.recipe import ModelSection
+    from shoptalk.integrations import nemo
     from shoptalk.tuning.module import TuningModule
     from shoptalk.tuning.tokenizer import train_tokenizer
 
@@ -97,7 +97,7 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float, int]]]:
     """Steps of all variants in turn; the first two of each warm it up."""
     context = multiprocessing.get_context("spawn")
     pipes, taken = {}, defaultdict(list)
-    from shoptalk.cpu import multiplies_bfloat16
+    from shoptalk.core.device import multiplies_bfloat16
 
     variants = VARIANTS if multiplies_bfloat16() else VARIANTS[:-1]
     for number, name in enumerate(variants):

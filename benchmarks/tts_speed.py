@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from shoptalk import models
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.doors import kokoro, kokoro_graph
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.models import store
+from shoptalk.integrations import kokoro, kokoro_graph
 
 SENTENCES = (
     "The patient was started on metformin five hundred milligrams twice daily.",
@@ -47,8 +47,8 @@ def instruction_set() -> str:
 
 
 def main(target: Path) -> None:
-    voices, fast = models.path("kokoro-voices"), kokoro.prepare()
-    graphs = {"published": models.path("kokoro-82m-int8"), "rewritten": fast}
+    voices, fast = store.path("kokoro-voices"), kokoro.prepare()
+    graphs = {"published": store.path("kokoro-82m-int8"), "rewritten": fast}
     speakers = {name: kokoro.Kokoro(path, voices) for name, path in graphs.items()}
     spent = {name: np.zeros(3) for name in speakers}  # wall, CPU, audio seconds
     agreement = []

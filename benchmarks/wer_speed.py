@@ -25,9 +25,9 @@ import jiwer
 import numpy as np
 import rapidfuzz
 
-from shoptalk import manifest
+from shoptalk.core import files
+from shoptalk.core.text import words
 from shoptalk.scoring import publish, wer
-from shoptalk.text import words
 
 TEST = Path(__file__).parents[1] / "assets/general/test.jsonl"
 RATES = {"substituted": 0.06, "deleted": 0.02, "inserted": 0.02}
@@ -56,7 +56,7 @@ def main() -> None:
         "equal_counts": equal(pairs),
         **measure(variants(pairs), arguments.repeats),
     }
-    manifest.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
+    files.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
@@ -65,7 +65,7 @@ def make_pairs(count: int) -> list[Pair]:
 
     Each word is a string of its own in memory, as after normalising.
     """
-    rows = [words(row["text"]) for row in manifest.read_lines(TEST)]
+    rows = [words(row["text"]) for row in files.read_lines(TEST)]
     vocabulary = sorted({word for row in rows for word in row})
     rng = np.random.default_rng(SEED)
     running = itertools.cycle(itertools.chain.from_iterable(rows))

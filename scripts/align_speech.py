@@ -14,10 +14,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from shoptalk import models
+from shoptalk.core.files import read_lines, write_text
+from shoptalk.core.models import store
 from shoptalk.corpus.pool import ordered
-from shoptalk.doors.kokoro import DURATION_STEP_S, EDGE_S, BeforeVocoder
-from shoptalk.manifest import read_lines, write_text
+from shoptalk.integrations.kokoro import DURATION_STEP_S, EDGE_S, BeforeVocoder
 
 _kokoro: list[BeforeVocoder] = []
 
@@ -45,7 +45,7 @@ def _training_line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _start() -> None:
-    _kokoro[:] = [BeforeVocoder(models.path("kokoro-voices"))]
+    _kokoro[:] = [BeforeVocoder(store.path("kokoro-voices"))]
 
 
 def _aligned(row: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from typing import Any
 
 from score_base import publish_scores
 
-from shoptalk import checkpoint, config, terms
+from shoptalk.core import checkpoint, config, terms
+from shoptalk.core.files import read_lines
 from shoptalk.corpus.lexicon import load
-from shoptalk.doors import nemo
-from shoptalk.manifest import read_lines
-from shoptalk.scoring.packaging import write_nemo
+from shoptalk.integrations import nemo
+from shoptalk.release.packaging import write_nemo
 
 TESTS = {
     "unheard_voices": "Kokoro, 240 sentences in four voices, none of them trained on",

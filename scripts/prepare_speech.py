@@ -26,7 +26,7 @@ import av
 import yaml
 from tqdm import tqdm
 
-from shoptalk import terms
+from shoptalk.core import terms
 from shoptalk.corpus.lexicon import load
 
 Row = dict[str, Any]

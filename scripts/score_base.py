@@ -19,19 +19,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shoptalk import audio, augment, manifest, models
-from shoptalk.corpus.test_sets import noise_recordings, under_noise
-from shoptalk.doors import nemo
-from shoptalk.doors.kokoro import BeforeVocoder, load_published
-from shoptalk.protocols import Recognizer
-from shoptalk.records import Samples
+from shoptalk.core import audio, files
+from shoptalk.core.models import store
+from shoptalk.core.protocols import Recognizer
+from shoptalk.core.records import Samples
+from shoptalk.integrations import nemo
+from shoptalk.integrations.kokoro import BeforeVocoder, load_published
 from shoptalk.scoring import bootstrap, publish
 from shoptalk.scoring.wer import count_words
 from shoptalk.scoring.word_times import matched
+from shoptalk.testsets.conditions import noise_recordings, under_noise
 
 RESULTS = Path("results/base.json")
 TEST = Path("assets/general/test.jsonl")
-NOISE = Path("assets/noise/manifest.jsonl")
+NOISE = Path("assets/noise/files.jsonl")
 OTHER_ENGINE = Path(".local/base/other-engine.jsonl")
 REAL = {"real_native": "fotaq", "real_learners": "speechocean762"}
 SNR_DB = (20, 10, 5)
@@ -74,7 +75,7 @@ def publish_scores(size: str, path: Path, more: dict[str, Any]) -> dict[str, Any
         "date": f"{date.today()}",
         "machine": publish.machine(),
     }
-    manifest.write_text(RESULTS, json.dumps({**held, size: scores}, indent=1) + "\n")
+    files.write_text(RESULTS, json.dumps({**held, size: scores}, indent=1) + "\n")
     for key, one in scores.items():
         if key.startswith("wer_") and one:
             print(f"{key:32} {100 * one['value']:5.1f} % [{100 * one['low']:.1f}, {100 * one['high']:.1f}]")
@@ -95,7 +96,7 @@ def _word_errors(recognizer: Recognizer) -> dict[str, Any]:
     effects: dict[str, Effect] = {
         f"noise_{snr_db}db": partial(under_noise, noise=noise, snr_db=snr_db, seed=SEED) for snr_db in SNR_DB
     }
-    effects["telephone"] = lambda _, samples_T: augment.telephone(samples_T)
+    effects["telephone"] = lambda _, samples_T: effects.telephone(samples_T)
     for name, effect in effects.items():
         found |= {f"wer_{name}": score(voices, effect), f"wer_real_{name}": score(every, effect)}
     return found
@@ -110,7 +111,7 @@ def _test(path: Path, source: str = "") -> Test:
 
     A sentence of a synthesiser is its own cluster: so few voices are too few to draw from.
     """
-    rows = [row for row in manifest.read_lines(path) if not source or row["source"] == source]
+    rows = [row for row in files.read_lines(path) if not source or row["source"] == source]
     clusters = [row["speaker"] if source in REAL.values() else row["id"] for row in rows]
     samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
     return Test([row["id"] for row in rows], [row["text"] for row in rows], samples, clusters)
@@ -130,8 +131,8 @@ def _score(recognizer: Recognizer, test: Test, effect: Effect = lambda _, sample
 
 def _word_starts(recognizer: Recognizer) -> dict[str, Any]:
     """How far the starts of rightly heard words are from where Kokoro says them, in ms; test sentences spoken anew."""
-    rows = [row for row in manifest.read_lines(TEST) if row["source"] == "synthetic"][:TIMED_SENTENCES]
-    before, whole = BeforeVocoder(models.path("kokoro-voices")), load_published()
+    rows = [row for row in files.read_lines(TEST) if row["source"] == "synthetic"][:TIMED_SENTENCES]
+    before, whole = BeforeVocoder(store.path("kokoro-voices")), load_published()
     said = [before.of(row["text"], voice=row["speaker"], speed=1.0).words for row in rows]
     spoken = [whole.speak_untrimmed(row["text"], voice=row["speaker"], speed=1.0, pronunciations={}) for row in rows]
     late_ms = [1000 * (there.start_s - here.start_s)

@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from shoptalk import manifest, models
+from shoptalk.core import files
+from shoptalk.core.models import store
+from shoptalk.core.recipe import SpeechSection
+from shoptalk.core.records import Record, Transcript
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
-from shoptalk.doors import nemo
-from shoptalk.doors.kokoro import BeforeVocoder, load_published
-from shoptalk.recipe import SpeechSection
-from shoptalk.records import Record, Transcript
+from shoptalk.integrations import nemo
+from shoptalk.integrations.kokoro import BeforeVocoder, load_published
 from shoptalk.tuning import mel_decoder
 from shoptalk.tuning.mel_decoder import MelDecoder, Pair
 
@@ -56,12 +57,12 @@ def main() -> None:
     parser.add_argument("what", choices=("fit", "speak"))
     parser.add_argument("manifest", type=Path)
     arguments = parser.parse_args()
-    BeforeVocoder(models.path("kokoro-voices"))  # fetches and makes what the processes share
+    BeforeVocoder(store.path("kokoro-voices"))  # fetches and makes what the processes share
     {"fit": fit, "speak": speak}[arguments.what](arguments.manifest)
 
 
 def fit(speech: Path) -> None:
-    rows = manifest.read_lines(speech)[:FIT_SENTENCES]
+    rows = files.read_lines(speech)[:FIT_SENTENCES]
     made = ordered(_spoken_whole, rows, workers=0, start=_start_whole, arguments=())
     paths = list(tqdm(made, total=len(rows), desc="spoken whole"))
     featurize = nemo.featurizer(nemo.restore(BASE))
@@ -86,7 +87,7 @@ def fit(speech: Path) -> None:
 
 
 def speak(transcripts: Path) -> None:
-    wanted = list(manifest.read(transcripts, Transcript))
+    wanted = list(files.read(transcripts, Transcript))
     target = transcripts.with_name(f"{transcripts.stem}-features.jsonl")
 
     def spoken(done: frozenset[str]) -> Iterator[SpokenFeatures]:
@@ -95,8 +96,8 @@ def speak(transcripts: Path) -> None:
         yield from tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem)
 
     signature = hashlib.sha256(transcripts.read_bytes() + DECODER.read_bytes()).hexdigest()[:16]
-    manifest.write(target, spoken, signature=signature)
-    hours = sum(row["duration"] for row in manifest.read_lines(target)) / 3600
+    files.write(target, spoken, signature=signature)
+    hours = sum(row["duration"] for row in files.read_lines(target)) / 3600
     print(f"{target}: {len(wanted)} sentences, {hours:.1f} hours")
 
 
@@ -105,7 +106,7 @@ _state: dict[str, Any] = {}
 
 
 def _start_whole() -> None:
-    _state.update(acoustics=BeforeVocoder(models.path("kokoro-voices")), tts=load_published())
+    _state.update(acoustics=BeforeVocoder(store.path("kokoro-voices")), tts=load_published())
 
 
 def _spoken_whole(row: dict[str, Any]) -> Path:
@@ -130,7 +131,7 @@ def _pair(path: Path, featurize: Any) -> Pair:
 def _start_features() -> None:
     torch.set_num_threads(1)
     decoder = MelDecoder.restore(torch.load(DECODER, weights_only=True))
-    _state.update(acoustics=BeforeVocoder(models.path("kokoro-voices")), decoder=decoder)
+    _state.update(acoustics=BeforeVocoder(store.path("kokoro-voices")), decoder=decoder)
 
 
 def _features(transcript: Transcript) -> SpokenFeatures:

@@ -25,7 +25,7 @@ def tiny_nemo(tiny_nemo_model: Any, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def _registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with one model; MLflow takes many seconds to make one, so tests copy it."""
-    from shoptalk.doors.registry import Registry
+    from shoptalk.integrations.registry import Registry
 
     path = tmp_path_factory.mktemp("registry") / "empty.db"
     Registry(f"sqlite:///{path}", create=True).register("other", path.parent, {"checksums_sha256": "-"})

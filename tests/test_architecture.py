@@ -1,4 +1,4 @@
-"""What the linters cannot hold of the architecture: doors, sizes, inheritance, weight of imports, clean files."""
+"""What the linters cannot hold: integrations, sizes, inheritance, weight of imports, clean files."""
 
 import ast
 import re
@@ -18,12 +18,12 @@ MAX_FUNCTION_LINES = 40
 MAX_FILE_LINES = 300
 MAX_TRACKED_BYTES = 45 * 2**20
 
-DOORED = set(
+INTEGRATED = set(
     "ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray xllamacpp".split()
 )
-"""Third parties that are imported in one file only, which lies in `shoptalk.doors`."""
+"""Third parties that are imported in one file only, which lies in `shoptalk.integrations`."""
 
-LATE = set("av fastapi httpx jiwer lightning numba pandas scipy soundfile torch transformers".split()) | DOORED
+LATE = set("av fastapi httpx jiwer lightning numba pandas scipy soundfile torch transformers".split()) | INTEGRATED
 """What `shoptalk --help` must not import."""
 
 ROOTS = {"BaseModel", "Protocol", "Exception", "Generic", "Enum", "StrEnum", "NamedTuple", "TypedDict"}
@@ -48,16 +48,18 @@ def base_names(node: ast.ClassDef) -> list[str]:
     return [base.attr if isinstance(base, ast.Attribute) else ast.unparse(base) for base in bases]
 
 
-def test_each_third_party_has_one_door() -> None:
+def test_each_third_party_has_one_integration() -> None:
     used: dict[str, set[Path]] = {}
     for path, tree in TREES.items():
         for package, _ in imports(tree):
-            if package in DOORED:
+            if package in INTEGRATED:
                 used.setdefault(package, set()).add(path.relative_to(SOURCE))
     astray = {package: sorted(map(str, paths)) for package, paths in used.items() if len(paths) > 1}
-    outside = {package: str(path) for package, paths in used.items() for path in paths if path.parts[0] != "doors"}
+    outside = {
+        package: str(path) for package, paths in used.items() for path in paths if path.parts[0] != "integrations"
+    }
     assert not astray, f"imported in more than one file: {astray}"
-    assert not outside, f"imported outside shoptalk.doors: {outside}"
+    assert not outside, f"imported outside shoptalk.integrations: {outside}"
 
 
 def test_only_config_reads_the_environment() -> None:
@@ -68,7 +70,7 @@ def test_only_config_reads_the_environment() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
-    assert not found, f"use shoptalk.config.environment instead of os.environ: {found}"
+    assert not found, f"use shoptalk.core.config.environment instead of os.environ: {found}"
 
 
 def test_functions_fit_a_screen_and_files_a_sitting() -> None:

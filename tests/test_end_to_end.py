@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from shoptalk import config
-from shoptalk.run import STAGES, Run
+from shoptalk.core import config
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import STAGES
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes" / "ci.yaml"
@@ -116,14 +117,13 @@ def test_a_second_call_makes_nothing_again(demo: tuple[Road, str]) -> None:
 
 
 def test_the_bundle_hears_what_the_tuned_model_heard(demo: tuple[Road, str]) -> None:
-    from shoptalk.bundle import open_bundle
-    from shoptalk.cli import hearing
-    from shoptalk.cli.recognizers import open_engine
+    from shoptalk.core.bundle import open_bundle
+    from shoptalk.stages.evaluation import clips_of
+    from shoptalk.stages.recognizers import open_engine
 
     road, _ = demo
     run = Run(road.folder, config.load(RECIPE), RECIPE.parent)
-    lists = hearing.listed(run.product("dataset"))
-    clips = [*lists, *hearing.further(run, lists)]
+    clips = clips_of(run)
     recognizer = open_engine(open_bundle(road.folder / "80-bundle").nemo, run.recipe.engine, batch=16)
     heard = recognizer.recognize([clip.load() for clip in clips])
     scored = _lines(road.folder / "70-scores" / "after.jsonl")
@@ -163,7 +163,7 @@ def test_a_killed_corpus_stage_goes_on_where_it_was(demo: tuple[Road, str], stag
 def test_killed_training_goes_on_from_its_checkpoint(demo: tuple[Road, str]) -> None:
     import torch
 
-    from shoptalk import checkpoint
+    from shoptalk.core import checkpoint
 
     whole = demo[0]
     road = whole.copy(whole.folder.with_name("killed-train"))

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from shoptalk import audio, manifest
+from shoptalk.core import audio, files
+from shoptalk.core.records import Samples
 from shoptalk.engine.recognizer import Engine
-from shoptalk.records import Samples
 from shoptalk.scoring import bootstrap, publish
 from shoptalk.scoring.wer import count_words
 
@@ -43,7 +43,7 @@ def main() -> None:
         "date": f"{date.today()}",
         "machine": publish.machine(),
         "model": BASE.name,
-        **measure(manifest.read_lines(TEST)),
+        **measure(files.read_lines(TEST)),
     }
     arguments.target.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
@@ -128,7 +128,7 @@ def _texts(engine: Engine) -> Hears:
 
 
 def _nemo() -> Hears:
-    from shoptalk.doors import nemo
+    from shoptalk.integrations import nemo
 
     recognizer = nemo.NemoRecognizer(nemo.restore(BASE), batch=16)
     return lambda spoken: [one.text for one in recognizer.recognize(spoken)]

@@ -29,8 +29,9 @@ from nemo.utils import logging as nemo_log
 from omegaconf import OmegaConf, open_dict
 from torch.nn.utils.rnn import pad_sequence
 
-from shoptalk import audio, manifest
-from shoptalk.doors import nemo
+from shoptalk.core import audio, files
+from shoptalk.core.records import Term
+from shoptalk.core.text import words
 from shoptalk.engine import boosting, greedy
 from shoptalk.engine.beam import decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
@@ -39,10 +40,9 @@ from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import Weights, open_checkpoint
-from shoptalk.records import Term
+from shoptalk.integrations import nemo
 from shoptalk.scoring import publish, wer
 from shoptalk.scoring.term_scores import tabulate
-from shoptalk.text import words
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
@@ -70,7 +70,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     nemo_log.setLevel(nemo_log.ERROR)
-    terms = [Term.model_validate(row) for row in manifest.read_lines(arguments.run / "10-lexicon.jsonl")]
+    terms = [Term.model_validate(row) for row in files.read_lines(arguments.run / "10-lexicon.jsonl")]
     phrases = sorted({text for term in terms for text in (term.text, *term.variants)})
     models = {"base": BASE, "tuned": arguments.run / "60-train/tuned.nemo"}
     result = {
@@ -83,7 +83,7 @@ def main() -> None:
         "heard": {name: heard(path, arguments.run, terms, phrases) for name, path in models.items()},
         "cost": cost(arguments.repeats),
     }
-    manifest.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
+    files.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
@@ -106,7 +106,7 @@ def heard(model: Path, run: Path, terms: Sequence[Term], phrases: Sequence[str])
 def read(run: Path, engine: Engine) -> Iterator[Recording]:
     for name in SETS:
         path = run / f"50-dataset/test-{name}.jsonl"
-        rows = list(manifest.read_lines(path))
+        rows = list(files.read_lines(path))
         samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
         for start in range(0, len(rows), BATCH):
             encoded_BTD, frames_B = engine.encode(samples[start : start + BATCH])

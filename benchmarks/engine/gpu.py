@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 import torch
 
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
 from shoptalk.engine.gpu.fp8 import quantize
@@ -229,8 +229,8 @@ def transformers(shape: Shape, device: str) -> Hears:
 
 def nemo(shape: Shape, device: str) -> Hears:
     """EncDecRNNTBPEModel with its label looping; its prediction network has one layer, as the bases' has."""
-    from shoptalk.doors import nemo as door
-    from shoptalk.recipe import ModelSection
+    from shoptalk.core.recipe import ModelSection
+    from shoptalk.integrations import nemo
     from shoptalk.tuning.tokenizer import train_tokenizer
 
     section = ModelSection(
@@ -240,7 +240,7 @@ def nemo(shape: Shape, device: str) -> Hears:
     texts = Path("models/shoptalk-base-en-tiny/training-text.txt").read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
-        model = door.build(section, tokenizer, sigma=0.0, omega=0.0).eval().to(device)
+        model = nemo.build(section, tokenizer, sigma=0.0, omega=0.0).eval().to(device)
     with torch.inference_mode():
         settle_joint(model.joint.joint_net[-1].bias, shape.vocabulary)
 

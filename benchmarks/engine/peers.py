@@ -70,7 +70,7 @@ def nemo(_: str, model: Path, threads: int) -> Peer:
     import torch
 
     torch.set_num_threads(threads)
-    from shoptalk.doors import nemo
+    from shoptalk.integrations import nemo
 
     restored = nemo.restore(model)
     recognizer = nemo.NemoRecognizer(restored, batch=32)

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shoptalk import audio, checkpoint, manifest
+from shoptalk.core import audio, checkpoint, files
+from shoptalk.core.recipe import ModelSection
+from shoptalk.core.records import Samples
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
-from shoptalk.recipe import ModelSection
-from shoptalk.records import Samples
 from shoptalk.tuning.tokenizer import train_tokenizer
 
 TARGET = Path(".local/engine-cpu/parakeet.nemo")
@@ -50,7 +50,7 @@ def _build(folder: Path) -> Path:
     """NeMo's own modules and initialisation."""
     from omegaconf import OmegaConf
 
-    from shoptalk.doors import nemo
+    from shoptalk.integrations import nemo
 
     tokenizer = train_tokenizer(TEXTS.read_text(encoding="utf-8").splitlines(), folder / "tokenizer", vocabulary=1024)
     changes = {"encoder": {"use_bias": False}, "decoder": {"prednet": {"pred_rnn_layers": 2}}}
@@ -110,7 +110,7 @@ def _deciding(engine: Engine) -> dict[str, torch.Tensor]:
 
 def _clips() -> list[Samples]:
     """Joined from recordings all over the test set."""
-    rows = list(manifest.read_lines(SPEECH))
+    rows = list(files.read_lines(SPEECH))
     joined_S = np.concatenate([audio.decode(SPEECH.parent / row["audio_filepath"]) for row in rows[:: len(rows) // 60]])
     size = CLIP_S * audio.SAMPLE_RATE_HZ
     return list(joined_S[: joined_S.size // size * size].reshape(-1, size)[:CLIPS])

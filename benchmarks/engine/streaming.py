@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from shoptalk import audio, manifest, text
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core import audio, files, text
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.records import Samples, Word
+from shoptalk.core.tokens import FRAME_S
 from shoptalk.engine.features import STD_GUARD
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.streaming import Feed, Partial, Stream, Streamer, StreamSetting
-from shoptalk.pieces import FRAME_S
-from shoptalk.records import Samples, Word
 from shoptalk.scoring import bootstrap, publish, wer
 
 ROOT = Path(__file__).parents[2]
@@ -99,14 +99,14 @@ def main() -> None:
         },
         "runs": [measured(engine, run, recordings[run.later_db], offline[run.later_db]) for run in RUNS],
     }
-    manifest.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
+    files.write_text(arguments.target, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
 def joined(each: int, later_db: float) -> Iterator[Recording]:
     """The first recordings of each speaker, from utterances as they follow on each other."""
     by_speaker: dict[str, list[dict[str, Any]]] = {}
-    for row in manifest.read_lines(TEST):
+    for row in files.read_lines(TEST):
         by_speaker.setdefault(row["speaker"], []).append(row)
     for speaker, rows in by_speaker.items():
         found, some = 0, []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shoptalk.manifest import read_lines
+from shoptalk.core.files import read_lines
 
 ASSETS = Path(__file__).parents[2] / "assets" / "general"
 WORDS = [["this", 0.1, 0.35], ["is", 0.4, 0.5]]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from tests.cli.working import NAMES, ROOT, recipe, shoptalk
 
-from shoptalk import __version__, models
+from shoptalk import __version__
+from shoptalk.core.models import store
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -110,7 +111,7 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path, m
     monkeypatch.setenv("SHOPTALK_CACHE", str(tmp_path))
     assert shoptalk("models", "list") == 0
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shown] == [entry.name for entry in models.list_models()]
+    assert [line.split()[0] for line in shown] == [entry.name for entry in store.list_models()]
     assert all("absent" in line and "Apache" in line or "MIT" in line for line in shown)
     assert shoptalk("models", "list", "silero-vad") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
@@ -127,7 +128,7 @@ def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(
 
 
 def test_the_shipped_recipes_are_valid() -> None:
-    from shoptalk import config
+    from shoptalk.core import config
 
     for path in sorted(set((ROOT / "recipes").glob("*.yaml")) - set((ROOT / "recipes").glob("gate*.yaml"))):
         assert config.load(path).name == path.stem

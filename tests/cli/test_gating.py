@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from tests.cli.working import recipe, shoptalk
-from tests.scoring.gated import scores
+from tests.release.gated import scores
 
-from shoptalk import bundle, config
-from shoptalk.doors.registry import CHAMPION, Registry
-from shoptalk.run import Run
-from shoptalk.scoring.card import Origin
-from shoptalk.scoring.gate import Verdict
+from shoptalk.core import bundle, config
+from shoptalk.integrations.registry import CHAMPION, Registry
+from shoptalk.release.card import Origin
+from shoptalk.release.gate import Verdict
+from shoptalk.stages.run import Run
 
 EASY = "domain: {better_by: 0.1}\n"
 HARD = "domain: {better_by: 0.9}\n"

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from tests.cli import imported
 
-from shoptalk import audio, cli
+from shoptalk import cli
 from shoptalk.cli import importing
-from shoptalk.corpus.importing import require_trainable
-from shoptalk.corpus.known_sets import known_sets
-from shoptalk.errors import LeakError
-from shoptalk.manifest import read_lines
+from shoptalk.core import audio
+from shoptalk.core.errors import LeakError
+from shoptalk.core.files import read_lines
+from shoptalk.testsets.catalogue import known_sets
+from shoptalk.testsets.imported import require_trainable
 
 
 def run(*arguments: object) -> int:
@@ -137,7 +138,7 @@ def test_a_hub_out_of_reach_is_told_within_seconds(
 
 def test_open_asr_asks_the_hub_for_what_the_catalogue_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub's place is taken by Parquet of the same form; what is asked of it is looked at."""
-    from shoptalk.doors import hf_datasets
+    from shoptalk.integrations import hf_datasets
 
     asked: list[tuple[Any, ...]] = []
     local, real = imported.parquet(tmp_path), hf_datasets.rows

@@ -7,8 +7,8 @@ import pytest
 from tests.cli.working import recipe, shoptalk
 from tests.scoring.sample import sample_scores
 
-from shoptalk import config
-from shoptalk.run import Run
+from shoptalk.core import config
+from shoptalk.stages.run import Run
 
 README = """# A title
 <!-- results:small -->

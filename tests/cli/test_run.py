@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 from tests.cli.working import NAMES, fakes, recipe, shoptalk
 
-from shoptalk.cli import stages
-from shoptalk.errors import AudioError
-from shoptalk.run import BY_NAME, Run
+from shoptalk.core.errors import AudioError
+from shoptalk.stages import execution
+from shoptalk.stages.progress import once
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import BY_NAME
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stages that were made so far."""
     names: list[str] = []
-    monkeypatch.setattr(stages, "MAKE", fakes(names))
+    monkeypatch.setattr(execution, "MAKE", fakes(names))
     return names
 
 
@@ -106,7 +108,7 @@ def test_an_interrupted_stage_is_not_current_whatever_was_there_before(
 
     again(made, "run", *options)
     with monkeypatch.context() as broken:
-        broken.setattr(stages, "MAKE", {**stages.MAKE, "dataset": fail})
+        broken.setattr(execution, "MAKE", {**execution.MAKE, "dataset": fail})
         assert shoptalk("run", *options, "--set", "dataset.general_test_utterances=3") == 2
     assert capsys.readouterr().err == "shoptalk: AudioError: the third recording is silent\n"
     assert again(made, "run", *options) == ["dataset"], "the recipe of before; the product may be half of each"
@@ -118,7 +120,7 @@ def test_ctrl_c_tells_how_to_go_on(
     def interrupt(run: Run) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages, "MAKE", {**stages.MAKE, "speech": interrupt})
+    monkeypatch.setattr(execution, "MAKE", {**execution.MAKE, "speech": interrupt})
     assert shoptalk("run", *options) == 130
     assert "give the same command again" in capsys.readouterr().err
     assert made == ["lexicon", "transcripts"]
@@ -147,7 +149,7 @@ def test_a_model_from_scratch_on_own_manifests_needs_no_base_and_no_corpus(
 
 
 def test_seconds_are_those_of_the_recipe_as_it_is(made: list[str], options: list[object]) -> None:
-    from shoptalk import config
+    from shoptalk.core import config
 
     again(made, "run", *options)
     path, folder = Path(str(options[1])), Path(str(options[3]))
@@ -165,7 +167,7 @@ def test_seconds_are_those_of_the_recipe_as_it_is(made: list[str], options: list
 
 
 def test_a_part_of_a_stage_is_written_once(tmp_path: Path) -> None:
-    from shoptalk.records import Transcript
+    from shoptalk.core.records import Transcript
 
     def make(done: frozenset[str]) -> list[Transcript]:
         calls.append(done)
@@ -175,6 +177,6 @@ def test_a_part_of_a_stage_is_written_once(tmp_path: Path) -> None:
     calls: list[frozenset[str]] = []
     path = tmp_path / "part.jsonl"
     for signature in ("one", "one", "two"):
-        stages.once(path, make, signature=signature)
+        once(path, make, signature=signature)
     assert len(calls) == 2
     assert json.loads(path.read_text())["id"] == "x"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shoptalk.cli import main
-from shoptalk.run import STAGES, Run
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import STAGES
 
 ROOT = Path(__file__).parents[2]
 NAMES = [stage.name for stage in STAGES]

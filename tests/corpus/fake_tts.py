@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.records import Samples, Word
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.records import Samples, Word
 
 
 class HummingTts:

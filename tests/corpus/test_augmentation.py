@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shoptalk import manifest
-from shoptalk.audio import decode, write_flac
+from shoptalk.core import files
+from shoptalk.core.audio import decode, write_flac
+from shoptalk.core.errors import ChecksumError
+from shoptalk.core.recipe import AugmentSection
+from shoptalk.core.records import Split, Utterance
 from shoptalk.corpus.augmentation import Noise, NoiseSet, augment, draw
-from shoptalk.errors import ChecksumError
-from shoptalk.recipe import AugmentSection
-from shoptalk.records import Split, Utterance
 
 NOISE_FOLDER = Path(__file__).parents[2] / "assets" / "noise"
 EVERYTHING = AugmentSection(copies=2, noise=1, room=1, telephone=1, codec=1)
 
 
 def shipped() -> NoiseSet:
-    return NoiseSet(tuple(manifest.read(NOISE_FOLDER / "manifest.jsonl", Noise)), NOISE_FOLDER)
+    return NoiseSet(tuple(files.read(NOISE_FOLDER / "manifest.jsonl", Noise)), NOISE_FOLDER)
 
 
 def utterance(run: Path, name: str, split: Split) -> Utterance:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shoptalk import manifest, models
+from shoptalk.core import files
+from shoptalk.core.errors import CoverageError
+from shoptalk.core.models import store
 from shoptalk.corpus import carriers, lexicon
 from shoptalk.corpus.carriers import Carrier
-from shoptalk.errors import CoverageError
 
 ROOT = Path(__file__).parents[2]
 BANK = carriers.read_banks([ROOT / "lexicons/carriers-clinical.jsonl"])
@@ -42,7 +43,7 @@ def write(path: Path, llm: FakeLlm, count: int) -> str:
     def make(done: frozenset[str]):  # type: ignore[no-untyped-def]
         return carriers.write_carriers(llm, count, seed=5, done=done, terms=TERMS[::9], examples=BANK[::12])
 
-    manifest.write(path, make, signature="s")
+    files.write(path, make, signature="s")
     return path.read_text()
 
 
@@ -114,14 +115,14 @@ def test_a_bank_that_could_never_be_filled_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_embedded_model_answers_alike_whatever_was_asked_before() -> None:
-    from shoptalk.doors.llm_embedded import EmbeddedLlm
+    from shoptalk.integrations.llm_embedded import EmbeddedLlm
 
     name = "smollm2-135m-instruct"
     prompts = [carriers.make_prompt(number, TERMS, BANK, seed=5).messages for number in range(3)]
-    llm = EmbeddedLlm(models.path(name), name=name)
+    llm = EmbeddedLlm(store.path(name), name=name)
     forwards = [llm.complete(messages, seed=9, max_tokens=24) for messages in prompts]
     backwards = [llm.complete(messages, seed=9, max_tokens=24) for messages in prompts[::-1]]
-    fresh = EmbeddedLlm(models.path(name), name=name)
+    fresh = EmbeddedLlm(store.path(name), name=name)
     assert forwards == backwards[::-1]
     assert fresh.complete(prompts[1], seed=9, max_tokens=24) == forwards[1]
     assert llm.complete(prompts[1], seed=10, max_tokens=24) != forwards[1]

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from shoptalk.core.errors import LeakError, ManifestError
+from shoptalk.core.files import read_lines
+from shoptalk.core.recipe import DatasetSection
+from shoptalk.core.records import Term, Utterance
+from shoptalk.core.sets import TESTS, digest
 from shoptalk.corpus import dataset
-from shoptalk.corpus.dataset import TESTS, General, build, digest, read_general
-from shoptalk.errors import LeakError, ManifestError
-from shoptalk.manifest import read_lines
-from shoptalk.recipe import DatasetSection
-from shoptalk.records import Term, Utterance
+from shoptalk.corpus.dataset import General, build, read_general
 from shoptalk.tuning.features import read_manifest
 
 TERMS = (

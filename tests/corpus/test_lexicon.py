@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoptalk.core.errors import LexiconError
+from shoptalk.core.records import Term
 from shoptalk.corpus import lexicon
-from shoptalk.errors import LexiconError
-from shoptalk.records import Term
 
 ROOT = Path(__file__).parents[2]
 

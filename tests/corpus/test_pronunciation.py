@@ -1,8 +1,8 @@
 import pytest
 
+from shoptalk.core.errors import TermError
+from shoptalk.core.records import Term
 from shoptalk.corpus.pronunciation import check_ipa, pronunciations
-from shoptalk.errors import TermError
-from shoptalk.records import Term
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from shoptalk import manifest
-from shoptalk.audio import decode
+from shoptalk.core import files
+from shoptalk.core.audio import decode
+from shoptalk.core.errors import AudioError
+from shoptalk.core.protocols import Tts
+from shoptalk.core.recipe import SpeechSection
+from shoptalk.core.records import Transcript, Utterance
 from shoptalk.corpus.speech import speak
-from shoptalk.errors import AudioError
-from shoptalk.protocols import Tts
-from shoptalk.recipe import SpeechSection
-from shoptalk.records import Transcript, Utterance
 
 _spec = importlib.util.spec_from_file_location("fake_tts", Path(__file__).with_name("fake_tts.py"))
 if _spec is None or _spec.loader is None:
@@ -51,13 +51,13 @@ def run(folder: Path, make: Callable[[], Tts], stop_after: int | None = None, ip
         )
         return [next(spoken) for _ in range(stop_after)] if stop_after else list(spoken)
 
-    manifest.write(folder / "30-speech.jsonl", some, signature="s")
+    files.write(folder / "30-speech.jsonl", some, signature="s")
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_order_paths_and_durations(tmp_path: Path) -> None:
     run(tmp_path, fake_tts.make())
-    utterances = list(manifest.read(tmp_path / "30-speech.jsonl", Utterance))
+    utterances = list(files.read(tmp_path / "30-speech.jsonl", Utterance))
     assert [one.id for one in utterances] == [one.id for one in transcripts()]
     for one in utterances:
         assert one.audio.startswith(f"30-speech/{one.split}/")
@@ -67,7 +67,7 @@ def test_order_paths_and_durations(tmp_path: Path) -> None:
 def test_what_is_not_trained_on_tells_where_its_words_are(tmp_path: Path) -> None:
     run(tmp_path, fake_tts.make())
     spoken = {one.id: one.spoken for one in transcripts()}
-    for one in manifest.read(tmp_path / "30-speech.jsonl", Utterance):
+    for one in files.read(tmp_path / "30-speech.jsonl", Utterance):
         assert [word for word, *_ in one.words] == ([] if one.split == "train" else spoken[one.id].split())
         if one.words:
             assert one.words[0][1] == 0 and one.words[-1][2] == pytest.approx(one.duration_s, abs=1e-2)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoptalk.core.errors import CoverageError
+from shoptalk.core.recipe import TranscriptsSection
+from shoptalk.core.records import Term, Transcript
+from shoptalk.core.terms import occurrences
 from shoptalk.corpus import carriers, lexicon, splits, transcripts
 from shoptalk.corpus.carriers import Carrier
-from shoptalk.errors import CoverageError
-from shoptalk.recipe import TranscriptsSection
-from shoptalk.records import Term, Transcript
-from shoptalk.terms import occurrences
 
 ROOT = Path(__file__).parents[2]
 CONFIG = TranscriptsSection()

@@ -1,9 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoptalk.core.models.store import model
+from shoptalk.core.recipe import SpeechSection
 from shoptalk.corpus.voices import ACCENT_VOICES, DEV_VOICES, TEST_VOICES, TRAIN_VOICES, VOICES, draw_voice, parts
-from shoptalk.models import model
-from shoptalk.recipe import SpeechSection
 
 
 def test_the_voices_are_those_of_the_store() -> None:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from tests import tiny_model
 
-from shoptalk import audio
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.doors import nemo
+from shoptalk.core import audio
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.records import Heard, Samples
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.recognizer import Engine
-from shoptalk.records import Heard, Samples
+from shoptalk.integrations import nemo
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk import audio, checkpoint
+from shoptalk.core import audio, checkpoint
 from shoptalk.engine import greedy
 from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.greedy import Decoded

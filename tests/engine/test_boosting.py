@@ -14,14 +14,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shoptalk import audio
+from shoptalk.core import audio
+from shoptalk.core.errors import BoostError
+from shoptalk.core.text import words
 from shoptalk.engine import boosting, greedy
 from shoptalk.engine.beam import decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.phrases import FREE, MAX_CHARACTERS, MAX_WEIGHT, MOST, STEP, Phrase, fold
 from shoptalk.engine.recognizer import Engine
-from shoptalk.errors import BoostError
-from shoptalk.text import words
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"

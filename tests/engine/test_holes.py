@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoptalk import audio, text
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.doors import vad_silero
+from shoptalk.core import audio, text
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import Vad
+from shoptalk.core.records import Heard, Samples, Word
 from shoptalk.engine.holes import SPEECH_S, TRIES, fill, find, gaps
 from shoptalk.engine.long_form import LONGEST_S
 from shoptalk.engine.recognizer import Engine
-from shoptalk.protocols import Vad
-from shoptalk.records import Heard, Samples, Word
+from shoptalk.integrations import vad_silero
 
 ROOT = Path(__file__).parents[2]
 GENERAL = ROOT / "assets/general"

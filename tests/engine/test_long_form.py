@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk import audio, text
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core import audio, text
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import AudioError
+from shoptalk.core.records import Heard, Samples, Word
 from shoptalk.engine.long_form import CONTEXT_S, SAME_S, Window, hear, merge, windows
 from shoptalk.engine.recognizer import Engine
-from shoptalk.errors import AudioError
-from shoptalk.records import Heard, Samples, Word
 
 ROOT = Path(__file__).parents[2]
 GENERAL = ROOT / "assets/general"

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from shoptalk import audio
-from shoptalk.doors import onnx
+from shoptalk.core import audio
+from shoptalk.core.errors import ModelError
+from shoptalk.core.records import Samples
 from shoptalk.engine import onnx_export
 from shoptalk.engine.onnx_export import export
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.weights import open_checkpoint
-from shoptalk.errors import ModelError
-from shoptalk.records import Samples
+from shoptalk.integrations import onnx
 from shoptalk.scoring.wer import count_words
 
 ROOT = Path(__file__).parents[2]

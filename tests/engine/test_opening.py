@@ -13,12 +13,12 @@ import pytest
 import torch
 import yaml
 
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import ChecksumError, ModelError, UnsafeCheckpointError
+from shoptalk.core.recipe import PackageSection
 from shoptalk.engine.recognizer import Engine
-from shoptalk.errors import ChecksumError, ModelError, UnsafeCheckpointError
-from shoptalk.recipe import PackageSection
-from shoptalk.scoring import packaging
-from shoptalk.scoring.card import Origin
+from shoptalk.release import packaging
+from shoptalk.release.card import Origin
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"

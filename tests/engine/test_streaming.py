@@ -12,14 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk import audio, text
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core import audio, text
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import AudioError
+from shoptalk.core.records import Samples, Word
+from shoptalk.core.tokens import FRAME_S, words
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.streaming import Feed, Partial, Piece, Stream, Streamer, StreamSetting, closed_words
-from shoptalk.errors import AudioError
-from shoptalk.pieces import FRAME_S, words
-from shoptalk.records import Samples, Word
 
 ROOT = Path(__file__).parents[2]
 GENERAL = ROOT / "assets/general"

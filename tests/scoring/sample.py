@@ -1,9 +1,9 @@
 """A small test, written out: two taught drugs, one untaught, general sentences by three speakers."""
 
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Term
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Term
+from shoptalk.core.scores import Scores
 from shoptalk.scoring.evaluate import evaluate
-from shoptalk.scoring.scores import Scores
 
 TERMS = (
     Term(id="metformin", text="metformin", category="drug"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarks.bootstrap_coverage import CASES, coverage
 
-from shoptalk.recipe import EvaluateSection
+from shoptalk.core.recipe import EvaluateSection
 from shoptalk.scoring.bootstrap import _weights, draw, paired, ranges, student
 
 

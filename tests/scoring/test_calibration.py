@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoptalk.confidence import tempered
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Term, Word
+from shoptalk.core.confidence import tempered
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Term, Word
+from shoptalk.core.text import words
 from shoptalk.scoring.calibration import auroc, calibrate, ece, fit_temperature, judged, reliability, spans
-from shoptalk.text import words
 
 CONFIG = EvaluateSection(bootstrap=100)
 TERM = Term(id="metformin", text="metformin", category="drug")

@@ -3,11 +3,11 @@
 import pytest
 from tests.scoring.sample import ROWS, TERMS, hypotheses, sample_scores
 
-from shoptalk.errors import ScoringError
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Term
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Term
+from shoptalk.core.scores import Change, Scores
 from shoptalk.scoring.evaluate import compare, evaluate
-from shoptalk.scoring.scores import Change, Scores
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import unicodedata
 
 import pytest
 
-from shoptalk.records import Term
+from shoptalk.core.records import Term
+from shoptalk.core.terms import occurrences
 from shoptalk.scoring.term_scores import Match, match, tabulate
 from shoptalk.scoring.wer import count_words
-from shoptalk.terms import occurrences
 
 
 def _term(text: str, *variants: str, spoken: tuple[str, ...] = ()) -> Term:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shoptalk.records import Term
+from shoptalk.core.records import Term
 from shoptalk.scoring.term_scores import NOTHING, match, tabulate
 
 

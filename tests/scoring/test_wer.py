@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.scoring.golden import sclite
 
-from shoptalk.errors import ScoringError
-from shoptalk.records import Hypothesis
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.records import Hypothesis
 from shoptalk.scoring.wer import (
     Counts,
     _levenshtein,

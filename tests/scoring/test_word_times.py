@@ -2,8 +2,8 @@
 
 import pytest
 
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Word
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Word
 from shoptalk.scoring.word_times import matched, word_times
 
 CONFIG = EvaluateSection(bootstrap=100)

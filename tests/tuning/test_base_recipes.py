@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.tuning import speech
 
-from shoptalk import config
-from shoptalk.doors import nemo
+from shoptalk.core import config
+from shoptalk.integrations import nemo
 from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.tokenizer import train_tokenizer
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData

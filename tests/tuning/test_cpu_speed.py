@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from shoptalk.doors import nemo
+from shoptalk.integrations import nemo
 from shoptalk.tuning.cpu_speed import QuickDropout, quicken, reseed
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from shoptalk.errors import TrainingError
-from shoptalk.recipe import TrainSection
+from shoptalk.core.errors import TrainingError
+from shoptalk.core.recipe import TrainSection
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.data import Recordings, Rounds, collate
 from shoptalk.tuning.features import Entry, FeatureCache

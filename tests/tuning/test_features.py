@@ -10,10 +10,10 @@ import pytest
 import torch
 from tests.tuning import speech
 
-from shoptalk import audio
-from shoptalk.doors import nemo
-from shoptalk.errors import ManifestError
-from shoptalk.records import Samples
+from shoptalk.core import audio
+from shoptalk.core.errors import ManifestError
+from shoptalk.core.records import Samples
+from shoptalk.integrations import nemo
 from shoptalk.tuning.data import collate
 from shoptalk.tuning.features import Entry, FeatureCache, cached, read_manifest
 

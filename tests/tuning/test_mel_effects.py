@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.tuning import speech
 
-from shoptalk import audio, augment
-from shoptalk.doors import nemo
+from shoptalk.core import audio, effects
+from shoptalk.integrations import nemo
 from shoptalk.tuning.mel_effects import GUARD, add_noise, room, telephone
 
 MELS = 20
@@ -51,7 +51,7 @@ def test_reverberation_falls_by_sixty_decibels_in_its_time() -> None:
 def test_a_telephone_sounds_in_features_as_in_samples(tiny_nemo: Path) -> None:
     featurize = nemo.featurizer(nemo.restore(tiny_nemo))
     speech_T = audio.decode(speech.entries()[0].audio)
-    on_samples = featurize(augment.telephone(speech_T))
+    on_samples = featurize(effects.telephone(speech_T))
     on_features = telephone(featurize(speech_T), np.random.default_rng(1))
     assert on_features.mean(0) == pytest.approx(on_samples.mean(0), abs=1.5)
     assert np.abs(on_features[:, -5:] - np.log(GUARD)).max() < 0.1

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
 
-from shoptalk.doors import nemo
-from shoptalk.errors import TrainingError
-from shoptalk.recipe import TrainSection
+from shoptalk.core.errors import TrainingError
+from shoptalk.core.recipe import TrainSection
+from shoptalk.integrations import nemo
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.module import Batch, TuningModule, centre_input, rate_at, spec_augment

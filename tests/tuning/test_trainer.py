@@ -13,9 +13,9 @@ import pytest
 import torch
 from tests.tuning import speech
 
-from shoptalk import audio, config, text
-from shoptalk.doors import nemo
-from shoptalk.errors import ModelError, TrainingError
+from shoptalk.core import audio, config, text
+from shoptalk.core.errors import ModelError, TrainingError
+from shoptalk.integrations import nemo
 from shoptalk.tuning import trainer
 from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
@@ -30,7 +30,7 @@ SETTINGS = (
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from shoptalk import audio, config, text
+from shoptalk.core import audio, config, text
 from shoptalk.tuning import trainer
 from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData

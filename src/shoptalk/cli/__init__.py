@@ -1,4 +1,4 @@
-"""The command line: one subcommand per stage, in order of the flow; it parses, wires the doors, calls and prints."""
+"""The command line: one subcommand per stage, in order of the flow; it parses, calls and prints."""
 
 import argparse
 import shlex
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     parsed.line = shlex.join(arguments)
     from shoptalk.cli import commands
-    from shoptalk.errors import ShoptalkError
+    from shoptalk.core.errors import ShoptalkError
 
     try:
         status = commands.COMMANDS[parsed.command](parsed)

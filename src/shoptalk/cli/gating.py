@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shoptalk import bundle
-from shoptalk.cli.commands import RECIPE_COPY, reopen
-from shoptalk.cli.scoring import GATE, SCORES
-from shoptalk.doors.registry import CHALLENGER, CHAMPION, Event, Registry, Version
-from shoptalk.errors import PolicyError, RegistryError, ScoringError
-from shoptalk.manifest import write_text
-from shoptalk.run import Run
-from shoptalk.scoring import gate_page
-from shoptalk.scoring.gate import Verdict, judge
-from shoptalk.scoring.gate_policy import read_policy
-from shoptalk.scoring.scores import Scores
+from shoptalk.core import bundle
+from shoptalk.core.errors import PolicyError, RegistryError, ScoringError
+from shoptalk.core.files import write_text
+from shoptalk.core.scores import Scores
+from shoptalk.integrations.registry import CHALLENGER, CHAMPION, Event, Registry, Version
+from shoptalk.release import gate_page
+from shoptalk.release.gate import Verdict, judge
+from shoptalk.release.gate_policy import read_policy
+from shoptalk.stages.execution import RECIPE_COPY, reopen
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import GATE, SCORES
 
 PAGE, REPORT = "gate.html", "report.html"
 

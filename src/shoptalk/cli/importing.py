@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from shoptalk.cli.stages import progress, say
-from shoptalk.corpus import importing, primock57, sources
-from shoptalk.corpus.known_sets import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
-from shoptalk.corpus.sources import Row, Source
-from shoptalk.errors import ImportFormatError
-from shoptalk.run import digest
+from shoptalk.core.errors import ImportFormatError
+from shoptalk.core.files import digest
+from shoptalk.stages.progress import progress, say
+from shoptalk.testsets import imported, primock57, sources
+from shoptalk.testsets.catalogue import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
+from shoptalk.testsets.sources import Row, Source
 
 IMPORT_VERSION = 1
 """Part of the signature; raise it when the same source would now give another manifest."""
@@ -39,7 +39,7 @@ def bring(parsed: argparse.Namespace) -> None:
     opened = READERS[parsed.format](parsed.source)
     found = list(_sources(opened, parsed.limit)) if opened.checked_first else _sources(opened, parsed.limit)
     total = len(found) if isinstance(found, list) else parsed.limit
-    about = importing.write(found, request, progress=lambda lines, done: progress(lines, request.name, total, done))
+    about = imported.write(found, request, progress=lambda lines, done: progress(lines, request.name, total, done))
     say(f"{path}: {about['utterances']} utterances, {about['minutes']:g} minutes, {about['licence']}")
     if about["evaluation_only"]:
         say("may be scored, never trained on or shipped")
@@ -47,7 +47,7 @@ def bring(parsed: argparse.Namespace) -> None:
     for one in skipped[:SKIPS_SHOWN]:
         say(f"skipped {one['id']} ({one['where']}): {one['reason']}")
     if skipped:
-        say(f"{len(skipped)} skipped; {importing.about_path(path)} names all")
+        say(f"{len(skipped)} skipped; {imported.about_path(path)} names all")
 
 
 def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
@@ -56,7 +56,7 @@ def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
     return (sources.read(row, opened.folder) for row in islice(opened.rows, limit))
 
 
-def _request(parsed: argparse.Namespace) -> importing.Request:
+def _request(parsed: argparse.Namespace) -> imported.Request:
     if parsed.limit is not None and parsed.limit < 1:
         raise ImportFormatError(f"--limit {parsed.limit}: give 1 or more")
     known = _known(parsed)
@@ -68,7 +68,7 @@ def _request(parsed: argparse.Namespace) -> importing.Request:
     if not licence:
         raise ImportFormatError(f"{parsed.source}: under which licence? Give its SPDX id with --licence")
     terms = [parsed.format, parsed.source, name, licence, parsed.origin, parsed.patients, parsed.limit]
-    return importing.Request(
+    return imported.Request(
         name=name, folder=Path(parsed.to), format=parsed.format, licence=licence,
         origin=parsed.origin or (known.page if known else ""),
         evaluation_only=evaluation_only(licence) or (known is not None and known.use == "evaluation"),
@@ -97,7 +97,7 @@ def _content(path: Path) -> list[tuple[str, int, int]]:
 
 def _is_current(path: Path, signature: str) -> bool:
     """`ImportFormatError` if there is something else of that name, which is not overwritten."""
-    note = importing.about_path(path)
+    note = imported.about_path(path)
     if not path.exists():
         return False
     try:
@@ -122,13 +122,13 @@ def _file(read: Callable[[Path], Iterable[Row]]) -> Callable[[str], Opened]:
 
 
 def _kaldi(source: str) -> Opened:
-    from shoptalk.doors import lhotse
+    from shoptalk.integrations import lhotse
 
     return Opened(lhotse.kaldi_rows(Path(source)), Path(source))
 
 
 def _lhotse(source: str) -> Opened:
-    from shoptalk.doors import lhotse
+    from shoptalk.integrations import lhotse
 
     path = Path(source)
     if not path.exists():
@@ -148,7 +148,7 @@ def _hub_name(source: str) -> Hub:
 
 
 def _of_hub(hub: Hub, folder: Path) -> Opened:
-    from shoptalk.doors import hf_datasets
+    from shoptalk.integrations import hf_datasets
 
     return Opened(hf_datasets.rows(hub.dataset, config=hub.config, split=hub.split), folder, checked_first=False)
 

@@ -6,13 +6,13 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
-from shoptalk.cli.commands import reopen
-from shoptalk.cli.scoring import SCORES
-from shoptalk.errors import ScoringError
-from shoptalk.manifest import write_text
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.files import write_text
+from shoptalk.core.scores import Scores
 from shoptalk.scoring import publish as figures
-from shoptalk.scoring import report
-from shoptalk.scoring.scores import Scores
+from shoptalk.scoring.report import tables
+from shoptalk.stages.execution import reopen
+from shoptalk.stages.table import SCORES
 
 BEGIN, END = "<!-- results:{name} -->", "<!-- /results:{name} -->"
 
@@ -34,9 +34,11 @@ def publish(folder: Path, name: str | None) -> None:
     if begin in text and end not in text:
         raise ScoringError(f"README.md: has {begin} but no {end} behind the table; add it")
     if begin in text:
-        tables = [report.summary_table(scores), *([report.beside_table(scores)] if scores.others else [])]
+        shown = [tables.summary_table(scores)]
+        if scores.others:
+            shown.append(tables.beside_table(scores))
         made = f"By `{command}` in {run.seconds() / 60:.1f} minutes."
-        table = "\n".join([begin, "\n\n".join([*tables, made]), end])
+        table = "\n".join([begin, "\n\n".join([*shown, made]), end])
         write_text(readme, re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: table, text, flags=re.DOTALL))
         print("README.md")
 

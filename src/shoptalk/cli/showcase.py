@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shoptalk.cli.scoring import SCORES
-from shoptalk.config import environment
-from shoptalk.errors import ShoptalkError
-from shoptalk.manifest import read_lines
-from shoptalk.run import Run
-from shoptalk.scoring import report
-from shoptalk.scoring.scores import Scores
+from shoptalk.core.config import environment
+from shoptalk.core.errors import ShoptalkError
+from shoptalk.core.files import read_lines
+from shoptalk.core.scores import Scores
+from shoptalk.scoring.report import tables
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import SCORES
 
 START_S = 180.0
 """A server that is not ready by then will not be."""
@@ -26,7 +26,7 @@ STOP_S = 60.0
 def show(run: Run) -> None:
     """Print what was reached, and ask the server."""
     folder = run.product("evaluate")
-    print("\n" + report.console_table(Scores.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))))
+    print("\n" + tables.console_table(Scores.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))))
     print(f"\nreport: {folder / 'report.html'}\nbundle: {run.product('package')}")
     dataset = run.product("dataset")
     line = read_lines(dataset / "test-taught.jsonl")[0]

@@ -5,11 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from shoptalk import audio, config
-from shoptalk.cli.recognizers import open_engine
+from shoptalk.core import audio, config
+from shoptalk.core.errors import AudioError, RecipeError
 from shoptalk.engine.phrases import Phrase
 from shoptalk.engine.recognizer import Wish
-from shoptalk.errors import AudioError, RecipeError
+from shoptalk.stages.recognizers import open_engine
 
 
 def transcribe(parsed: argparse.Namespace) -> int:

@@ -6,41 +6,20 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import ConfigDict
 
-from shoptalk import augment as effect
-from shoptalk.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.core import effects as effect
+from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.core.noise import Noise, NoiseSet, read_noise
+from shoptalk.core.recipe import AugmentSection
+from shoptalk.core.records import Samples, Utterance
 from shoptalk.corpus.pool import ordered
-from shoptalk.errors import AudioError, ChecksumError
-from shoptalk.recipe import AugmentSection
-from shoptalk.records import Record, Samples, Utterance
 
 AUGMENT_VERSION = 1
 """Part of every audio file's name; raise it when the same draw would now sound otherwise."""
 PEAK = 0.99
-
-
-class Noise(Record):
-    """A recording of noise, or a room's impulse response (``rir``); one line of a noise manifest."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    audio: str
-    """Relative to the manifest's folder."""
-    kind: Literal["noise", "rir"]
-    split: Literal["train", "test"]
-    """Those of ``test`` are kept for tests under noise."""
-    sha256: str
-
-
-class NoiseSet(NamedTuple):
-    """The records of a noise manifest and the folder that it lies in."""
-
-    recordings: tuple[Noise, ...]
-    folder: Path
 
 
 class Draw(NamedTuple):
@@ -163,18 +142,6 @@ def _start(noise: NoiseSet) -> None:
 def _load(noise_id: str) -> Samples:
     record, folder = _noise[noise_id]
     return read_noise(record, folder)
-
-
-def read_noise(record: Noise, folder: Path) -> Samples:
-    """The samples of a recording of the noise manifest in `folder`; other bytes than it names are a `ChecksumError`."""
-    path = folder / record.audio
-    if not path.is_file():
-        raise AudioError(
-            f"{path}: the noise {record.id!r} is not there; the manifest's paths are relative to its folder"
-        )
-    if hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
-        raise ChecksumError(f"{path}: not the bytes that the noise manifest names; restore the file or its sha256")
-    return decode(path)
 
 
 def _name(stem: str, copy_id: str, drawn: Draw, seed: int) -> str:

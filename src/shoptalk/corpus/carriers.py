@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shoptalk import manifest
+from shoptalk.core import files
+from shoptalk.core.errors import CoverageError
+from shoptalk.core.protocols import Llm
+from shoptalk.core.records import Record, Term
 from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form
-from shoptalk.errors import CoverageError
-from shoptalk.protocols import Llm
-from shoptalk.records import Record, Term
 
 MIN_WORDS, MAX_WORDS = 4, 16
 LINES_PER_PROMPT = 5
@@ -80,9 +80,9 @@ class Prompt:
     messages: tuple[dict[str, str], ...]
 
 
-def read_banks(files: Sequence[Path]) -> list[Carrier]:
+def read_banks(banks: Sequence[Path]) -> list[Carrier]:
     """The carriers of all files; `CoverageError` lists those that could never be filled."""
-    carriers = [carrier for file in files for carrier in manifest.read(file, Carrier)]
+    carriers = [carrier for bank in banks for carrier in files.read(bank, Carrier)]
     problems = [f"{c.id}: needs the slot {{{c.category}}} exactly once" for c in carriers if _term_slots(c) != 1]
     problems += [f"{name}: id occurs twice" for name, n in Counter(c.id for c in carriers).items() if n > 1]
     if problems:

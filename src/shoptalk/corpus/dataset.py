@@ -7,27 +7,24 @@ side, an untaught term in anything that is trained on, a sentence or a speaker o
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoptalk import terms as term_forms
+from shoptalk.core import terms as term_forms
+from shoptalk.core.errors import LeakError, ManifestError
+from shoptalk.core.files import read_lines, write_text
+from shoptalk.core.recipe import DatasetSection
+from shoptalk.core.records import Split, Term, Utterance
+from shoptalk.core.sets import TEST_LISTS, TESTS, digest
 from shoptalk.corpus.splits import near_duplicates, normal_form
 from shoptalk.corpus.voices import TEST_VOICES, parts
-from shoptalk.errors import LeakError, ManifestError
-from shoptalk.manifest import read_lines, write_text
-from shoptalk.recipe import DatasetSection
-from shoptalk.records import Split, Term, Utterance
 
 Line = dict[str, Any]
 """One line of a NeMo manifest: `audio_filepath`, `duration`, `text`, and our `id`, `term_ids`, `cluster`, `voice`; in
 dev and test also `context` and, where they are known, `words` ([word, start_s, end_s])."""
 
-TESTS = ("taught", "untaught", "general")
-"""The test sets, each in its own manifest ``test-NAME.jsonl``."""
-TEST_LISTS = "test-lists.json"
-"""Their sha256, fixed before anything is trained."""
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -70,12 +67,6 @@ def build(
         write_text(folder / f"{name}.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     write_text(folder / TEST_LISTS, json.dumps(digests, indent=1) + "\n")
     return digests
-
-
-def digest(lines: Iterable[Line]) -> str:
-    """sha256 of what is asked of a test set: ids, texts, terms and voices, not the bytes of the audio."""
-    content = [[line["id"], line["text"], line["term_ids"], line["voice"]] for line in lines]
-    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 def carrier_leaks(utterances: Sequence[Utterance]) -> list[str]:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from shoptalk.core.protocols import Llm
+from shoptalk.core.recipe import TranscriptsSection
+from shoptalk.core.records import Split, Term, Transcript
+from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENINGS, SETTINGS
 from shoptalk.corpus.splits import clusters, draw_key
 from shoptalk.corpus.transcripts import Problem, diversity_problems, duplicates, has_terms, is_clean, wanted_for
-from shoptalk.protocols import Llm
-from shoptalk.recipe import TranscriptsSection
-from shoptalk.records import Split, Term, Transcript
-from shoptalk.terms import occurrences
 
 ATTEMPTS = 3
 MAX_TOKENS = 320

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from shoptalk.core.errors import LexiconError
+from shoptalk.core.records import Term
 from shoptalk.corpus.splits import draw_key
-from shoptalk.errors import LexiconError
-from shoptalk.records import Term
 
 FACTS = ("dose", "route", "frequency", "value")
 """Columns of a CSV file that become facts; YAML and JSONL may have any facts."""

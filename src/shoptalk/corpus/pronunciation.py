@@ -3,8 +3,8 @@
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from shoptalk.errors import TermError
-from shoptalk.records import Term
+from shoptalk.core.errors import TermError
+from shoptalk.core.records import Term
 
 _LETTERS = "abdefhijklmnoprstuvwxzæçðŋøœɐɑɒɔəɚɛɜɝɡgɪɨɫɬɹɾʃʊʌʍʒʔθᵻ"
 _MARKS = "ˈˌ'ː.‿\u0361\u035c\u0303\u0329\u0327 "

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from shoptalk.audio import SAMPLE_RATE_HZ, write_flac
+from shoptalk.core.audio import SAMPLE_RATE_HZ, write_flac
+from shoptalk.core.errors import AudioError
+from shoptalk.core.files import write_text
+from shoptalk.core.protocols import Tts
+from shoptalk.core.recipe import SpeechSection
+from shoptalk.core.records import Samples, Transcript, Utterance, Word
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
-from shoptalk.errors import AudioError
-from shoptalk.manifest import write_text
-from shoptalk.protocols import Tts
-from shoptalk.recipe import SpeechSection
-from shoptalk.records import Samples, Transcript, Utterance, Word
 
 SPEECH_VERSION = 1
 """Part of every audio file's name; raise it when the same text would now sound otherwise."""

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from shoptalk.records import Split
+from shoptalk.core.records import Split
 
 NEAR = 0.6
 """Jaccard similarity from which two sentences count as one."""

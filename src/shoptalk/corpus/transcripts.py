@@ -5,13 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from shoptalk.core.errors import CoverageError
+from shoptalk.core.recipe import TranscriptsSection
+from shoptalk.core.records import Split, Term, Transcript
+from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
 from shoptalk.corpus.splits import assign, draw_key, near_duplicates
-from shoptalk.errors import CoverageError
-from shoptalk.recipe import TranscriptsSection
-from shoptalk.records import Split, Term, Transcript
-from shoptalk.terms import occurrences
 
 _MARKUP = re.compile(r"[{}<>\[\]*_#`|~]|\.\.\.|…|https?:")
 _ARTICLE = re.compile(r"\b([Aa])n? $")

@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shoptalk.recipe import SpeechSection
-from shoptalk.records import Split
+from shoptalk.core.recipe import SpeechSection
+from shoptalk.core.records import Split
 
 
 class Voice(NamedTuple):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import Vad
+from shoptalk.core.records import Heard, Samples, Word
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, NEXT_S, heard_as, merge, moved, same, windows
-from shoptalk.protocols import Vad
-from shoptalk.records import Heard, Samples, Word
 
 Stretch = tuple[float, float]
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.errors import AudioError
-from shoptalk.records import Heard, Samples, Word
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import AudioError
+from shoptalk.core.records import Heard, Samples, Word
 
 LONGEST_S = 30.0
 CONTEXT_S = 3.0

@@ -19,12 +19,12 @@ import sentencepiece
 import torch
 from torch.nn.functional import embedding
 
+from shoptalk.core.errors import MissingToolError, ModelError
+from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
 from shoptalk.engine.shape import LOG_GUARD, PREEMPHASIS, Shape
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import Weights, frozen, open_checkpoint
-from shoptalk.errors import MissingToolError, ModelError
-from shoptalk.pieces import SUBSAMPLING
 
 Form = Literal["onnx-asr", "sherpa-onnx"]
 

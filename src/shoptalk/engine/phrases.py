@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
-from shoptalk.errors import BoostError
+from shoptalk.core.errors import BoostError
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -12,10 +12,13 @@ import numpy as np
 import sentencepiece
 import torch
 
-from shoptalk import confidence
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.bundle import open_bundle
-from shoptalk.cpu import give_back_memory, keep_memory
+from shoptalk.core import confidence
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.bundle import open_bundle
+from shoptalk.core.device import give_back_memory, keep_memory
+from shoptalk.core.protocols import Vad
+from shoptalk.core.records import Alternative, Heard, Samples, Word
+from shoptalk.core.tokens import FRAME_S, words
 from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
@@ -28,9 +31,6 @@ from shoptalk.engine.phrases import Phrase
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import open_checkpoint
-from shoptalk.pieces import FRAME_S, words
-from shoptalk.protocols import Vad
-from shoptalk.records import Alternative, Heard, Samples, Word
 
 SHORTEST = SAMPLE_RATE_HZ // 10
 """Samples below which a recording is filled up with silence: one encoder frame and its surroundings."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shoptalk.audio import SAMPLE_RATE_HZ
-from shoptalk.checkpoint import NemoInfo
-from shoptalk.errors import ModelError
-from shoptalk.pieces import SUBSAMPLING
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.checkpoint import NemoInfo
+from shoptalk.core.errors import ModelError
+from shoptalk.core.tokens import SUBSAMPLING
 
 PREEMPHASIS, LOG_GUARD = 0.97, 2.0**-24  # NeMo's defaults, where the config names none
 MAX_SYMBOLS = 10

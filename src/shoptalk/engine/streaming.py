@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from shoptalk.core.errors import AudioError
+from shoptalk.core.records import Samples, Word
+from shoptalk.core.tokens import FRAME_S, SUBSAMPLING, words
 from shoptalk.engine.features import normalised
 from shoptalk.engine.greedy import decode_stretch
 from shoptalk.engine.recognizer import SHORTEST, Engine
 from shoptalk.engine.steps import Carry
-from shoptalk.errors import AudioError
-from shoptalk.pieces import FRAME_S, SUBSAMPLING, words
-from shoptalk.records import Samples, Word
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from shoptalk import checkpoint
+from shoptalk.core import checkpoint
+from shoptalk.core.errors import ModelError
 from shoptalk.engine.shape import Shape
-from shoptalk.errors import ModelError
 
 
 @dataclass

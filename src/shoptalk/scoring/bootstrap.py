@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.recipe import EvaluateSection
+from shoptalk.core.recipe import EvaluateSection
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["ratio", "proportion"]

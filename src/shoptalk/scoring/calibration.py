@@ -9,11 +9,10 @@ from difflib import SequenceMatcher
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk import text
-from shoptalk.confidence import logit, tempered
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Term, Word
-from shoptalk.scoring import scores
+from shoptalk.core import scores, text
+from shoptalk.core.confidence import logit, tempered
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Term, Word
 from shoptalk.scoring.bootstrap import ranges
 from shoptalk.scoring.term_scores import places
 from shoptalk.scoring.wer import align

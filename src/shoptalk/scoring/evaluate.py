@@ -3,9 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from shoptalk.errors import ScoringError
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Term
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Term
+from shoptalk.core.scores import Misheard, Other, Scores, SetScores, Silence, TermRow
+from shoptalk.core.sets import GENERAL, LONG, NOISY, SILENCE, TAUGHT, UNTAUGHT
+from shoptalk.core.terms import occurrences, phonetic_distance
+from shoptalk.core.text import words
 from shoptalk.scoring import significance
 from shoptalk.scoring.calibration import calibrate
 from shoptalk.scoring.examples import example, examples
@@ -19,19 +23,13 @@ from shoptalk.scoring.rates import (
     term_scores,
     terms_of,
 )
-from shoptalk.scoring.scores import Misheard, Other, Scores, SetScores, Silence, TermRow
 from shoptalk.scoring.slices import slices, tier
 from shoptalk.scoring.wer import pair
 from shoptalk.scoring.word_times import word_times
-from shoptalk.terms import occurrences, phonetic_distance
-from shoptalk.text import words
 
-NOISY, SILENCE, LONG = "noisy", "silence", "long"
-"""Sets made from what is there. The first two are not scored as sets: the one is a curve over SNR, in the other nobody
-speaks; in the third the sentences of the others come again."""
-DOMAIN = ("taught", "untaught", LONG, NOISY)
+DOMAIN = (TAUGHT, UNTAUGHT, LONG, NOISY)
 """Sets whose words are counted by the clinical rules; all others by the leaderboard's."""
-_ORDER = ("taught", "untaught", "general", LONG)
+_ORDER = (TAUGHT, UNTAUGHT, GENERAL, LONG)
 
 MISHEARD = 5
 """So many of the forms heard instead of a term are kept."""

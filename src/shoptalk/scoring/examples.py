@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from shoptalk.records import Hypothesis
-from shoptalk.scoring.scores import Example
+from shoptalk.core.records import Hypothesis
+from shoptalk.core.scores import Example
 from shoptalk.scoring.wer import count_words
 
 Kind = Literal["improved", "still wrong", "worse"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shoptalk.errors import ScoringError
-from shoptalk.scoring.scores import Change, Other, Rate, Scores
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.scores import Change, Other, Rate, Scores
 
 _TELLING = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
             "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve")  # fmt: skip

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from shoptalk.core.text import UNITS
 from shoptalk.scoring.wer import align
-from shoptalk.text import UNITS
 
 Kind = Literal["number", "unit", "missing", "invented"]
 _Span = tuple[int, int]

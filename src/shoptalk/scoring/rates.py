@@ -10,14 +10,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Term
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Term
+from shoptalk.core.scores import Change, Rate, TermScores, Verdict
+from shoptalk.core.text import Rules
 from shoptalk.scoring import quantities, writing
 from shoptalk.scoring.bootstrap import Draws, Interval, Kind, draw, paired
-from shoptalk.scoring.scores import Change, Rate, TermScores, Verdict
 from shoptalk.scoring.term_scores import TermTable, join, tabulate
 from shoptalk.scoring.wer import count_characters, count_words
-from shoptalk.text import Rules
 
 Counted = npt.NDArray[np.int64]
 Ratio = tuple[Counted, Counted]

@@ -13,8 +13,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from shoptalk.core.scores import Significance
 from shoptalk.scoring.bootstrap import student
-from shoptalk.scoring.scores import Significance
 
 Floats = npt.NDArray[np.float64]
 

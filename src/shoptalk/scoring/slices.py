@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from shoptalk.records import Hypothesis, Term
+from shoptalk.core.records import Hypothesis, Term
+from shoptalk.core.scores import Slice
+from shoptalk.core.sets import clean_id
 from shoptalk.scoring.rates import Pairs, change, joined, term_scores, terms_of
-from shoptalk.scoring.scores import Slice
 
 MOST_NAMES = 12
 """With more voices than this, one says little about each: speakers are the clusters of the intervals anyway."""
@@ -72,20 +73,10 @@ def _by_snr(sets: Mapping[str, Pairs], noisy: Pairs, terms: Sequence[Term]) -> I
         by_snr.setdefault(one.snr_db or 0.0, []).append(row)
     for snr_db, rows in sorted(by_snr.items()):
         yield _slice("snr", f"{snr_db:g} dB", noisy.hypotheses[0][0].set, noisy.of(rows), terms)
-    same = {clean_id(one) for one, _ in noisy.hypotheses}
+    same = {clean_id(one.id) for one, _ in noisy.hypotheses}
     everything = joined(list(sets.values()))
     if rows := [row for row, (one, _) in enumerate(everything.hypotheses) if one.id in same]:
         yield _slice("snr", CLEAN, noisy.hypotheses[0][0].set, everything.of(rows), terms)
-
-
-def noisy_id(clean: str, snr_db: float) -> str:
-    """The id of a sentence under noise."""
-    return f"{clean}@{snr_db:g}dB"
-
-
-def clean_id(noisy: Hypothesis) -> str:
-    """The id of the same sentence without noise."""
-    return noisy.id.rpartition("@")[0]
 
 
 def _slice(by: str, value: str, name: str, pairs: Pairs, terms: Sequence[Term]) -> Slice:

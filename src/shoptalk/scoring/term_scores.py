@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.records import Term
+from shoptalk.core.records import Term
+from shoptalk.core.terms import occurrences, phonetic_distance
 from shoptalk.scoring.wer import Alignment, align
-from shoptalk.terms import occurrences, phonetic_distance
 
 NOTHING = ""
 """What was heard instead of a term where nothing was."""

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
 
-from shoptalk.errors import ScoringError
-from shoptalk.records import Hypothesis
-from shoptalk.text import Rules, characters, words
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.records import Hypothesis
+from shoptalk.core.text import Rules, characters, words
 
 Chunk = tuple[str, int, int, int, int]
 """``equal | substitute | delete | insert``, then reference start and end, then heard start and end (half-open)."""

@@ -6,9 +6,9 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
-from shoptalk.recipe import EvaluateSection
-from shoptalk.records import Hypothesis, Word
-from shoptalk.scoring import scores
+from shoptalk.core import scores
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Hypothesis, Word
 from shoptalk.scoring.bootstrap import ranges
 
 

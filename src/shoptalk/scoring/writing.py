@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
-from shoptalk.text import UNITS, words
+from shoptalk.core.text import UNITS, words
 
 MARKS = ".,?!:;"
 """The marks that are judged."""

@@ -4,7 +4,7 @@ import ipaddress
 
 from fastapi import FastAPI
 
-from shoptalk.errors import BindingError
+from shoptalk.core.errors import BindingError
 
 DRAIN_S = 30
 """Seconds that requests in progress get to finish when the server is told to stop."""

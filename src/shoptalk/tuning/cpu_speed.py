@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shoptalk.doors import nemo
+from shoptalk.integrations import nemo
 
 LEVELS = 256
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shoptalk.errors import TrainingError
-from shoptalk.pieces import FRAME_S, SUBSAMPLING
-from shoptalk.recipe import TrainSection
+from shoptalk.core.errors import TrainingError
+from shoptalk.core.recipe import TrainSection
+from shoptalk.core.tokens import FRAME_S, SUBSAMPLING
 from shoptalk.tuning import mel_effects
 from shoptalk.tuning.alignment import UNKNOWN, frame_tokens
 from shoptalk.tuning.batches import Item, Pool, padded_frames, plan_round

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk import audio
-from shoptalk.errors import ManifestError
-from shoptalk.records import Samples
+from shoptalk.core import audio
+from shoptalk.core.errors import ManifestError
+from shoptalk.core.records import Samples
 
 Features = npt.NDArray[np.float16]
 Featurize = Callable[[Samples], npt.NDArray[np.float32]]

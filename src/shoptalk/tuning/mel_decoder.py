@@ -18,7 +18,7 @@ MEL_FRAMES_PER_KOKORO_FRAME = 1.25
 VOICED_HZ = 10.0
 EDGE_FRAMES = 10
 SILENCE_DB = -45.0
-"""Below the loudest frame, what counts as silence, of which `EDGE_FRAMES` stay at both ends; as Kokoro's door trims."""
+"""Below the loudest frame, what counts as silence, of which `EDGE_FRAMES` stay at both ends; as Kokoro is trimmed."""
 WINDOW = 200
 """Mel frames of a training example."""
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.audio import SAMPLE_RATE_HZ
+from shoptalk.core.audio import SAMPLE_RATE_HZ
 
 Features = npt.NDArray[np.float32]
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 
-from shoptalk.errors import TrainingError
-from shoptalk.recipe import TrainSection
+from shoptalk.core.errors import TrainingError
+from shoptalk.core.recipe import TrainSection
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import reseed
 from shoptalk.tuning.tdt_loss import TdtLoss

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from shoptalk import config
-from shoptalk.recipe import Recipe
+from shoptalk.core import config
+from shoptalk.core.recipe import Recipe
 
 
 def loggers(recipe: Recipe, folder: Path) -> list[Any]:

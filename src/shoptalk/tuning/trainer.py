@@ -13,12 +13,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from shoptalk import audio, text
-from shoptalk.cpu import keep_memory, multiplies_bfloat16
-from shoptalk.doors import nemo
-from shoptalk.errors import TrainingError
-from shoptalk.manifest import write_text
-from shoptalk.recipe import Recipe, TrainSection
+from shoptalk.core import audio, text
+from shoptalk.core.device import keep_memory, multiplies_bfloat16
+from shoptalk.core.errors import TrainingError
+from shoptalk.core.files import write_text
+from shoptalk.core.recipe import Recipe, TrainSection
+from shoptalk.integrations import nemo
 from shoptalk.tuning import tracking
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import Recordings, Rounds, recordings

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoptalk import audio
+from shoptalk.core import audio
+from shoptalk.core.errors import ModelError
 from shoptalk.engine.encoder import Encoder, FeedForward
 from shoptalk.engine.gpu.fp8 import LARGEST, Float8Linear, quantize, rounded
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.weights import open_checkpoint
-from shoptalk.errors import ModelError
 
 ROOT = Path(__file__).parents[3]
 GENERAL = ROOT / "assets/general"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shoptalk import audio
+from shoptalk.core import audio
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.gpu import graphs
 from shoptalk.engine.gpu.graphs import Bucket, Pipeline, Replay, Shelf, bucket

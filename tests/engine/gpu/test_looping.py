@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from shoptalk import audio
+from shoptalk.core import audio
 from shoptalk.engine.gpu.looping import Looping, Standing
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.recognizer import Engine

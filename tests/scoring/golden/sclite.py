@@ -51,7 +51,7 @@ def mistaken(words: Sequence[str], others: Sequence[str], rng: np.random.Generat
 
 def examples() -> list[Pair]:
     """Sentences that were misheard to a tenth, a third and two thirds; and short words at random, for the ties."""
-    from shoptalk.text import words
+    from shoptalk.core.text import words
 
     rng = np.random.default_rng(20)
     rows = [words(json.loads(line)["text"]) for line in SENTENCES.read_text(encoding="utf-8").splitlines()[::4]]

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from shoptalk.core.errors import MissingToolError
 from shoptalk.engine.encoder import Encoder
-from shoptalk.errors import MissingToolError
 
 try:
     import triton

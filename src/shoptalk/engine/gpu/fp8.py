@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import torch
 
+from shoptalk.core.errors import ModelError
 from shoptalk.engine.encoder import Encoder, FeedForward
-from shoptalk.errors import ModelError
 
 LARGEST = torch.finfo(torch.float8_e4m3fn).max
 """448; what lies above is held there, since e4m3 has no infinity and would make it no number."""

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 
+from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
 from shoptalk.engine.gpu.looping import Looping, Said, collected
 from shoptalk.engine.greedy import Decoded
-from shoptalk.pieces import SUBSAMPLING
 
 FRAME_STEP = 64
 """Mel frames (0.64 s) that buckets differ by: a 10 s clip is padded by 2 %."""

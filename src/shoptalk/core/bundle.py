@@ -1,0 +1,88 @@
+"""A bundle is a tuned model as a folder to hand on: weights, tokenizer, config, card, checksums, and a `.nemo`.
+
+| file | what |
+|---|---|
+| `model.safetensors` | the tensors of the tuned `.nemo`, by the same names and in the same precision |
+| `tokenizer.model`, `vocab.txt` | the SentencePiece model; its pieces, one a line, in the order of their ids |
+| `config.yaml` | the model's config, checked, without the paths of the machine it was trained on |
+| `model.nemo` | the same model for stock NeMo |
+| `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
+| `calibration.json` | the temperature that makes word confidences believable, where one was fitted |
+| `checksums.json` | sha256 of every other file |
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shoptalk.core import checkpoint
+from shoptalk.core.errors import ChecksumError, ModelError
+
+CHECKSUMS = "checksums.json"
+CALIBRATION = "calibration.json"
+FORMAT = 1
+"""Raised when a reader of older bundles would misread a new one."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle; every path was verified."""
+
+    folder: Path
+    origin: Mapping[str, Any]
+    """What it was made from: the fields of `scoring.card.Origin`."""
+    name: str
+    title: str
+    temperature: float | None = None
+    """What the logits of word confidences are to be divided by (`confidence.tempered`); None: it was never fitted."""
+
+    @property
+    def nemo(self) -> Path:
+        return self.folder / "model.nemo"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / "tokenizer.model"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Verify every file of a bundle; `ChecksumError` names the one that is missing or was changed."""
+    try:
+        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ChecksumError(f"{folder / CHECKSUMS}: cannot be read ({error}); copy the bundle again") from None
+    wanted = {"model.safetensors", "tokenizer.model", "vocab.txt", "config.yaml", "model.nemo", "bundle.json"}
+    if not isinstance(sums, dict) or not wanted <= sums.keys():
+        raise ChecksumError(f"{folder / CHECKSUMS}: does not name all files of a bundle; copy the bundle again")
+    for name, expected in sums.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise ChecksumError(f"{path}: is missing; copy the bundle again")
+        if checkpoint.file_sha256(path) != expected:
+            raise ChecksumError(f"{path}: was changed since the bundle was made; copy the bundle again")
+    about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    if about["format"] != FORMAT:
+        raise ModelError(f"{folder}: bundle format {about['format']}, this version reads {FORMAT}; package it again")
+    calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8")) if CALIBRATION in sums else None
+    fitted = None if calibration is None else temperature(calibration, folder)
+    return Bundle(folder, about["origin"], about["name"], about["title"], fitted)
+
+
+def temperature(calibration: Mapping[str, Any], folder: Path) -> float:
+    """The temperature of a bundle's calibration; `ModelError` if it has none above 0."""
+    found = calibration.get("temperature")
+    if not isinstance(found, int | float) or not 0 < found < float("inf"):
+        raise ModelError(f"{folder}: {CALIBRATION} has no temperature above 0 ({found!r}); score and package it again")
+    return float(found)

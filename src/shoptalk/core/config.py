@@ -1,0 +1,99 @@
+"""Reading a recipe, and the one place that reads the environment."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from shoptalk.core.errors import RecipeError
+from shoptalk.core.recipe import Recipe
+
+
+def load(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe and apply ``section.key=value`` changes, values being YAML; wrong keys are `RecipeError`s."""
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such recipe; the project's are in recipes/")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, this is a {type(content).__name__}")
+    return _validated(content, changes, str(path))
+
+
+def changed(changes: tuple[str, ...]) -> Recipe:
+    """The defaults with ``section.key=value`` changes."""
+    return _validated({}, changes, "--set")
+
+
+def _validated(content: dict[str, Any], changes: tuple[str, ...], where: str) -> Recipe:
+    for change in changes:
+        _apply(content, change)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {_told(one)}" for one in error.errors()]
+        raise RecipeError(f"{where}: {'; '.join(problems)}") from None
+
+
+def _told(problem: ErrorDetails) -> str:
+    """What pydantic says, and for an unknown key the nearest known one."""
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"]
+    section: Any = Recipe
+    for part in problem["loc"][:-1]:
+        kind = section.model_fields[part].annotation
+        section = next(one for one in (kind, *get_args(kind)) if hasattr(one, "model_fields"))
+    known = list(section.model_fields)
+    near = get_close_matches(str(problem["loc"][-1]), known, n=1)
+    return "no such key; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {change!r}: write it as section.key=value")
+    *sections, last = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise RecipeError(f"--set {change!r}: {section!r} is not a section")
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {change!r}: the value is not YAML; put text in quotes") from None
+
+
+def environment(name: str, default: str = "") -> str:
+    """The one place that reads environment variables."""
+    return os.environ.get(name, default)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_kernels() -> None:
+    """Let oneDNN keep the kernels of all batch shapes of a training; to be called before torch is imported."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
+
+
+def no_telemetry() -> None:
+    """Keep MLflow from reporting its use to its makers; to be called before mlflow is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def cache_dir() -> Path:
+    """Where fetched models are kept: SHOPTALK_CACHE, or ``shoptalk`` in the user's cache folder."""
+    own = environment("SHOPTALK_CACHE")
+    return Path(own) if own else Path(environment("XDG_CACHE_HOME") or Path.home() / ".cache") / "shoptalk"

@@ -1,0 +1,34 @@
+"""Names of the test sets, and the fixed lists of stage 50: which there are, and what pins them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+TAUGHT, UNTAUGHT, GENERAL = "taught", "untaught", "general"
+TESTS = (TAUGHT, UNTAUGHT, GENERAL)
+"""The fixed test sets: trained terms, held-out terms, general speech; each has its manifest ``test-NAME.jsonl``."""
+NOISY, SILENCE, LONG = "noisy", "silence", "long"
+"""The sets that stage 70 makes: trained terms under noise, recordings without speech, long recordings.
+
+The first two are not scored as sets: the one is a curve over SNR, in the other nobody speaks. In the third the
+sentences of the others come again.
+"""
+TEST_LISTS = "test-lists.json"
+"""In product 50: the sha256 of each fixed list, written before anything is trained."""
+
+
+def digest(lines: Iterable[Mapping[str, Any]]) -> str:
+    """sha256 of what is asked of a test set: ids, texts, terms and voices, not the bytes of the audio."""
+    content = [[line["id"], line["text"], line["term_ids"], line["voice"]] for line in lines]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def noisy_id(clean: str, snr_db: float) -> str:
+    """The id of a sentence under noise."""
+    return f"{clean}@{snr_db:g}dB"
+
+
+def clean_id(noisy: str) -> str:
+    """The id of the same sentence without noise."""
+    return noisy.rpartition("@")[0]

@@ -1,0 +1,53 @@
+"""Whisper by faster-whisper (CTranslate2): a folder of the model store, in int8 on the CPU."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import MissingToolError
+from shoptalk.core.records import Heard, Samples, Word
+
+SHORTEST_S = 0.1
+"""In less than two encoder frames faster-whisper cannot place words; silence is put behind."""
+SEED = 7
+
+
+class WhisperRecognizer:
+    """A `Recognizer` that hears one recording after the other; each costs 30 s of encoder, however short it is.
+
+    As published: beam 5, and draws at higher temperatures where it repeats itself or doubts. English, each window of
+    30 s without the text of the one before. The draws are seeded, and a run anew hears the same.
+    """
+
+    def __init__(self, folder: Path, *, threads: int) -> None:
+        try:
+            import ctranslate2
+            from faster_whisper import WhisperModel
+        except ImportError:
+            raise MissingToolError("faster-whisper is not installed; run `pip install 'shoptalk[compare]'`") from None
+        ctranslate2.set_random_seed(SEED)  # read by its worker threads when they first draw
+        self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+        """One `Heard` for each audio, in order, with word times and probabilities."""
+        return [self._heard(samples_T) if samples_T.size else Heard(text="") for samples_T in audio]
+
+    def _heard(self, samples_T: Samples) -> Heard:
+        missing = max(0, round(SHORTEST_S * SAMPLE_RATE_HZ) - samples_T.size)
+        found, _ = self._model.transcribe(
+            np.pad(samples_T, (0, missing)), language="en", condition_on_previous_text=False, word_timestamps=True,
+        )  # fmt: skip
+        segments = list(found)
+        words = tuple(_word(word) for segment in segments for word in segment.words or ())
+        return Heard(text=" ".join(segment.text.strip() for segment in segments), words=words)
+
+
+def _word(word: Any) -> Word:
+    confidence = min(max(float(word.probability), 0.0), 1.0)
+    return Word(
+        word=word.word.strip(), start_s=round(float(word.start), 3), end_s=round(float(word.end), 3),
+        confidence=round(confidence, 4),
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Lhotse: its own manifests and Kaldi's data folders, as rows named like a NeMo manifest's columns."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shoptalk.core.audio import SAMPLE_RATE_HZ, resample
+from shoptalk.core.errors import ImportFormatError, MissingToolError
+from shoptalk.core.records import Samples
+
+WHOLE_S = 0.0015
+"""A supervision that is nearer than this to its recording's length is the whole of it: lhotse cuts to milliseconds."""
+KALDI_FIELDS = {"wav.scp": 2, "text": 1, "utt2spk": 2, "segments": 4, "ctm": 5}
+"""The fewest fields of a line."""
+
+
+def rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where it stands, and the row of each supervision: of a cuts file, or of a folder with cuts or with recordings
+    and supervisions (``*cuts*``, ``*recordings*``, ``*supervisions*``; jsonl, jsonl.gz or json).
+
+    Word times are those of the alignment ``word``.
+    """
+    lhotse = _lhotse()
+    cuts = source if source.is_file() else _manifest(source, "cuts")
+    with _readable(source):
+        if cuts:
+            found = lhotse.load_manifest(cuts)
+            if not isinstance(found, lhotse.CutSet):
+                raise ImportFormatError(f"{cuts}: holds {type(found).__name__}; give cuts, or the folder of manifests")
+            pairs = [(_recording(cut), segment, cut.start) for cut in found for segment in cut.supervisions]
+        else:
+            paths = [_manifest(source, kind) for kind in ("recordings", "supervisions")]
+            if None in paths:
+                raise ImportFormatError(f"{source}: has no lhotse cuts, nor recordings and supervisions")
+            recordings, supervisions = (lhotse.load_manifest(path) for path in paths)
+            by_id = {one.id: one for one in recordings}
+            pairs = [(by_id.get(segment.recording_id), segment, 0.0) for segment in supervisions]
+    yield from ((f"{source}: supervision {one[1].id}", _row(*one)) for one in pairs)
+
+
+def kaldi_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same of a Kaldi data folder: wav.scp, text, utt2spk, segments if there is one, and word times if it has a
+    file ``ctm``. Pipes in wav.scp are refused, as they are commands to be run."""
+    _lhotse()
+    from lhotse.kaldi import load_kaldi_data_dir
+
+    _check_kaldi(source)
+    with _readable(source):
+        recordings, supervisions, _ = load_kaldi_data_dir(source, SAMPLE_RATE_HZ)
+        if supervisions is None:
+            raise ImportFormatError(f"{source}: has neither segments nor utt2spk; add utt2spk")
+        order = [one.id for one in supervisions]
+        if (source / "ctm").is_file():
+            supervisions = supervisions.with_alignment_from_ctm(source / "ctm")
+        segments = {one.id: one for one in supervisions}
+        by_id = {one.id: one for one in recordings}
+    for name in order:
+        segment = segments[name]
+        yield f"{source}: utterance {name}", _row(by_id.get(segment.recording_id), segment, 0.0)
+
+
+def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:
+    start_s = cut_start_s + segment.start
+    custom: Mapping[str, Any] = segment.custom or {}
+    row = {
+        "id": segment.id, "text": segment.text or "", "speaker": segment.speaker, "recording": segment.recording_id,
+        "accent": custom.get("accent"), "context": custom.get("context"), "audio": None,
+        "words": [
+            (one.symbol, one.start - segment.start, one.end - segment.start)
+            for one in (segment.alignment or {}).get("word", ()) if one.symbol
+        ],
+    }  # fmt: skip
+    if recording is None:
+        return row
+    whole = start_s < WHOLE_S and abs(segment.duration - recording.duration) < WHOLE_S
+    if len(recording.sources) == 1 and recording.num_channels == 1 and not recording.transforms:
+        held = recording.sources[0]
+        if held.type in ("file", "memory"):
+            cut = {} if whole else {"offset": start_s, "duration": segment.duration}
+            return row | cut | {"audio": held.source}
+    if any(one.type not in ("file", "memory") for one in recording.sources):
+        raise ImportFormatError(
+            f"recording {recording.id}: is a {recording.sources[0].type}, which is not run or fetched here; "
+            "write its audio to files (lhotse: `cuts.save_audios(…)`)"
+        )
+    span = {} if whole else {"offset": start_s, "duration": segment.duration}
+    return row | {"audio": partial(_load, recording, segment.channel, span)}
+
+
+def _load(recording: Any, channel: Any, span: Mapping[str, float]) -> Samples:
+    """One channel of what is more than a plain file."""
+    with _readable(f"recording {recording.id}"):
+        first = channel[0] if isinstance(channel, list) else channel
+        samples_CT = recording.load_audio(channels=first, **span)
+    return resample(samples_CT[0], from_hz=recording.sampling_rate, to_hz=SAMPLE_RATE_HZ)
+
+
+def _recording(cut: Any) -> Any:
+    if not getattr(cut, "has_recording", False) or not hasattr(cut, "recording"):
+        raise ImportFormatError(f"cut {cut.id}: has no single recording; write its audio with `cuts.save_audios(…)`")
+    return cut.recording
+
+
+def _manifest(folder: Path, kind: str) -> Path | None:
+    found = [path for ending in ("jsonl.gz", "jsonl", "json") for path in folder.glob(f"*{kind}*.{ending}")]
+    if len(found) > 1:
+        raise ImportFormatError(f"{folder}: has {len(found)} manifests of {kind}; leave one, e.g. {found[0].name}")
+    return found[0] if found else None
+
+
+def _check_kaldi(folder: Path) -> None:
+    """`ImportFormatError` that names lines which lhotse would stumble over without saying where."""
+    if not folder.is_dir():
+        raise ImportFormatError(f"{folder}: no such folder; give a Kaldi data folder")
+    problems = []
+    for name, fields in KALDI_FIELDS.items():
+        path = folder / name
+        lines: Iterable[str] = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+        needed = fields + (name == "text" and not (folder / "segments").is_file())
+        for number, line in enumerate(lines, start=1):
+            if len(line.split()) < needed:
+                problems.append(f"{path}:{number}: has {len(line.split())} fields of {needed}; complete or remove it")
+            elif name == "wav.scp" and line.rstrip().endswith("|"):
+                problems.append(f"{path}:{number}: is a command, which is not run here; write its audio to a file")
+            elif name == "wav.scp" and not Path(line.split(maxsplit=1)[1].strip()).is_file():
+                problems.append(f"{path}:{number}: the audio is not there; bring it, or start in the folder it is from")
+    if problems:
+        raise ImportFormatError("; ".join(problems[:20]) + (f"; {len(problems) - 20} more" if problems[20:] else ""))
+
+
+@contextmanager
+def _readable(source: object) -> Iterator[None]:
+    """What lhotse raises over content is told as an `ImportFormatError`."""
+    from lhotse.audio.utils import AudioLoadingError
+
+    told = (AssertionError, AttributeError, EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+    try:
+        yield
+    except ImportFormatError:
+        raise
+    except (AudioLoadingError, *told) as error:
+        raise ImportFormatError(
+            f"{source}: lhotse cannot read it ({type(error).__name__}: {str(error).partition(' Details')[0]}); "
+            "try `lhotse validate` or Kaldi's utils/validate_data_dir.sh"
+        ) from None
+
+
+def _lhotse() -> Any:
+    try:
+        import lhotse
+    except ImportError:
+        raise MissingToolError("lhotse is not installed; run `pip install 'shoptalk[tuning]'`") from None
+    return lhotse

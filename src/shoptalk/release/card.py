@@ -1,0 +1,118 @@
+"""The model card of a bundle: what the model is, where it comes from, how well it does, and what it is not for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from shoptalk.core.checkpoint import NemoInfo
+from shoptalk.core.recipe import PackageSection
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a tuned model was made from, for its card and its licence."""
+
+    base: str
+    """Name of the model it was tuned from, e.g. ``shoptalk-base-en-tiny``; empty: trained from scratch."""
+    licence: str
+    """SPDX identifier of what the bundle may be used under, e.g. ``CC-BY-4.0``."""
+    attributions: tuple[str, ...]
+    """One line for each work that must be credited: the base, data, voices."""
+    recipe: str
+    """Name of the recipe that made it."""
+    data: tuple[str, ...] = ()
+    """One line for each part of the training data."""
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "Origin":
+        """From its JSON form."""
+        return cls(**{**content, "attributions": tuple(content["attributions"]), "data": tuple(content["data"])})
+
+
+_USE = """## Use
+
+`model.nemo` opens in stock NeMo:
+
+```python
+from nemo.collections.asr.models import EncDecRNNTBPEModel
+
+model = EncDecRNNTBPEModel.restore_from("model.nemo", map_location="cpu")
+print(model.transcribe(["recording.wav"])[0].text)
+```
+
+Shoptalk serves this folder behind an OpenAI-compatible endpoint (`shoptalk serve --help`). `checksums.json` holds the
+sha256 of every file; Shoptalk verifies them before it opens any.
+
+## Intended use and limits
+
+- Dictation in the domain it was tuned for, in English, at 16 kHz, **read and corrected by a person** before anyone
+  relies on it.
+- **It is not a medical device.** It writes wrong words with confidence, names of medicines and doses among them. Do
+  not use it to decide on a diagnosis or a treatment, nor without a person who checks what it wrote.
+- It was tuned on synthetic speech. Accents, ages, microphones and rooms that the training data lacks will do worse
+  than the figures above; measure on recordings of your own before you use it.
+- Nothing is promised for terms that were not taught; the report of the run scores them apart.
+"""
+
+
+def render(info: NemoInfo, *, config: PackageSection, origin: Origin, scores: Mapping[str, Any] | None) -> str:
+    """The card as Markdown with the front matter that model hubs read."""
+    front = {
+        "language": "en",
+        "library_name": "nemo",
+        "license": origin.licence.lower(),
+        "pipeline_tag": "automatic-speech-recognition",
+        **({"base_model": origin.base} if origin.base else {}),
+    }
+    made = f"Tuned from `{origin.base}`" if origin.base else "Trained from scratch"
+    head = f"# {config.title}\n\n`{config.name}`: {_shape(info)}. {made} with Shoptalk, recipe `{origin.recipe}`.\n"
+    licence = [f"Licence: {origin.licence}.", *origin.attributions]
+    parts = [
+        f"---\n{yaml.safe_dump(front)}---\n",
+        head,
+        f"## Licence and attribution\n\n{_bullets(licence)}",
+        f"## How it was made\n\n{_bullets([made, f'Recipe: `{origin.recipe}`', *origin.data])}",
+        f"## Scores\n\n{score_table(scores)}",
+        _USE,
+    ]
+    return "\n".join(parts)
+
+
+def score_table(scores: Mapping[str, Any] | None) -> str:
+    """Figures with their intervals, before and after; says so where nothing was measured."""
+    if not scores:
+        return "Nothing was measured. Do not rely on this model before it is.\n"
+    pairs = {name: value for name, value in scores.items() if isinstance(value, Mapping) and "after" in value}
+    counts = [f"{_words(name)}: {value:g}" for name, value in scores.items() if isinstance(value, int | float)]
+    rows = [
+        f"| {_words(name)} | {_rate(pair.get('before'))} | {_rate(pair['after'])} |" for name, pair in pairs.items()
+    ]
+    table = ["| figure | base | this model |", "|---|---|---|", *rows] if rows else []
+    note = ["", "In brackets: bootstrap intervals, as the report of the run describes them."] if rows else []
+    return "\n".join([*table, *note, *([""] if table and counts else []), *_bullets(counts).splitlines()]) + "\n"
+
+
+def _rate(rate: Any) -> str:
+    """In percent, with its interval where it has one."""
+    value, low, high = (
+        (rate[key] for key in ("value", "low", "high")) if isinstance(rate, Mapping) else (rate, None, None)
+    )
+    if value is None:
+        return "–"
+    interval = "" if low is None or high is None else f" ({100 * low:.1f} … {100 * high:.1f})"
+    return f"{100 * value:.1f} %{interval}"
+
+
+def _shape(info: NemoInfo) -> str:
+    kind = "FastConformer-TDT" if info.durations else "FastConformer transducer"
+    return f"a {kind} with {info.parameters / 1e6:.1f} M parameters and {info.vocabulary} pieces"
+
+
+def _bullets(lines: list[str]) -> str:
+    return "".join(f"- {line}\n" for line in lines)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

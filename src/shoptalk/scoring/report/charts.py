@@ -1,0 +1,90 @@
+"""The report's two charts as inline SVG: a curve with intervals, and a reliability diagram."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shoptalk.core.scores import CalibrationBin, Rate
+
+WIDTH, HEIGHT = 420.0, 230.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 10.0, 30.0
+STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+"""Between the lines of the grid, of which there are to be at most five."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart; `style` is a CSS class that gives its colour."""
+
+    name: str
+    style: str
+    rates: Sequence[Rate]
+
+
+def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str:
+    """Rates over labelled steps with their intervals, from 0 to the highest bound."""
+    rates = [rate for one in series for rate in one.rates if rate.value is not None]
+    highest = max([rate.high or rate.value or 0.0 for rate in rates] or [0.0])
+    step = next((one for one in STEPS if highest <= 5 * one), highest / 5)
+    top = step * max(1, math.ceil(highest / step - 1e-9))
+    left = [LEFT + (place + 0.5) * (WIDTH - LEFT - RIGHT) / len(labels) for place in range(len(labels))]
+    parts = _axis(top, step)
+    parts += [_text(x, HEIGHT - 10, label, "middle") for x, label in zip(left, labels, strict=True)]
+    for shift, one in enumerate(series):
+        offset = 5.0 * (shift - (len(series) - 1) / 2)  # intervals of two lines would hide each other
+        points = [
+            (x + offset, rate) for x, rate in zip(left, one.rates, strict=True) if rate.value is not None
+        ]  # fmt: skip
+        path = " ".join(f"{x:.1f},{_y(rate.value or 0.0, top):.1f}" for x, rate in points)
+        parts.append(f'<g class="{one.style}"><polyline points="{path}" fill="none" stroke="currentColor" />')
+        for x, rate in points:
+            if rate.low is not None and rate.high is not None:
+                parts.append(_line(x, _y(rate.low, top), x, _y(rate.high, top)))
+            parts.append(f'<circle cx="{x:.1f}" cy="{_y(rate.value or 0.0, top):.1f}" r="3.5" fill="currentColor" />')
+        parts.append("</g>")
+    return _svg(parts, title)
+
+
+def reliability(bins: Sequence[CalibrationBin], *, title: str) -> str:
+    """Part of the words that was right against their mean confidence; on the diagonal both are equal."""
+    parts = [*_axis(1.0, 0.25), _line(LEFT, _y(0, 1), WIDTH - RIGHT, _y(1, 1), "grid")]
+    parts += [
+        _text(LEFT + part * (WIDTH - LEFT - RIGHT), HEIGHT - 10, f"{100 * part:.0f} %", "middle")
+        for part in (0, 0.5, 1)
+    ]
+    points = [(LEFT + one.confidence * (WIDTH - LEFT - RIGHT), _y(one.right, 1.0)) for one in bins]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    parts.append(f'<g class="key-after"><polyline points="{path}" fill="none" stroke="currentColor" />')
+    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="currentColor" />' for x, y in points]
+    return _svg([*parts, "</g>"], title)
+
+
+def _axis(top: float, step: float) -> list[str]:
+    parts = []
+    for tick in range(round(top / step) + 1):
+        value = step * tick
+        parts.append(_line(LEFT, _y(value, top), WIDTH - RIGHT, _y(value, top), "grid"))
+        parts.append(_text(LEFT - 6, _y(value, top) + 4, f"{100 * value:.0f} %", "end"))
+    return parts
+
+
+def _y(value: float, top: float) -> float:
+    return TOP + (1.0 - value / top) * (HEIGHT - TOP - BOTTOM)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, style: str = "bar") -> str:
+    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line class="{style}" {place} stroke="currentColor" />'
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    from markupsafe import escape
+
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(parts: Sequence[str], title: str) -> str:
+    from markupsafe import Markup, escape
+
+    head = f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(title)}">'
+    return Markup(head + "".join(parts) + "</svg>")

@@ -1,0 +1,1 @@
+"""Routes of the HTTP service and the forms of its answers."""

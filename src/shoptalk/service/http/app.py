@@ -1,0 +1,200 @@
+"""The HTTP service: `POST /v1/audio/transcriptions` as OpenAI defines it, models, health and metrics."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shoptalk import __version__
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import Recognizer
+from shoptalk.core.recipe import ServeSection
+from shoptalk.core.records import Heard
+from shoptalk.service import problems
+from shoptalk.service.http import answers, uploads
+from shoptalk.service.metrics import Metrics
+from shoptalk.service.model.owner import Owner
+from shoptalk.service.problems import Problem
+
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+CLIENT_GONE = 499  # what nginx writes for it; nobody reads it, but it is counted
+_FORM = {
+    "type": "object",
+    "required": ["file", "model"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "model": {"type": "string"},
+        "response_format": {"type": "string", "enum": list(answers.FORMS), "default": "json"},
+        "timestamp_granularities[]": {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}},
+        "language": {"type": "string", "description": "en; no other is understood"},
+        "prompt": {"type": "string", "description": "accepted, without effect"},
+        "temperature": {"type": "number", "description": "accepted, without effect"},
+    },
+}
+
+
+def create_app(
+    recognizer: Recognizer,
+    config: ServeSection,
+    *,
+    model_name: str,
+    api_key: str | None,
+    created: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> FastAPI:
+    """The service around a loaded recogniser, which it owns from start-up to shutdown.
+
+    `created` is the Unix time that `/v1/models` tells; `clock` gives seconds. With an `api_key`, everything below
+    ``/v1`` asks for it. Health and metrics never do; they tell nothing of what is said.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        owner = Owner(recognizer, config, metrics, clock)
+        app.state.owner = owner
+        owner.start()
+        yield
+        await owner.stop()
+
+    app = FastAPI(title="Shoptalk", version=__version__, lifespan=lifespan)
+    app.state.api_key = api_key
+    app.add_middleware(_Measured, metrics=metrics, clock=clock)
+    problems.install(app)
+    app.include_router(_transcriptions(config, model_name), dependencies=[Depends(_key_check(api_key))])
+    app.include_router(_models(model_name, created), dependencies=[Depends(_key_check(api_key))])
+    app.include_router(_operations(metrics))
+    return app
+
+
+def _key_check(api_key: str | None) -> Callable[[Request], Awaitable[None]]:
+    async def check(request: Request) -> None:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        given = key.strip() if scheme.lower() == "bearer" else ""
+        if api_key and not hmac.compare_digest(given.encode(), api_key.encode()):
+            message = "the API key is missing or wrong; send it as `Authorization: Bearer KEY`"
+            raise Problem(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _transcriptions(config: ServeSection, model_name: str) -> APIRouter:
+    router = APIRouter()
+    body = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
+
+    @router.post(TRANSCRIPTIONS, openapi_extra=body, response_class=Response)
+    async def transcribe(request: Request) -> Response:
+        owner: Owner = request.app.state.owner
+        owner.admit()
+        try:
+            async with asyncio.timeout(config.timeout_s):
+                return await _transcribe(request, owner, config, model_name)
+        except TimeoutError:
+            raise Problem(504, f"no answer within {config.timeout_s:g} s; try again", code="timeout") from None
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        finally:
+            owner.leave()
+
+    return router
+
+
+async def _transcribe(request: Request, owner: Owner, config: ServeSection, model_name: str) -> Response:
+    async with uploads.read_form(request, max_mb=config.max_upload_mb) as form:
+        wanted = uploads.check_fields(form, model_name=model_name)
+        samples_T = await uploads.read_audio(form, max_s=config.max_audio_s)
+    heard = await _unless_gone(request, owner.submit(samples_T))
+    duration_s = samples_T.size / SAMPLE_RATE_HZ
+    return answers.render(heard, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
+
+
+async def _unless_gone(request: Request, heard: "asyncio.Future[Heard]") -> Heard:
+    """The result, or `ClientDisconnect` as soon as nobody waits for it any more; then the work is withdrawn."""
+    gone = asyncio.create_task(_gone(request))
+    try:
+        watched: list[asyncio.Future[Any]] = [heard, gone]
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        if not heard.done():
+            raise ClientDisconnect
+        return heard.result()
+    finally:
+        gone.cancel()
+        heard.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _models(model_name: str, created: int) -> APIRouter:
+    router = APIRouter()
+    about: dict[str, Any] = {"id": model_name, "object": "model", "created": created, "owned_by": "shoptalk"}
+
+    @router.get("/v1/models")
+    async def list_models() -> dict[str, Any]:
+        return {"object": "list", "data": [about]}
+
+    @router.get("/v1/models/{model:path}")
+    async def model(model: str) -> dict[str, Any]:
+        if model != model_name:
+            raise uploads.unknown_model(model, model_name)
+        return about
+
+    return router
+
+
+def _operations(metrics: Metrics) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @router.get("/health/ready")
+    async def ready(request: Request) -> Response:
+        is_ready = request.app.state.owner.ready
+        status = "ready" if is_ready else "not ready"
+        return JSONResponse({"status": status}, status_code=200 if is_ready else 503)
+
+    @router.get("/metrics")
+    async def figures() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+class _Measured:
+    """ASGI wrapper that counts transcription requests by status and measures how long they take."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float]):
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != TRANSCRIPTIONS:
+            await self._app(scope, receive, send)
+            return
+        started = self._clock()
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            self._metrics.requests.labels(str(status)).inc()
+            self._metrics.request_s.observe(self._clock() - started)

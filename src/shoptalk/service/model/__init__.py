@@ -1,0 +1,1 @@
+"""The owner of the model: the queue, and the thread that recognises."""

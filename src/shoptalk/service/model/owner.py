@@ -1,0 +1,171 @@
+"""The one owner of the model: requests wait in a queue, are recognised in small batches, and get their own answer.
+
+NeMo models are not thread-safe (NeMo #13988, #15770): a single thread calls the recogniser, and nothing else does.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import Recognizer
+from shoptalk.core.recipe import ServeSection
+from shoptalk.core.records import Heard, Samples
+from shoptalk.service.metrics import Metrics
+from shoptalk.service.problems import Problem
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Job:
+    samples_T: Samples
+    heard: "asyncio.Future[Heard]"
+
+
+class Owner:
+    """Owns the recogniser between `start` and `stop`; every method is called on the event loop."""
+
+    def __init__(self, recognizer: Recognizer, config: ServeSection, metrics: Metrics, clock: Callable[[], float]):
+        self._recognizer = recognizer
+        self._config = config
+        self._metrics = metrics
+        self._clock = clock
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()  # bounded by `admit`
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-owner")
+        self._task: asyncio.Task[None] | None = None
+        self._warm = False
+        self._admitted = 0
+        self._broken = False
+        self._last_batch_s = 1.0
+
+    @property
+    def ready(self) -> bool:
+        """True once the model has answered, and as long as its owner lives."""
+        return self._warm and self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        """Begin to warm up; `ready` tells when that is done."""
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Answer what waits, then end."""
+        self._warm = False
+        await self._jobs.put(None)
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        self._thread.shutdown()
+
+    def admit(self) -> None:
+        """Take a place among those served, before anything is read; `Problem` 429 if all are taken, 503 if not ready.
+
+        Whoever was admitted calls `leave` in the end.
+        """
+        if not self.ready:
+            raise Problem(503, "the model is not ready; try again", code="not_ready", headers={"Retry-After": "5"})
+        if self._admitted >= self._config.queue + self._config.batch:
+            wait_s = max(1, math.ceil(self._last_batch_s))
+            message = f"{self._admitted} requests are waiting already; try again in {wait_s} s"
+            raise Problem(429, message, code="queue_full", headers={"Retry-After": str(wait_s)})
+        self._admitted += 1
+        self._metrics.admitted.set(self._admitted)
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._admitted -= 1
+        self._metrics.admitted.set(self._admitted)
+
+    def submit(self, samples_T: Samples) -> "asyncio.Future[Heard]":
+        """Queue one recording; cancelling the future withdraws it, if it is not being recognised yet."""
+        if not self.ready:
+            raise Problem(503, "the model stopped; try again", code="not_ready", headers={"Retry-After": "5"})
+        job = _Job(samples_T, asyncio.get_running_loop().create_future())
+        self._jobs.put_nowait(job)
+        self._metrics.queue_depth.set(self._jobs.qsize())
+        return job.heard
+
+    async def _run(self) -> None:
+        started = self._clock()
+        self._broken = not await self._answers()
+        if self._broken:
+            return
+        self._warm = True
+        self._metrics.model_load_s.set(self._clock() - started)
+        self._metrics.model_ready.set(1)
+        more = True
+        while more and not self._broken:
+            batch, more = await self._gather()
+            waiting = [job for job in batch if not job.heard.done()]
+            if waiting:
+                await self._recognize(waiting)
+
+    async def _gather(self) -> tuple[list[_Job], bool]:
+        """The next batch, and whether more may come; waits `batch_wait_ms` for others after the first."""
+        batch: list[_Job] = []
+        deadline: float | None = None
+        more = True
+        while more and len(batch) < self._config.batch:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    job = await self._jobs.get()
+            except TimeoutError:
+                break
+            if job is None:
+                more = False
+            else:
+                batch.append(job)
+            deadline = deadline or asyncio.get_running_loop().time() + self._config.batch_wait_ms / 1000
+        self._metrics.queue_depth.set(self._jobs.qsize())
+        return batch, more
+
+    async def _recognize(self, batch: list[_Job]) -> None:
+        """Answer a batch; if it fails, its recordings are tried one by one, so that one cannot spoil the others."""
+        started = self._clock()
+        result = await self._call([job.samples_T for job in batch])
+        self._last_batch_s = self._clock() - started
+        self._metrics.batch_s.observe(self._last_batch_s)
+        self._metrics.batch_size.observe(len(batch))
+        if isinstance(result, list) and len(result) == len(batch):
+            for job, heard in zip(batch, result, strict=True):
+                self._metrics.audio_s.inc(job.samples_T.size / SAMPLE_RATE_HZ)
+                if not job.heard.done():
+                    job.heard.set_result(heard)
+        elif len(batch) > 1:
+            for job in batch:
+                if not job.heard.done():
+                    await self._recognize([job])
+        else:
+            if not batch[0].heard.done():
+                problem = Problem(500, "this recording could not be recognised", code="recognition_failed")
+                batch[0].heard.set_exception(problem)
+            self._broken = not await self._answers()
+
+    async def _answers(self) -> bool:
+        """Whether the model still answers at all: a second of silence tells a broken model from a bad recording."""
+        return isinstance(await self._call([np.zeros(SAMPLE_RATE_HZ, np.float32)]), list)
+
+    async def _call(self, audio: list[Samples]) -> list[Heard] | BaseException:
+        """What the recogniser returns or raises, on the thread that owns it."""
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._thread, self._recognizer.recognize, audio)
+        (result,) = await asyncio.gather(call, return_exceptions=True)
+        if isinstance(result, BaseException):
+            log.error("recognition failed: %s", type(result).__name__)  # a message might quote what was said
+        return result
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """However the owner ended: nobody is left waiting, and the service says that it is not ready."""
+        self._warm = False
+        self._metrics.model_ready.set(0)
+        if self._broken:
+            log.critical("the model does not answer; restart the service")
+        while not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job is not None and not job.heard.done():
+                job.heard.set_exception(Problem(503, "the model stopped; try again", code="not_ready"))

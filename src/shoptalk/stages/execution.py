@@ -1,0 +1,120 @@
+"""Runs of a recipe: opened, made stage by stage where they are not current, and opened again by their folder."""
+
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from shoptalk.core import config
+from shoptalk.core.errors import RecipeError, ScoringError
+from shoptalk.core.files import write_text
+from shoptalk.core.models import store
+from shoptalk.stages import corpus, evaluation, packaging, training
+from shoptalk.stages.progress import say
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import BY_NAME, STAGES
+
+RECIPE_COPY = "recipe.json"
+"""The recipe as it was used, with its folder, so that `results publish` needs the run folder only."""
+
+
+def open_run(recipe: Path, folder: Path, changes: Sequence[str], *, command: str) -> Run:
+    """The run of a recipe with its ``section.key=value`` changes; its folder is made and `command` noted in it."""
+    run = Run(folder, config.load(recipe, tuple(changes)), recipe.resolve().parent)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"--run {run.folder}: no folder can be made there ({error.strerror})") from None
+    note = {"recipe": str(recipe), "set": list(changes), "command": command}
+    write_text(run.folder / RECIPE_COPY, json.dumps(note, indent=1) + "\n")
+    return run
+
+
+def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
+    """A run that was made before, and the command that made it; each stage in `needed` must be current."""
+    note = folder / RECIPE_COPY
+    if not note.is_file():
+        raise ScoringError(f"{folder}: not a run folder (no {RECIPE_COPY}); make one with `shoptalk run`")
+    try:
+        used = json.loads(note.read_text(encoding="utf-8"))
+        path, changes, command = Path(used["recipe"]), tuple(used["set"]), f"shoptalk {used['command']}"
+    except (ValueError, KeyError, TypeError) as error:
+        raise ScoringError(f"{note}: cannot be read ({error}); run `shoptalk run` again") from None
+    run = Run(folder, config.load(path, changes), path.resolve().parent)
+    for name in needed:
+        if not run.is_current(name):
+            done = "scored" if name == "evaluate" else f"through stage {name}"
+            raise ScoringError(f"{folder}: not {done}, or the recipe was changed since; run `shoptalk run` again")
+    return run, command
+
+
+MAKE: Mapping[str, Callable[[Run], None]] = {
+    "lexicon": corpus.lexicon,
+    "transcripts": corpus.transcripts,
+    "speech": corpus.speech,
+    "augment": corpus.augment,
+    "dataset": corpus.dataset,
+    "train": training.train,
+    "evaluate": evaluation.evaluate,
+    "package": packaging.package,
+}
+"""What makes the product of each stage."""
+
+
+def make_all(run: Run) -> None:
+    """Make every stage that is not current, in order."""
+    run.signature(STAGES[-1].name)  # a file that the recipe names and that is not there is told now, not in an hour
+    for stage in STAGES:
+        make(run, stage.name)
+
+
+def make(run: Run, name: str) -> None:
+    """Make the product of one stage, whose inputs are there, unless it is current; say what is done."""
+    stage = BY_NAME[name]
+    if run.is_current(name):
+        print(f"{stage.number} {name}: current", flush=True)
+        return
+    started, signature = time.monotonic(), run.signature(name)
+    print(f"{stage.number} {name}", flush=True)
+    run.mark_stale(name)
+    try:
+        with quiet():
+            MAKE[name](run)
+    finally:
+        run.add_seconds(signature, time.monotonic() - started)
+    run.mark_current(name, signature)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Third parties' warnings and remarks would bury what a stage says; PYTHONWARNINGS brings the warnings back."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.disable(before)
+
+
+def fetch_models(run: Run) -> None:
+    """Bring what the stages to be run will ask of the model store, before the work (and its clock) begins."""
+    from shoptalk.integrations import kokoro
+    from shoptalk.stages.recognizers import open_recognizer
+
+    section = run.recipe.transcripts
+    if section.llm.kind == "embedded" and section.live_carriers and not run.is_current("transcripts"):
+        store.path(section.llm.model, say=say)
+    if not run.is_current("speech"):
+        kokoro.prepare()
+    if not run.is_current("evaluate"):
+        if run.recipe.engine.fill_holes:
+            store.path("silero-vad", say=say)
+        for other in run.recipe.evaluate.others:
+            open_recognizer(other, batch=1)

@@ -1,0 +1,36 @@
+"""What stages share while they work: lines of progress, bars, and products that are written whole and resumed."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from shoptalk.core import files
+from shoptalk.core.records import Record
+from shoptalk.stages.run import Run
+
+R = TypeVar("R", bound=Record)
+
+
+def say(text: str) -> None:
+    """Print a line of progress at once, indented below its stage."""
+    tqdm.write(f"   {text}")
+
+
+def progress(records: Iterable[R], name: str, total: int | None, done: int) -> Iterator[R]:
+    """Pass records on under a progress bar that starts at what was already done."""
+    yield from tqdm(records, desc=f"   {name}", total=total, initial=done, mininterval=0.5, smoothing=0.05)
+
+
+def write(run: Run, name: str, make: Callable[[frozenset[str]], Iterable[Record]]) -> None:
+    """Write the product of a stage, taking up what an interrupted run left."""
+    files.write(run.product(name), make, signature=run.signature(name))
+
+
+def once(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, signature: str) -> None:
+    """Write a part of a stage's work, unless it is there whole and only a later part is to be made (again)."""
+    note = path.with_name(path.name + ".signature")
+    if not (path.is_file() and note.is_file() and note.read_text() == signature):
+        files.write(path, make, signature=signature)
+        files.write_text(note, signature)

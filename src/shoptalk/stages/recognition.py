@@ -1,0 +1,74 @@
+"""What a recogniser makes of test recordings: resumed from what is on disk, with the time that it took."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from shoptalk.core import files
+from shoptalk.core.files import digest
+from shoptalk.core.protocols import Recognizer
+from shoptalk.core.records import Hypothesis
+from shoptalk.stages.progress import once, progress
+from shoptalk.testsets.clips import Clip
+
+CHUNK = 64
+CHUNK_S = 900.0
+"""So many utterances or seconds are decoded together; hypotheses are on disk after each."""
+
+
+def recognize(
+    path: Path, clips: Sequence[Clip], start: Callable[[], Recognizer], *, signature: Sequence[object]
+) -> list[Hypothesis]:
+    """What a recogniser hears, resumed from what is on disk; `start` is called only if there is something to hear."""
+
+    def heard(done: frozenset[str]) -> Iterator[Hypothesis]:
+        recognizer = start()
+        if not done:
+            _times(path).unlink(missing_ok=True)
+        for chunk in _chunks(clips):
+            if all(clip.asked.id in done for clip in chunk):
+                continue
+            # The whole chunk again: in other batches the rounding differs, and so might a word.
+            spoken = [clip.load() for clip in chunk]
+            began = time.perf_counter()
+            results = recognizer.recognize(spoken)
+            _add_time(path, seconds=time.perf_counter() - began, audio_s=sum(clip.asked.duration_s for clip in chunk))
+            for clip, one in zip(chunk, results, strict=True):
+                if clip.asked.id not in done:
+                    yield clip.asked.model_copy(update={"heard": one.text, "words": one.words})
+
+    full = digest([*signature, [clip.asked.model_dump(mode="json") for clip in clips]])
+    once(path, lambda done: progress(heard(done), f"hear {path.stem}", len(clips), len(done)), signature=full)
+    return list(files.read(path, Hypothesis))
+
+
+def _chunks(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    chunk: list[Clip] = []
+    for clip in clips:
+        if chunk and (
+            len(chunk) == CHUNK or sum(one.asked.duration_s for one in chunk) + clip.asked.duration_s > CHUNK_S
+        ):
+            yield chunk
+            chunk = []
+        chunk.append(clip)
+    if chunk:
+        yield chunk
+
+
+def _times(path: Path) -> Path:
+    return path.with_suffix(".seconds.json")
+
+
+def _add_time(path: Path, *, seconds: float, audio_s: float) -> None:
+    held = json.loads(_times(path).read_text()) if _times(path).is_file() else {"seconds": 0.0, "audio_s": 0.0}
+    total = {"seconds": round(held["seconds"] + seconds, 6), "audio_s": round(held["audio_s"] + audio_s, 3)}
+    files.write_text(_times(path), json.dumps(total) + "\n")
+
+
+def measured_speed(path: Path) -> float | None:
+    """Audio seconds recognised per second, loading of the model and of the audio left out."""
+    if not _times(path).is_file():
+        return None
+    held = json.loads(_times(path).read_text())
+    return round(held["audio_s"] / held["seconds"], 2) if held["seconds"] else None

@@ -1,0 +1,46 @@
+"""Opening recognisers: the engine, and others for the same test as `evaluate.others` names them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoptalk.core.config import cores, environment
+from shoptalk.core.errors import ModelError
+from shoptalk.core.models import store
+from shoptalk.core.protocols import Recognizer
+from shoptalk.core.recipe import EngineSection, OtherSection
+
+if TYPE_CHECKING:
+    from shoptalk.engine.recognizer import Engine
+
+
+def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
+    """The engine with a bundle or a `.nemo`, and a VAD if no speech may pass in silence."""
+    from shoptalk.engine.recognizer import Engine
+    from shoptalk.integrations import vad_silero
+
+    if not path.exists():
+        raise ModelError(f"{path}: no such bundle or .nemo; make one with `shoptalk package`")
+    vad = vad_silero.load() if section.fill_holes else None
+    return Engine(path, batch=batch, precision=section.precision, beam=section.beam, vad=vad)
+
+
+def open_recognizer(section: OtherSection, *, batch: int) -> Recognizer:
+    """The recogniser of a section, its model fetched if need be; an endpoint gets up to `batch` requests at once."""
+    if section.kind == "openai":
+        from shoptalk.integrations.asr_openai import OpenAiRecognizer
+
+        key = environment("OPENAI_API_KEY")
+        return OpenAiRecognizer(section.base_url, name=section.model, api_key=key, at_once=min(batch, 4))
+    folder = store.path(section.model)
+    if section.kind == "whisper":
+        from shoptalk.integrations.asr_whisper import WhisperRecognizer
+
+        return WhisperRecognizer(folder, threads=cores())
+    from shoptalk.integrations.asr_moonshine import MoonshineRecognizer
+
+    return MoonshineRecognizer(folder, threads=cores())
+
+
+def title(section: OtherSection) -> str:
+    """Its name in the report, e.g. ``whisper-base``: the model's without the folder and the form of its weights."""
+    return section.model.rpartition("/")[2].removesuffix("-ct2").removesuffix("-en")

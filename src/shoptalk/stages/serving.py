@@ -1,0 +1,32 @@
+"""Stage 90: a bundle behind the HTTP service."""
+
+import socket
+from pathlib import Path
+
+from shoptalk.core import config
+from shoptalk.core.errors import BindingError
+from shoptalk.core.recipe import Recipe
+
+
+def serve(bundle: Path, recipe: Recipe) -> None:
+    """90: answer requests until told to stop."""
+    from shoptalk.service.http.app import create_app
+    from shoptalk.service.server import check_binding
+    from shoptalk.service.server import serve as answer
+    from shoptalk.stages.recognizers import open_engine
+
+    section, key = recipe.serve, config.environment("SHOPTALK_API_KEY") or None
+    check_binding(section.host, key)
+    _check_port(section.host, section.port)
+    engine = open_engine(bundle, recipe.engine, batch=section.batch)
+    app = create_app(engine, section, model_name=engine.name, api_key=key)
+    print(f"serving {bundle} on http://{section.host}:{section.port}/v1", flush=True)
+    answer(app, section.host, section.port)
+
+
+def _check_port(host: str, port: int) -> None:
+    """`BindingError` if the address cannot be had, told before the model is loaded."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise BindingError(f"{host}:{port}: {error.strerror}; take another with `--set serve.port=…`") from None

@@ -1,0 +1,50 @@
+"""Stage 60: the recipe's base, data and noise given to the trainer."""
+
+from pathlib import Path
+
+from shoptalk.core import config, files
+from shoptalk.stages.progress import say
+from shoptalk.stages.run import Run
+
+
+def train(run: Run) -> None:
+    """60: the base, tuned; or a base from scratch."""
+    config.keep_kernels()
+    from shoptalk.testsets.imported import require_trainable
+    from shoptalk.tuning.trainer import ASRTrainer, TrainingData
+
+    section = run.recipe.train
+    if section.manifests:
+        named = (section.manifests, section.rehearsal_manifests, section.dev_manifests)
+        taught, rehearsal, dev = ([run.resolve(path) for path in paths] for paths in named)
+        for path in (*taught, *rehearsal, *dev):
+            require_trainable(path)
+    else:
+        taught, rehearsal, dev = ([run.product("dataset") / f"{name}.jsonl"] for name in ("train", "rehearsal", "dev"))
+    data = TrainingData(taught, rehearsal, dev, _noise(run))
+    signature = run.signature("train")
+    ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say).fit()
+
+
+def _noise(run: Run) -> list[Path]:
+    from shoptalk.core.noise import Noise
+
+    path = run.resolve(run.recipe.augment.noise_manifest)
+    recordings = (one for one in files.read(path, Noise) if one.kind == "noise" and one.split == "train")
+    return [path.parent / one.audio for one in recordings]
+
+
+def base_of(run: Run) -> str:
+    """The base: a path of the recipe where there is such a file, else a hub name as it stands."""
+    init = run.recipe.train.init
+    return str(run.resolve(Path(init))) if init.endswith(".nemo") and not run.recipe.train.model else init
+
+
+def tuned_model(run: Run) -> Path:
+    """The checkpoint that stage 60 leaves."""
+    return run.product("train") / "tuned.nemo"
+
+
+def model_name(base: str) -> str:
+    """Of a model: its file's without the ending; a hub name's last part, whose points are no ending."""
+    return Path(base).name.removesuffix(".nemo")

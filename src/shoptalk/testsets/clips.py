@@ -1,0 +1,88 @@
+"""Recordings to be recognised for a test: of manifests, under noise, without speech, and joined to long ones."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shoptalk.core import audio
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.files import read_lines
+from shoptalk.core.records import Hypothesis, Samples, Word
+from shoptalk.core.sets import LONG, NOISY, SILENCE, TEST_LISTS, TESTS, digest, noisy_id
+from shoptalk.testsets import conditions
+
+Accent = Callable[[str], str]
+"""From the name of a voice to its language, e.g. ``en-gb``; empty where it has none."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording to be recognised: its hypothesis, still without a text, and how to get its samples."""
+
+    asked: Hypothesis
+    load: Callable[[], Samples]
+
+
+def listed(dataset: Path, accent: Accent) -> list[Clip]:
+    """The fixed test lists of stage 50; `ScoringError` if a list is not the one that was fixed."""
+    if not (dataset / TEST_LISTS).is_file():
+        raise ScoringError(f"{dataset}: has no {TEST_LISTS}; make the dataset with `shoptalk dataset`")
+    fixed = json.loads((dataset / TEST_LISTS).read_text(encoding="utf-8"))
+    found: list[Clip] = []
+    for name in TESTS:
+        path = dataset / f"test-{name}.jsonl"
+        lines = read_lines(path)
+        if digest(lines) != fixed.get(name):
+            raise ScoringError(f"{path} was changed after it was fixed; remove {dataset}, run `shoptalk dataset`")
+        found += _clips(lines, dataset, name, accent)
+    return found
+
+
+def dev(dataset: Path, accent: Accent) -> list[Clip]:
+    """What the temperature of word confidence is fitted on: the trade's sentences, and general speech if kept."""
+    paths = [dataset / "dev.jsonl", dataset / "dev-general.jsonl"]
+    return [clip for path in paths if path.is_file() for clip in read(path, "dev", accent)]
+
+
+def read(path: Path, name: str, accent: Accent) -> list[Clip]:
+    """A manifest of stage 50 or of `shoptalk import` as the test set `name`."""
+    return _clips(read_lines(path), path.parent, name, accent)
+
+
+def _clips(lines: Iterable[Mapping[str, Any]], folder: Path, name: str, accent: Accent) -> list[Clip]:
+    return [Clip(_asked(line, name, accent), partial(audio.decode, folder / line["audio_filepath"])) for line in lines]
+
+
+def _asked(line: Mapping[str, Any], name: str, accent: Accent) -> Hypothesis:
+    voice = line.get("voice", "")
+    return Hypothesis(
+        id=line["id"], reference=line["text"], heard="", set=name, term_ids=tuple(line.get("term_ids", ())),
+        cluster=line.get("cluster", ""), voice=voice, accent=line.get("accent") or accent(voice),
+        context=line.get("context", ""), duration_s=line["duration"], patient=line.get("patient", False),
+        said=tuple(Word(word=word, start_s=start_s, end_s=end_s) for word, start_s, end_s in line.get("words", ())),
+    )  # fmt: skip
+
+
+def under_noise(clip: Clip, noise: Sequence[tuple[str, Samples]], snr_db: float, seed: int) -> Clip:
+    """The clip again, as the set ``noisy`` at an SNR."""
+    name = noisy_id(clip.asked.id, snr_db)
+    asked = clip.asked.model_copy(update={"id": name, "set": NOISY, "snr_db": snr_db})
+    return Clip(asked, lambda: conditions.under_noise(clip.asked.id, clip.load(), noise, snr_db, seed))
+
+
+def silent(name: str, samples_T: Samples) -> Clip:
+    """A recording in which nobody speaks."""
+    duration_s = samples_T.size / audio.SAMPLE_RATE_HZ
+    return Clip(Hypothesis(id=name, reference="", heard="", set=SILENCE, duration_s=duration_s), lambda: samples_T)
+
+
+def long(clips: Sequence[Clip], seconds: float, seed: int) -> Iterator[Clip]:
+    """Recordings joined from many."""
+    by_id = {clip.asked.id: clip for clip in clips}
+    lines = [{"id": one.asked.id, "text": one.asked.reference, "duration": one.asked.duration_s} for one in clips]
+    for form in conditions.long_forms(lines, seconds, seed):
+        asked = Hypothesis(id=form.id, reference=form.text, heard="", set=LONG, duration_s=form.duration_s)
+        yield Clip(asked, partial(conditions.join, form, lambda name: by_id[name].load(), seed))

@@ -1,0 +1,164 @@
+"""Writing an imported test set: manifest, audio and a note of what it is."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from shoptalk.core import files
+from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.core.errors import AudioError, ImportFormatError, LeakError
+from shoptalk.core.files import file_digest
+from shoptalk.core.records import Record, Samples
+from shoptalk.testsets.sources import Source, twice
+
+SHORTEST_S = 0.1
+PAST_END_S = 0.1
+
+
+class Line(Record):
+    """A line of an imported manifest; NeMo's names and ours."""
+
+    audio_filepath: str
+    duration: float
+    text: str
+    speaker: str = ""
+    voice: str = ""
+    cluster: str
+    """What the bootstrap draws together: the speaker, else the recording, else the utterance."""
+    term_ids: tuple[str, ...] = ()
+    set: str
+    accent: str = ""
+    context: str = ""
+    patient: bool = False
+    words: tuple[tuple[str, float, float], ...] = ()
+    """Each word with its start and end, in seconds from the start of the utterance."""
+
+
+class Request(NamedTuple):
+    """What is to be written where; `signature` tells a partial import of the same from another."""
+
+    name: str
+    folder: Path
+    format: str
+    licence: str
+    origin: str
+    evaluation_only: bool
+    patients: bool
+    signature: str
+
+
+def write(
+    sources: Iterable[Source], request: Request, *, progress: Callable[[Iterable[Line], int], Iterable[Line]]
+) -> dict[str, Any]:
+    """Write NAME.jsonl, the audio below NAME/ and NAME.about.json, and return what the last says.
+
+    An interrupted import is taken up again by id. What cannot be scored is skipped, and named with the reason in
+    NAME.about.json; `ImportFormatError` if nothing else is there. `progress` gets the lines and how many there were.
+    """
+    path = request.folder / f"{request.name}.jsonl"
+    skipped: list[dict[str, str]] = []
+    files.write(
+        path, lambda done: progress(_lines(sources, request, done, skipped), len(done)), signature=request.signature
+    )
+    about = _about(path, request, skipped)
+    files.write_text(about_path(path), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return about
+
+
+def about_path(path: Path) -> Path:
+    return path.with_suffix(".about.json")
+
+
+def require_trainable(path: Path) -> None:
+    """`LeakError` for a manifest that was imported under a licence by which it may be scored, never trained on."""
+    about = about_path(path)
+    if about.is_file() and json.loads(about.read_text(encoding="utf-8"))["evaluation_only"]:
+        raise LeakError(f"{path}: may be scored, never trained on, by its licence ({about}); train on something else")
+
+
+def _lines(
+    sources: Iterable[Source], request: Request, done: frozenset[str], skipped: list[dict[str, str]]
+) -> Iterator[Line]:
+    seen: dict[str, str] = {}
+    for source in sources:
+        if source.id in seen:
+            raise ImportFormatError(f"{source.where}: {twice(source.id, seen[source.id])}")
+        seen[source.id] = source.where
+        if source.id in done:
+            continue
+        try:
+            yield _line(source, request)
+        except _Skip as reason:
+            skipped.append({"id": source.id, "where": source.where, "reason": str(reason)})
+    if len(skipped) == len(seen):
+        first = f"; the first is {skipped[0]['where']}: {skipped[0]['reason']}" if skipped else ""
+        raise ImportFormatError(f"{request.name}: none of {len(seen)} utterances can be scored{first}")
+
+
+class _Skip(Exception):
+    """An utterance cannot be scored; the message says why."""
+
+
+def _line(source: Source, request: Request) -> Line:
+    if source.skip:
+        raise _Skip(source.skip)
+    samples_T = _samples(source)
+    target = request.folder / request.name / f"{_file_name(source.id)}.flac"
+    write_flac(target, samples_T)
+    more = {**source.more, "patient": request.patients or source.more["patient"]}
+    return Line(
+        id=source.id, audio_filepath=target.relative_to(request.folder).as_posix(), text=source.text,
+        duration=round(samples_T.size / SAMPLE_RATE_HZ, 4), set=request.name, voice=more["speaker"],
+        cluster=more["speaker"] or source.recording or source.id, **more,
+    )  # fmt: skip
+
+
+def _samples(source: Source) -> Samples:
+    try:
+        samples_T = _decoded(source.audio) if isinstance(source.audio, Path) else _held(source.audio)
+    except (AudioError, ImportFormatError) as error:
+        raise _Skip(str(error)) from None
+    if source.offset_s is not None:
+        start = round(source.offset_s * SAMPLE_RATE_HZ)
+        end = samples_T.size if source.duration_s is None else start + round(source.duration_s * SAMPLE_RATE_HZ)
+        if start < 0 or end > samples_T.size + PAST_END_S * SAMPLE_RATE_HZ:
+            raise _Skip(f"lies outside of its recording, which has {samples_T.size / SAMPLE_RATE_HZ:.2f} s")
+        samples_T = samples_T[start:end]
+    if samples_T.size < SHORTEST_S * SAMPLE_RATE_HZ:
+        raise _Skip(f"is shorter than {SHORTEST_S:g} s")
+    return samples_T
+
+
+def _held(audio: bytes | Callable[[], Samples]) -> Samples:
+    return decode(audio) if isinstance(audio, bytes) else audio()
+
+
+@lru_cache(maxsize=1)
+def _decoded(path: Path) -> Samples:
+    """Kept for the next utterance, which is often of the same recording."""
+    return decode(path)
+
+
+def _file_name(name: str) -> str:
+    """The id where that is a plain file name, else made one, with a digest that keeps it unique."""
+    plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")[:80]
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _about(path: Path, request: Request, skipped: list[dict[str, str]]) -> dict[str, Any]:
+    lines = list(files.read(path, Line))
+    audio = hashlib.sha256()
+    for line in lines:
+        audio.update(f"{file_digest(path.parent / line.audio_filepath)}  {line.audio_filepath}\n".encode())
+    return {
+        "name": request.name, "licence": request.licence, "origin": request.origin, "format": request.format,
+        "evaluation_only": request.evaluation_only, "patients": any(line.patient for line in lines),
+        "utterances": len(lines), "minutes": round(sum(line.duration for line in lines) / 60, 2),
+        "speakers": len({line.speaker for line in lines if line.speaker}),
+        "sha256": {"manifest": file_digest(path), "audio": audio.hexdigest()},
+        "skipped": skipped, "signature": request.signature,
+    }  # fmt: skip

@@ -1,0 +1,93 @@
+"""Recipes: what is wrong is named, what is not said has the default, `--set` edits the recipe."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shoptalk.core import config
+from shoptalk.core.errors import RecipeError
+from shoptalk.core.recipe import ModelSection, Recipe
+
+RECIPES = sorted(path for path in (Path(__file__).parents[2] / "recipes").glob("*.yaml") if "gate" not in path.stem)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_empty_recipe_is_the_defaults(tmp_path: Path) -> None:
+    assert config.load(written(tmp_path, "")) == Recipe() == config.changed(())
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_the_recipes_of_the_project_load(path: Path) -> None:
+    assert config.load(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trian: {steps: 3}", "trian: no such key; did you mean train"),
+        ("train: {stepz: 3}", "train.stepz: no such key; did you mean steps"),
+        ("train: {steps: 0}", "train.steps: Input should be greater"),
+        ("train: {model: {width: 3}}", "train.model.width"),
+        ("train: {precision: fp8}", "train.precision"),
+        ("train: [", "not YAML"),
+        ("- train", "a recipe is a mapping of sections, this is a list"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        config.load(written(tmp_path, text))
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="train.stepz.*evaluate.batch"):
+        config.load(written(tmp_path, "train: {stepz: 3}\nevaluate: {batch: 0}"))
+
+
+def test_an_absent_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such recipe"):
+        config.load(tmp_path / "none.yaml")
+
+
+def test_changes_edit_the_recipe(tmp_path: Path) -> None:
+    path = written(tmp_path, "train: {steps: 5, batch_s: 30}")
+    changes = ("train.steps=7", "augment.snr_db=[3, 9]", "transcripts.llm.kind=openai", "train.model={}", "name=other")
+    recipe = config.load(path, changes)
+    assert (recipe.train.steps, recipe.train.batch_s, recipe.name) == (7, 30, "other")
+    assert recipe.augment.snr_db == (3, 9) and recipe.transcripts.llm.kind == "openai"
+    assert recipe.train.model == ModelSection()
+
+
+@pytest.mark.parametrize(
+    "change", ["train.steps", "=5", "train.steps=none", "train.stepz=5", "name.steps=5", "seed=[", "."]
+)
+def test_a_bad_change_is_named(tmp_path: Path, change: str) -> None:
+    with pytest.raises(RecipeError):
+        config.load(written(tmp_path, "name: mine"), (change,))
+
+
+def test_a_section_that_is_left_empty_can_be_changed(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="'train' is not a section"):
+        config.load(written(tmp_path, "train:"), ("train.steps=5",))
+
+
+def test_recipes_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Recipe().train.steps = 3  # type: ignore[misc]
+
+
+def test_the_environment_is_read_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SHOPTALK_CACHE", str(tmp_path))
+    assert config.cache_dir() == tmp_path
+    monkeypatch.delenv("SHOPTALK_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert config.cache_dir() == tmp_path / "shoptalk"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert config.cache_dir() == Path.home() / ".cache" / "shoptalk"
+    assert config.environment("SHOPTALK_NOT_SET", "else") == "else"
+    assert config.cores() >= 1

@@ -1,0 +1,95 @@
+"""A product is whole or absent, and a killed one goes on byte for byte."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoptalk.core import files
+from shoptalk.core.errors import ManifestError
+from shoptalk.core.records import Term
+
+TERMS = tuple(
+    Term(id=f"t{number}", text=text, category="drug") for number, text in enumerate("aß b c\u2028d e".split(" "))
+)
+LINES = b"".join(term.model_dump_json().encode() + b"\n" for term in TERMS)
+
+
+def unwritten(done: frozenset[str]) -> Iterator[Term]:
+    return (term for term in TERMS if term.id not in done)
+
+
+@given(st.integers(0, len(LINES)))
+def test_cut_at_any_byte_and_resumed_it_is_the_same_file(kept: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "10-lexicon.jsonl"
+        path.with_name("10-lexicon.jsonl.partial").write_bytes(LINES[:kept])
+        path.with_name("10-lexicon.jsonl.partial.signature").write_text("s")
+        made = []
+
+        def make(done: frozenset[str]) -> Iterator[Term]:
+            for term in unwritten(done):
+                made.append(term.id)
+                yield term
+
+        assert files.write(path, make, signature="s") == len(TERMS)
+        assert path.read_bytes() == LINES
+        assert len(made) == len(TERMS) - LINES[:kept].count(b"\n")  # no whole line is made twice
+        assert [file.name for file in Path(folder).iterdir()] == [path.name]
+
+
+def test_work_of_another_signature_is_not_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "terms.jsonl"
+
+    def killed(done: frozenset[str]) -> Iterator[Term]:
+        yield TERMS[2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write(path, killed, signature="old")
+    assert not path.exists() and path.with_name("terms.jsonl.partial").exists()
+    files.write(path, unwritten, signature="new")
+    assert path.read_bytes() == LINES
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "terms.jsonl"
+    files.write(path, unwritten, signature="s")
+    assert tuple(files.read(path, Term)) == TERMS
+    assert files.read_by_id(path, Term) == {term.id: term for term in TERMS}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "terms.jsonl:2: not a Term"),
+        (json.dumps({"id": "b", "text": "b"}), "category"),
+        (json.dumps({"id": "b", "text": "b", "category": "c", "doses": 1}), "doses"),
+        (json.dumps({"id": "", "text": "b", "category": "c"}), "id"),
+        (json.dumps({"id": "b", "text": "b", "category": "c", "weight": "Infinity"}), "weight"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "terms.jsonl"
+    path.write_text(f"{TERMS[0].model_dump_json()}\n{line}\n")
+    with pytest.raises(ManifestError, match=said):
+        list(files.read(path, Term))
+
+
+def test_absent_files_and_double_ids_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "terms.jsonl"
+    with pytest.raises(ManifestError, match="no such file; run the stage"):
+        list(files.read(path, Term))
+    path.write_text(2 * f"{TERMS[0].model_dump_json()}\n")
+    with pytest.raises(ManifestError, match="'t0' occurs twice"):
+        files.read_by_id(path, Term)
+
+
+def test_text_is_written_whole(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a" / "note.txt", "ä")
+    assert (tmp_path / "a" / "note.txt").read_bytes() == "ä".encode()
+    assert len(list((tmp_path / "a").iterdir())) == 1

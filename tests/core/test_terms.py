@@ -1,0 +1,111 @@
+"""Terms are found in every written form, by whole words; sounds are compared sensibly."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoptalk.core.errors import TermError
+from shoptalk.core.records import Term
+from shoptalk.core.terms import occurrences, occurring, phonetic_distance, written_variants
+from shoptalk.core.text import words
+
+
+def term(text: str, *variants: str, spoken: tuple[str, ...] = ()) -> Term:
+    return Term(id=text, text=text, category="drug", variants=variants, spoken=spoken)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("statin", "two statins daily"),
+        ("beta-blocker", "a betablocker"),
+        ("beta-blocker", "Beta blockers were stopped"),
+        ("betablocker or", "betablocker or not"),
+        ("HbA1c", "the HbA1c's trend"),
+        ("HbA1c", "h b a 1 c"),
+        ("HbA1c", "H-b-A-one-C"),
+        ("A1c", "an A 1 C of 7.2"),
+        ("A1c", "an a one c of 7.2"),
+        ("MRI", "an M.R.I. was done"),
+        ("MRI", "two MRIs"),
+        ("COPD", "known C O P D"),
+        ("CT scan", "c t scans"),
+        ("ST elevation", "S T elevation"),
+        ("Crohn's disease", "Crohn disease"),
+        ("Crohn's disease", "crohns disease"),
+        ("Crohn disease", "Crohn disease"),
+        ("diagnosis", "both diagnoses"),
+        ("biopsy", "Biopsies"),
+        ("CEFAZOLIN", "one gram of cefazolin."),
+        ("vitamin B12", "vitamin b twelve"),
+        ("5-fluorouracil", "five fluorouracil"),
+    ],
+)
+def test_found_in_every_written_form(text: str, written: str) -> None:
+    assert len(occurrences(term(text), written)) == 1, (written_variants(term(text)), words(written))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("statin", "nystatin"),
+        ("warfarin", "war far in"),
+        ("insulin", "insulinoma"),
+        ("MRI", "Mario"),
+        ("sepsis", "aseptic"),
+        ("betablocker", "beta blocker"),
+    ],
+)
+def test_never_a_part_of_another_word(text: str, written: str) -> None:
+    assert occurrences(term(text), written) == []
+
+
+def test_spans_count_words_and_do_not_overlap() -> None:
+    text = "Start HbA1c, then A1c and hb a 1 c."
+    hba1c = term("HbA1c", "A1c")
+    assert occurrences(hba1c, text) == [(1, 4), (5, 8), (9, 13)]
+    assert words(text)[5:8] == ["a", "1", "c"]
+
+
+def test_brand_counts_as_variant_and_spoken_only_for_letters() -> None:
+    assert occurrences(term("paracetamol", "acetaminophen"), "acetaminophen 1 g") == [(0, 1)]
+    assert occurrences(term("HbA1c", spoken=("hemoglobin a one c",)), "hemoglobin A1c")
+    assert not occurrences(term("metformin", spoken=("met four min",)), "met four min")
+
+
+def test_a_term_without_words_is_an_error() -> None:
+    with pytest.raises(TermError, match="no words to match"):
+        occurrences(term("---"), "text")
+
+
+def test_occurring_names_the_terms_of_a_text() -> None:
+    assert occurring([term("sepsis"), term("MRI"), term("nurse")], ["Call the nurses", "an m r i"]) == {"MRI", "nurse"}
+
+
+WORD = st.text("abcdefghiklmnprstuvy", min_size=2, max_size=9)
+
+
+@given(st.lists(WORD, min_size=1, max_size=6), st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_a_word_is_found_where_it_stands(sentence: list[str], place: int) -> None:
+    counted = words(" ".join(sentence))
+    if not counted:
+        return
+    word = counted[place % len(counted)]
+    spans = occurrences(term(word), " ".join(sentence))
+    assert place % len(counted) in [start for start, _ in spans]
+    assert all(0 <= start < end <= len(counted) for start, end in spans)
+
+
+@given(WORD, WORD)
+@settings(max_examples=100, deadline=None)
+def test_phonetic_distance_is_symmetric_and_bounded(a: str, b: str) -> None:
+    assert 0.0 <= phonetic_distance(a, b) == phonetic_distance(b, a) <= 1.0
+    assert phonetic_distance(a, a) == 0.0
+
+
+def test_sounds_order_as_one_hears_them() -> None:
+    near = [("metformin", "met forming"), ("cefazolin", "sefasolin"), ("phenytoin", "fenitoin"), ("xarelto", "zarelto")]
+    assert all(phonetic_distance(a, b) < 0.25 for a, b in near), [phonetic_distance(*pair) for pair in near]
+    assert phonetic_distance("metformin", "lisinopril") > 0.6
+    assert phonetic_distance("cefazolin", "") == 1.0

@@ -1,0 +1,133 @@
+"""The laws of `words`, and what dictation asks of it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoptalk.core.text import characters, words
+
+EQUAL = [
+    ("500 mg", "five hundred milligrams", "500 milligrams", "500mg", "500-mg"),
+    ("2.5 mcg", "two point five micrograms", "2.5 µg", "2.5 microgram"),
+    ("1.5 g", "one point five grams", "1.5 gram"),
+    ("one gram", "1 g", "1 gram", "1g"),
+    ("0.5 mL", ".5 ml", "point five milliliters", "zero point five millilitres"),
+    ("6.5%", "6.5 %", "6.5 percent", "six point five per cent"),
+    ("5 mm", "5mm", "five millimeters"),
+    ("140 mg/dL", "140 milligrams per deciliter"),
+    ("5 mcg/kg/min", "five micrograms per kilogram per minute"),
+    ("120/80", "one twenty over eighty", "120 over 80"),
+    ("90 mmHg", "90 mm Hg", "ninety millimeters of mercury"),
+    ("2-3 tablets", "2–3 tablets", "two to three tablets"),
+    ("10 units", "ten units", "10 u"),
+    ("-5", "minus five"),
+    ("A 1 C", "a1c", "A one C", "A-1-C"),
+    ("vitamin B12", "Vitamin B-12", "vitamin b twelve"),
+    ("beta-blocker", "Beta blocker", "beta blocker."),
+    ("37 °C", "37 degrees Celsius"),
+    ("8 hrs", "eight hours"),
+    ("one", "1"),
+    ("The colour.", "the color"),
+]
+
+
+@pytest.mark.parametrize("forms", EQUAL, ids=lambda forms: forms[0])
+def test_written_and_spoken_forms_are_the_same_words(forms: tuple[str, ...]) -> None:
+    assert len({tuple(words(form)) for form in forms}) == 1, [words(form) for form in forms]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("HbA1c", "hba 1 c"),
+        ("L4-L5", "l 4 l 5"),
+        ("levels 10 1 were", "levels 10 1 were"),
+        ("", ""),
+        ("...", ""),
+        ("take 500 mg", "take 500 milligram"),
+    ],
+)
+def test_documented_forms(text: str, expected: str) -> None:
+    assert characters(text) == expected
+
+
+def test_no_pile_of_numbers_breaks_it() -> None:
+    for text in ("9" * 6000, "nine " * 3000, "million " * 500, "½ ² ①", "1.2.3.4", "a%b", "double triple point"):
+        assert words(" ".join(words(text))) == words(text)
+
+
+def test_ordinary_text_is_counted_as_the_leaderboard_counts_it() -> None:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    text = "Mr. Brown wouldn't pay $20 million for the colour, he's said; the 2nd offer came in twenty twenty-one."
+    assert words(text) == words(text, "leaderboard") == EnglishTextNormalizer()(text).split()
+    assert characters("Beta-blocker, 5 mg!", "leaderboard") == "beta blocker 5 mg"
+
+
+GOLDEN = [
+    line.split("\t")
+    for line in (Path(__file__).parent / "golden/clinical_words.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row[0] or "empty")
+def test_golden_clinical_words(row: list[str]) -> None:
+    if row[1:2] == ["!="]:
+        assert words(row[0]) != words(row[2])
+    else:
+        assert characters(row[0]) == row[1]
+        assert characters(characters(row[0])) == row[1], "not idempotent"
+
+
+def test_the_golden_file_holds_both_kinds() -> None:
+    apart = sum(row[1] == "!=" for row in GOLDEN)
+    assert apart >= 30 and len(GOLDEN) - apart >= 120
+    assert all(len(row) == (3 if row[1] == "!=" else 2) for row in GOLDEN)
+
+
+GENERAL = Path(__file__).parents[2] / "assets/general/test.jsonl"
+
+
+def test_real_speech_that_is_not_clinical_has_the_words_of_the_leaderboard() -> None:
+    """But for: 1 for one, units of time in the singular, and an ellipsis that the leaderboard leaves as a word."""
+    texts = [json.loads(line)["text"] for line in GENERAL.read_text(encoding="utf-8").splitlines()]
+    different = []
+    for text in texts:
+        theirs = re.sub(r" \.$", "", characters(text, "leaderboard"))
+        theirs = re.sub(r"\bone(s?)\b", r"1\1", theirs)
+        theirs = re.sub(r"(?<=\d )(day|week|month|year|hour|minute)s\b", r"\1", theirs)
+        if characters(text) != theirs:
+            different.append((text, characters(text), theirs))
+    assert len(texts) > 1000 and different == []
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "—?!", "\u200b", "()", "\n\t"])
+def test_nothing_said_has_no_words(text: str) -> None:
+    assert words(text) == [] and characters(text) == ""
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=80, deadline=None)
+def test_idempotent_on_any_text(text: str) -> None:
+    assert words(" ".join(words(text))) == words(text)
+
+
+PARTS = (
+    "one two three five ten eleven twenty thirty hundred thousand point oh o zero and a half per cent percent % "
+    "minus plus -5 +3 1 2.5 0.1 .5 10 1s ones first second twenties double triple $5 dollars mg mcg g l mm units "
+    "A1c L4-L5 120/80 2-3 the patient's mg/dL x-ray Dr. (now) i.v. q8h ° µg BID bid po p.o. t.i.d. qd PRN twice daily "
+    "a day times x3 x 1/2 ½ 2½ half tab tablet 8:30 a.m. am type stage II i V & < > <5 ± 10⁹/L 2+ IU lbs £5 w/o "
+    "C.O.P.D. to /"
+)
+SPOKEN = st.lists(st.sampled_from(PARTS.split()), max_size=10).map(" ".join)
+
+
+@given(SPOKEN)
+@settings(max_examples=120, deadline=None)
+def test_idempotent_on_numbers_and_units(text: str) -> None:
+    assert words(" ".join(words(text))) == words(text)

@@ -1,0 +1,305 @@
+"""The official OpenAI client talks to the service over a real socket, in every format and into every error."""
+
+import concurrent.futures
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, client, recording, served, until
+
+from shoptalk.core.errors import BindingError
+from shoptalk.service.http.app import TRANSCRIPTIONS
+from shoptalk.service.server import check_binding
+
+KEY = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with served(FakeRecognizer(), max_upload_mb=1.0, max_audio_s=20.0, timeout_s=10.0) as address:
+        yield address
+
+
+def transcribe(url: str, content: bytes, name: str = "speech.wav", **options: Any) -> Any:
+    return client(url).audio.transcriptions.create(**{"model": MODEL, "file": (name, content), **options})
+
+
+def figures(url: str) -> dict[str, float]:
+    families = text_string_to_metric_families(httpx.get(url + "/metrics").text)
+    return {
+        sample.name + "".join(f":{v}" for v in sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("form", CODECS)
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+def test_every_format_is_understood(url: str, form: str, rate_hz: int) -> None:
+    answer = transcribe(url, recording(2.0, form, rate_hz), f"speech.{form}")
+    assert answer.text in ("It lasts 20.", "It lasts 21.")  # mp3 pads
+
+
+def test_json_text_and_subtitles(url: str) -> None:
+    content = recording(1.5)
+    assert transcribe(url, content).usage.seconds == 2
+    assert transcribe(url, content, response_format="text") == "It lasts 15.\n"
+    srt = transcribe(url, content, response_format="srt")
+    assert srt == "1\n00:00:00,000 --> 00:00:00,400\nIt lasts 15.\n\n2\n00:00:00,500 --> 00:00:00,600\nYes\n\n"
+    vtt = transcribe(url, content, response_format="vtt")
+    assert vtt.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:00.400\nIt lasts 15.\n")
+
+
+def test_verbose_json_with_words_and_segments(url: str) -> None:
+    asked = ["word", "segment"]
+    found = transcribe(url, recording(1.5), response_format="verbose_json", timestamp_granularities=asked)
+    assert (found.task, found.language, found.duration, found.text) == ("transcribe", "english", 1.5, "It lasts 15.")
+    assert [(w.word, w.start, w.end) for w in found.words][0] == ("It", 0.0, 0.1)
+    assert [(s.id, s.start, s.end, s.text) for s in found.segments] == [
+        (0, 0, 0.4, "It lasts 15."),
+        (1, 0.5, 0.6, "Yes"),
+    ]
+    only_words = transcribe(
+        url, recording(1.5), response_format="verbose_json", timestamp_granularities=["word"], language="en",
+        prompt="metformin", temperature=0.2,
+    )  # fmt: skip
+    assert only_words.segments is None
+    assert transcribe(url, recording(1.5), response_format="verbose_json").words is None
+
+
+def test_models(url: str) -> None:
+    assert [model.id for model in client(url).models.list()] == [MODEL]
+    assert client(url).models.retrieve(MODEL).created == 1_700_000_000
+    with pytest.raises(openai.NotFoundError) as error:
+        client(url).models.retrieve("whisper-1")
+    assert error.value.code == "model_not_found"
+
+
+PLAYLIST = b"ffconcat version 1.0\nfile /etc/hostname\n"
+WRONG: dict[str, tuple[dict[str, Any], type[openai.APIStatusError], str, str | None]] = {
+    "empty": ({"file": ("a.wav", b"")}, openai.BadRequestError, "empty_file", "file"),
+    "text": ({"file": ("a.wav", b"Dear Sir, " * 300)}, openai.BadRequestError, "invalid_audio", "file"),
+    "playlist": ({"file": ("a.wav", PLAYLIST)}, openai.BadRequestError, "invalid_audio", "file"),
+    "hls": ({"file": ("a.wav", b"#EXTM3U\nhttp://127.0.0.1:1/a\n")}, openai.BadRequestError, "invalid_audio", "file"),
+    "header only": ({"file": ("a.wav", recording(1)[:44])}, openai.BadRequestError, "invalid_audio", "file"),
+    "too long": ({"file": ("a.ogg", recording(21, "ogg"))}, openai.BadRequestError, "audio_too_long", "file"),
+    "too large": ({"file": ("a.wav", bytes(1_200_000))}, openai.APIStatusError, "file_too_large", "file"),
+    "model": ({"model": "whisper-1"}, openai.NotFoundError, "model_not_found", "model"),
+    "no model": ({"model": ""}, openai.BadRequestError, "missing_field", "model"),
+    "format": ({"response_format": "xml"}, openai.BadRequestError, "invalid_value", "response_format"),
+    "words in json": (
+        {"timestamp_granularities": ["word"]}, openai.BadRequestError, "invalid_value", "timestamp_granularities",
+    ),
+    "language": ({"language": "de"}, openai.BadRequestError, "unsupported_language", "language"),
+    "temperature": ({"temperature": 7}, openai.BadRequestError, "invalid_value", "temperature"),
+    "stream": ({"stream": True}, openai.BadRequestError, "unsupported_value", "stream"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "kind", "code", "param"), WRONG.values(), ids=WRONG.keys())
+def test_every_mistake_is_named(
+    url: str, options: dict[str, Any], kind: type[openai.APIStatusError], code: str, param: str | None
+) -> None:
+    with pytest.raises(kind) as error:
+        transcribe(url, recording(0.5), **options) if "file" not in options else transcribe(url, b"", **options)
+    assert 400 <= error.value.status_code < 500
+    assert (error.value.code, error.value.param, error.value.type) == (code, param, "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status"),
+    [
+        ("GET", "/v2/nothing", {}, 404),
+        ("GET", TRANSCRIPTIONS, {}, 405),
+        ("POST", TRANSCRIPTIONS, {"json": {"model": MODEL}}, 400),
+        ("POST", TRANSCRIPTIONS, {"files": {"other": b"x"}, "data": {"model": MODEL}}, 400),
+        ("POST", TRANSCRIPTIONS, {"data": {"file": "no file"}, "files": {"model": (None, MODEL)}}, 400),
+        ("POST", TRANSCRIPTIONS, {"content": b"--", "headers": {"content-type": "multipart/form-data"}}, 400),
+        (
+            "POST",
+            TRANSCRIPTIONS,
+            {"content": b"x", "headers": {"content-type": "multipart/form-data; boundary=b"}},
+            400,
+        ),
+        ("POST", TRANSCRIPTIONS, {"files": [("file", b"x"), ("file", b"y")]}, 400),
+    ],
+)
+def test_every_other_error_has_openais_form(
+    url: str, method: str, path: str, options: dict[str, Any], status: int
+) -> None:
+    answer = httpx.request(method, url + path, **options)
+    assert answer.status_code == status
+    assert answer.json()["error"].keys() == {"message", "type", "param", "code"}
+    assert answer.json()["error"]["message"]
+
+
+def test_an_upload_without_a_length_is_cut_off(url: str) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+        while sent < 500 * 2**20:
+            sent += 2**16
+            yield bytes(2**16)
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    try:
+        answer = httpx.post(url + TRANSCRIPTIONS, content=endless(), headers=headers)
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "file_too_large"
+    except httpx.TransportError:
+        pass  # the server hung up while the client was still sending
+    assert sent < 50 * 2**20
+
+
+def test_parallel_requests_get_their_own_answers_in_batches() -> None:
+    fake = FakeRecognizer()
+    with served(fake, batch=8, batch_wait_ms=50, queue=32) as url:
+        fake.gate.clear()
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            calls = {n: pool.submit(transcribe, url, recording(n / 10)) for n in range(5, 25)}
+            until(lambda: figures(url)["shoptalk_requests_in_progress"] == 20)
+            fake.gate.set()
+            assert {n: call.result().text for n, call in calls.items()} == {n: f"It lasts {n}." for n in calls}
+        counted = figures(url)
+    assert sum(fake.batches) == 21  # the warm-up too
+    assert max(fake.batches) <= 8
+    assert len(fake.batches) <= 8
+    assert len(fake.threads) == 1
+    assert counted["shoptalk_requests_total:200"] == 20
+    assert counted["shoptalk_audio_seconds_total"] == pytest.approx(sum(range(5, 25)) / 10)
+    assert counted["shoptalk_batch_size_sum"] == 20
+    assert counted["shoptalk_request_seconds_count"] == 20
+    assert counted["shoptalk_model_ready"] == 1
+    assert counted["shoptalk_queue_depth"] == 0
+
+
+def test_a_full_queue_says_when_to_come_back() -> None:
+    fake = FakeRecognizer()
+    with served(fake, batch=1, queue=2, batch_wait_ms=0) as url, concurrent.futures.ThreadPoolExecutor(3) as pool:
+        fake.gate.clear()
+        calls = [pool.submit(transcribe, url, recording(1)) for _ in range(3)]
+        until(lambda: figures(url)["shoptalk_requests_in_progress"] == 3)
+        with pytest.raises(openai.RateLimitError) as error:
+            transcribe(url, recording(1))
+        assert int(error.value.response.headers["retry-after"]) >= 1
+        assert error.value.code == "queue_full"
+        fake.gate.set()
+        assert [call.result().text for call in calls] == ["It lasts 10."] * 3
+        assert transcribe(url, recording(1)).text == "It lasts 10."
+
+
+def test_a_late_answer_is_a_timeout_and_is_withdrawn() -> None:
+    fake = FakeRecognizer()
+    with served(fake, batch=1, timeout_s=0.5) as url:
+        fake.gate.clear()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for call in [pool.submit(transcribe, url, recording(1)) for _ in range(2)]:
+                with pytest.raises(openai.InternalServerError) as error:
+                    call.result()
+                assert (error.value.status_code, error.value.code) == (504, "timeout")
+        fake.gate.set()
+        assert transcribe(url, recording(1)).text == "It lasts 10."
+    assert sum(fake.batches) == 3  # warm-up, the one that was being recognised, the last; the waiting one was not
+
+
+def test_work_for_a_client_that_left_is_skipped() -> None:
+    fake = FakeRecognizer()
+    with served(fake, batch=1) as url, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        fake.gate.clear()
+        first = pool.submit(transcribe, url, recording(1))
+        until(lambda: figures(url)["shoptalk_requests_in_progress"] == 1)
+        with pytest.raises(httpx.ReadTimeout):
+            files = {"file": ("a.wav", recording(2))}
+            httpx.post(url + TRANSCRIPTIONS, files=files, data={"model": MODEL}, timeout=0.5)
+        until(lambda: figures(url).get("shoptalk_requests_total:499") == 1)
+        fake.gate.set()
+        assert first.result().text == "It lasts 10."
+        until(lambda: figures(url)["shoptalk_requests_in_progress"] == 0)
+    assert sum(fake.batches) == 2
+
+
+def test_one_bad_recording_does_not_spoil_its_batch(caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeRecognizer()
+    fake.bad = frozenset({7})
+    caplog.set_level(logging.DEBUG, logger="shoptalk")
+    with served(fake, batch=4, batch_wait_ms=300) as url, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        calls = {n: pool.submit(transcribe, url, recording(n / 10)) for n in (6, 7, 8, 9)}
+        for n in (6, 8, 9):
+            assert calls[n].result().text == f"It lasts {n}."
+        with pytest.raises(openai.InternalServerError) as error:
+            calls[7].result()
+        assert error.value.code == "recognition_failed"
+        assert httpx.get(url + "/health/ready").status_code == 200
+    assert "recognition failed: RuntimeError" in caplog.text
+    assert "SECRET-WORDS" not in caplog.text
+
+
+def test_not_ready_before_the_model_is_warm_nor_after_it_broke() -> None:
+    fake = FakeRecognizer()
+    fake.gate.clear()
+    with served(fake, wait=False) as url:
+        assert httpx.get(url + "/health/live").status_code == 200
+        assert httpx.get(url + "/health/ready").status_code == 503
+        with pytest.raises(openai.InternalServerError) as error:
+            transcribe(url, recording(1))
+        assert (error.value.status_code, error.value.code) == (503, "not_ready")
+        fake.gate.set()
+        until(lambda: httpx.get(url + "/health/ready").status_code == 200)
+        fake.broken = True
+        with pytest.raises(openai.InternalServerError):
+            transcribe(url, recording(1))
+        until(lambda: httpx.get(url + "/health/ready").status_code == 503)
+        assert httpx.get(url + "/health/live").status_code == 200
+        assert figures(url)["shoptalk_model_ready"] == 0
+        with pytest.raises(openai.InternalServerError) as error:
+            transcribe(url, recording(1))
+        assert error.value.status_code == 503
+
+
+def test_stopping_answers_what_was_accepted() -> None:
+    fake = FakeRecognizer()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        with served(fake, batch=1, queue=8) as url:
+            fake.gate.clear()
+            calls = [pool.submit(transcribe, url, recording(1)) for _ in range(3)]
+            until(lambda: figures(url)["shoptalk_requests_in_progress"] == 3)
+        assert [call.result().text for call in calls] == ["It lasts 10."] * 3
+
+
+def test_the_key_is_asked_for_below_v1_only() -> None:
+    with served(FakeRecognizer(), api_key=KEY) as url:
+        for wrong in ("none", KEY[:-1], KEY + "x", "no key"):
+            with pytest.raises(openai.AuthenticationError) as error:
+                client(url, wrong).audio.transcriptions.create(model=MODEL, file=("a.wav", recording(1)))
+            assert error.value.code == "invalid_api_key"
+        with pytest.raises(openai.AuthenticationError):
+            client(url, "none").models.list()
+        assert httpx.get(url + "/v1/models", headers={"Authorization": f"Basic {KEY}"}).status_code == 401
+        assert client(url, KEY).audio.transcriptions.create(model=MODEL, file=("a.wav", recording(1))).text
+        assert {httpx.get(url + path).status_code for path in ("/metrics", "/health/live", "/health/ready")} == {200}
+
+
+def test_the_api_description_lists_the_form(url: str) -> None:
+    described = httpx.get(url + "/openapi.json").json()["paths"][TRANSCRIPTIONS]["post"]["requestBody"]
+    assert "response_format" in json.dumps(described)
+
+
+@pytest.mark.parametrize(("host", "safe"), [
+    ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True),
+    ("0.0.0.0", False), ("::", False), ("192.168.1.4", False), ("example.org", False), ("", False),
+])  # fmt: skip
+def test_without_a_key_only_loopback_is_served(host: str, safe: bool) -> None:
+    check_binding(host, KEY)
+    for none in (None, ""):
+        if safe:
+            check_binding(host, none)
+        else:
+            with pytest.raises(BindingError, match="SHOPTALK_API_KEY"):
+                check_binding(host, none)

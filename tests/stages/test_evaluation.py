@@ -1,0 +1,143 @@
+"""Stage 70 without a model: what was heard is kept, an edited test list is refused; and stage 80's origin."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shoptalk.core import config, files
+from shoptalk.core.audio import write_flac
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.records import Heard, Samples, Term
+from shoptalk.core.scores import Scores
+from shoptalk.core.sets import TEST_LISTS, TESTS, digest
+from shoptalk.stages import evaluation, packaging
+from shoptalk.stages.run import Run
+from shoptalk.stages.table import SCORES
+
+TERMS = [
+    Term(id="metformin", text="metformin", category="drug"),
+    Term(id="apixaban", text="apixaban", category="drug", taught=False),
+]
+SAID = {"taught": "Take metformin now.", "untaught": "Take apixaban now.", "general": "The sky is blue."}
+
+
+class Recognizer:
+    """Hears the tuned model's sentences right, and nothing of them with the base; counts what it was asked."""
+
+    asked: list[str] = []
+
+    def __init__(self, model: Path, *, batch: int):
+        self.model = model.stem
+
+    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+        self.asked += [self.model] * len(audio)
+        return [Heard(text="Take metformin now." if self.model == "tuned" else "mumble") for _ in audio]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run folder up to stage 60, with three test recordings."""
+    monkeypatch.setattr(evaluation, "open_engine", lambda path, section, *, batch: Recognizer(path, batch=batch))
+    monkeypatch.setattr(Recognizer, "asked", [])
+    (tmp_path / "training-text.txt").write_text("I take metformins\nnothing else\n")
+    (tmp_path / "base.nemo").write_text("base")
+    content = {"name": "three", "train": {"init": "base.nemo"}, "evaluate": {"bootstrap": 100}}
+    content["evaluate"] |= {"transcripts_known_to_base": ["training-text.txt"]}
+    (tmp_path / "three.yaml").write_text(json.dumps(content))
+    made = Run(tmp_path / "run", config.load(tmp_path / "three.yaml"), tmp_path)
+    dataset = made.product("dataset")
+    dataset.mkdir(parents=True)
+    write_flac(dataset / "one.flac", np.zeros(1600, np.float32))
+    lines = {name: [_line(name, text)] for name, text in SAID.items()}
+    for name in TESTS:
+        _write(dataset / f"test-{name}.jsonl", lines[name])
+    for name in ("train", "rehearsal", "dev"):
+        _write(dataset / f"{name}.jsonl", lines["general"] * 2)
+    (dataset / TEST_LISTS).write_text(json.dumps({name: digest(lines[name]) for name in TESTS}))
+    files.write(made.product("lexicon"), lambda done: TERMS, signature="x")
+    made.product("train").mkdir()
+    (made.product("train") / "tuned.nemo").write_text("tuned")
+    return made
+
+
+def _line(name: str, text: str) -> dict[str, object]:
+    terms = [term.id for term in TERMS if term.text in text]
+    place = {"audio_filepath": "one.flac", "duration": 0.1}
+    return {"id": name, **place, "text": text, "term_ids": terms, "cluster": name, "voice": "ann"}
+
+
+def _write(path: Path, lines: Sequence[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def evaluate(run: Run) -> Scores:
+    evaluation.evaluate(run)
+    return Scores.model_validate_json((run.product("evaluate") / SCORES).read_text())
+
+
+def figures(scores: Scores) -> dict[str, object]:
+    """All but what the clock says."""
+    return scores.model_dump(exclude={"speed_before", "speed_after"})
+
+
+def test_both_models_are_asked_and_scored(run: Run) -> None:
+    scores = evaluate(run)
+    taught, untaught = scores.sets["taught"].terms, scores.sets["untaught"].terms
+    assert taught and (taught.error.before.value, taught.error.after.value) == (1.0, 0.0)
+    assert untaught and untaught.error.after.value == 1.0
+    assert {row.id: row.known for row in scores.terms} == {"metformin": True, "apixaban": False}
+    page = (run.product("evaluate") / "report.html").read_text()
+    assert "<html" in page and "data:audio/ogg;base64," in page
+    assert Recognizer.asked == ["base"] * 3 + ["tuned"] * 3 + ["tuned"] * 2, "the tests, and for the tuned model dev"
+    assert scores.speed_before and scores.speed_after
+
+
+def test_only_a_model_that_changed_is_asked_again(run: Run) -> None:
+    first = evaluate(run)
+    (run.product("train") / "tuned.nemo").write_text("tuned otherwise")
+    assert figures(evaluate(run)) == figures(first)
+    assert Recognizer.asked == ["base"] * 3 + ["tuned"] * 10
+    (run.product("evaluate") / "after.jsonl").unlink()
+    evaluate(run)
+    assert Recognizer.asked[13:] == ["tuned"] * 3
+
+
+def test_further_sets_are_heard_by_both(run: Run) -> None:
+    visits = run.recipe_folder / "visits.jsonl"
+    (run.recipe_folder / "two.flac").write_bytes((run.product("dataset") / "one.flac").read_bytes())
+    _write(visits, [{**_line("v", "Hello there."), "audio_filepath": "two.flac", "patient": True}])
+    noise = str(Path(__file__).parents[2] / "assets" / "noise" / "manifest.jsonl")
+    more = ("evaluate.snr_db=[10]", "evaluate.silence_s=20", "evaluate.long_form_s=2", "evaluate.tests=[visits.jsonl]")
+    recipe = config.load(run.recipe_folder / "three.yaml", (*more, f"augment.noise_manifest={noise}"))
+    scores = evaluate(Run(run.folder, recipe, run.recipe_folder))
+    assert list(scores.sets) == ["taught", "untaught", "general", "long", "visits"]
+    assert scores.silence and scores.silence.minutes == pytest.approx(20 / 60, abs=0.15)
+    assert [row.name for row in scores.slices if row.by == "snr"] == ["10 dB", "clean"]
+    assert not [one for one in scores.examples if one.set == "visits"], "a patient's words are in the report"
+
+
+@pytest.mark.parametrize("edit", [("metformin", "apixaban"), ('"id": "taught"', '"id": "other"')])
+def test_an_edited_test_list_is_refused(run: Run, edit: tuple[str, str]) -> None:
+    path = run.product("dataset") / "test-taught.jsonl"
+    path.write_text(path.read_text().replace(*edit))
+    with pytest.raises(ScoringError, match=r"test-taught\.jsonl was changed after it was fixed"):
+        evaluate(run)
+    (run.product("dataset") / TEST_LISTS).unlink()
+    with pytest.raises(ScoringError, match=f"has no {TEST_LISTS}"):
+        evaluate(run)
+    assert Recognizer.asked == []
+
+
+def test_the_bundle_says_what_it_was_made_of(run: Run, tiny_nemo: Path) -> None:
+    evaluate(run)
+    shutil.copy(tiny_nemo, run.product("train") / "tuned.nemo")
+    packaging.package(run)
+    folder = run.product("package")
+    origin = json.loads((folder / "bundle.json").read_text())["origin"]
+    assert (origin["base"], origin["recipe"]) == ("base", "three")
+    assert [line.split()[0] for line in origin["data"]] == ["2", "2"]
+    assert json.loads((folder / "scores.json").read_text())["test_utterances"] == 3
