@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
 
-.PHONY: help setup demo test e2e base lint format types contract check lock clean
+.PHONY: help setup demo test e2e base docs lint format types contract check lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -21,6 +21,9 @@ e2e: setup  ## the slow tests: the demo recipe, shrunk, through the real models 
 
 base: setup  ## train shoptalk-base-en-tiny again: make base MATERIAL=folder (models/README.md)
 	@scripts/train_base.sh "$(MATERIAL)"
+
+docs: setup  ## paste the commands' help and the recipe's keys into docs/
+	$(PYTHON_IN_VENV) scripts/paste_docs.py
 
 lint: setup  ## ruff: rules and format
 	$(PYTHON_IN_VENV) -m ruff check .

@@ -1,4 +1,12 @@
-"""The command line: one subcommand per stage, in order of the flow; it parses, calls and prints."""
+"""The command line: one subcommand per stage, in order of the flow; it parses, calls and prints.
+
+- `commands`: what each subcommand does with its arguments
+- `transcribing`: `shoptalk transcribe`
+- `publishing`: `shoptalk results publish`
+- `gating`: `shoptalk gate` and `shoptalk registry`
+- `importing`: `shoptalk import`
+- `showcase`: the end of `shoptalk demo`: the table, the report, a server's answer
+"""
 
 import argparse
 import shlex
@@ -29,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: the gate refuses. 2: an error. 130: interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parsed = _parser().parse_args(arguments)
+    parsed = build_parser().parse_args(arguments)
     parsed.line = shlex.join(arguments)
     from shoptalk.cli import commands
     from shoptalk.core.errors import ShoptalkError
@@ -45,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; documents show its help."""
     parser = argparse.ArgumentParser(
         prog="shoptalk", description="Teach the jargon of a trade to a speech recogniser and put the result to work."
     )

@@ -1,1 +1,23 @@
-"""What every other package may use; it imports nothing of ours but itself."""
+"""What every other package may use; it imports nothing of ours but itself.
+
+- `recipe`: the recipe's sections and keys, each with its default
+- `config`: reading a recipe, and the environment
+- `errors`: the tree of named errors
+- `records`: the frozen records that flow between stages
+- `sets`: names of the test sets, and what pins the fixed ones
+- `scores`: the form of `scores.json`
+- `files`: JSON Lines products: whole or absent, resumable
+- `audio`: decoding, resampling, writing; the sample rate
+- `effects`: noise, rooms, gain and codecs as pure functions
+- `noise`: manifests of noise and impulse responses
+- `text`: the one meaning of "a word"
+- `terms`: written variants of a term, and phonetic distance
+- `tokens`: from SentencePiece pieces to words
+- `confidence`: the temperature of word confidences
+- `device`: what the processor can do
+- `protocols`: what is asked of third parties
+- `checkpoint`: opening a `.nemo` safely
+- `bundle`: opening a bundle
+- `models`: the model store
+- `pages`: what the HTML pages of report and gate share
+"""

@@ -23,6 +23,7 @@ class LexiconSection(Section):
 
 class LlmSection(Section):
     kind: Literal["embedded", "openai"] = "embedded"
+    """`embedded`: a model of the store, which writes carriers. `openai`: an endpoint, which writes whole dictations."""
     model: str = "qwen2.5-coder-1.5b-instruct"
     """Name in the model store (embedded), or the endpoint's model name."""
     base_url: str = ""
@@ -34,19 +35,26 @@ class LlmSection(Section):
 
 class TranscriptsSection(Section):
     llm: LlmSection = LlmSection()
+    """The language model that writes sentences."""
     live_carriers: int = Field(default=0, ge=0)
-    """Carrier sentences that the LLM writes in this run."""
+    """Carrier sentences that the LLM writes in this run; 0: no LLM is loaded."""
     carrier_files: tuple[Path, ...] = (Path("lexicons/carriers-clinical.jsonl"),)
-    """Carriers that were written before, each with its source."""
+    """Banks of carriers: JSONL with `id`, `text`, `category`, `source`, and optionally `section`, `specialty`."""
     train_per_term: int = Field(default=20, ge=1)
+    """Training sentences of each trained term."""
     dev_per_term: int = Field(default=2, ge=1)
+    """Dev sentences of each trained term."""
     test_per_term: int = Field(default=6, ge=1)
+    """Test sentences of each term; held-out terms have test sentences only."""
     min_words: int = 4
+    """Shortest sentence, in words."""
     max_words: int = 24
+    """Longest sentence, in words."""
 
 
 class SpeechSection(Section):
     tts: Literal["kokoro"] = "kokoro"
+    """The speech synthesiser."""
     blend: float = Field(default=0.5, ge=0, le=1)
     """Part of the training utterances spoken by a blend of two voices."""
     accents: float = Field(default=0.15, ge=0, le=1)
@@ -60,26 +68,34 @@ class AugmentSection(Section):
     copies: int = Field(default=1, ge=0)
     """Augmented copies of each training utterance, beside the clean one."""
     noise: float = Field(default=0.7, ge=0, le=1)
-    """Part of the copies that get noise; likewise `room`, `telephone`, `codec`, `speed`."""
+    """Part of the copies that get noise."""
     snr_db: tuple[float, float] = (10.0, 25.0)
-    """SNR on active speech."""
+    """Range of the SNR, on active speech."""
     room: float = Field(default=0.3, ge=0, le=1)
+    """Part of the copies that get a room's reverberation, recorded or simulated."""
     gain_db: tuple[float, float] = (-8.0, 4.0)
+    """Range of the change in level."""
     speed: tuple[float, float] = (0.95, 1.05)
+    """Range of the change in speed."""
     telephone: float = Field(default=0.15, ge=0, le=1)
+    """Part of the copies that go over a telephone line (G.711)."""
     codec: float = Field(default=0.2, ge=0, le=1)
+    """Part of the copies that are encoded as Opus or MP3."""
     noise_manifest: Path = Path("assets/noise/manifest.jsonl")
+    """JSONL with `id`, `audio`, `kind` (`noise` or `rir`), `split`, `sha256`."""
 
 
 class DatasetSection(Section):
     general: Path = Path("assets/general")
-    """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech."""
+    """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech (`id`, `audio_filepath`, `duration`, `text`,
+    `speaker`) and their audio."""
     general_test_utterances: int = Field(default=0, ge=0)
     """Score a fixed subset of the general test part (drawn by sha256 of the id); 0: all of it."""
     general_dev_utterances: int = Field(default=60, ge=0)
     """So many of the rehearsal part are not rehearsed but kept for dev: on them word confidence is calibrated."""
     test_lists: dict[str, str] = {}
-    """sha256 of the test lists that the recipe was made for; another list is an error."""
+    """sha256 that each list must have (`taught`, `untaught`, `general`); copy them from ``test-lists.json`` before
+    anything is trained. Another list is an error."""
 
 
 class TrainSection(Section):
@@ -90,19 +106,27 @@ class TrainSection(Section):
     manifests: tuple[Path, ...] = ()
     """Training manifests that stand in for product 50 (base training); paths as in `lexicon.files`."""
     rehearsal_manifests: tuple[Path, ...] = ()
+    """Likewise general speech for rehearsal."""
     dev_manifests: tuple[Path, ...] = ()
+    """Likewise dev recordings, on which the best weights are chosen."""
     steps: int = Field(default=2_000, ge=1)
     """Optimiser steps; the only place this number exists."""
     batch_s: float = Field(default=120.0, gt=0)
     """Audio seconds in a batch, padding counted."""
     max_utterance_s: float = Field(default=20.0, gt=0)
+    """Longer recordings are left out of training."""
     learning_rate: float = Field(default=5e-4, gt=0)
+    """Of AdamW, at its highest."""
     min_learning_rate: float = Field(default=5e-6, ge=0)
+    """At the last step."""
     warmup_steps: int = Field(default=50, ge=0)
+    """Steps over which the learning rate rises from 0."""
     decay_part: float = Field(default=0.7, gt=0, le=1)
     """Part of the steps, at the end, over which the learning rate falls to the minimum."""
     weight_decay: float = Field(default=1e-3, ge=0)
+    """Of AdamW."""
     gradient_clip: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient."""
     rehearsal: float = Field(default=0.4, ge=0, lt=1)
     """Part of each batch's seconds taken from the general rehearsal set."""
     ctc_weight: float = Field(default=0.0, ge=0, le=1)
@@ -123,18 +147,25 @@ class TrainSection(Section):
     feature_telephone: float = Field(default=0.0, ge=0, le=1)
     """Part of the utterances of which a telephone's band is left."""
     time_masks: int = Field(default=2, ge=0)
+    """SpecAugment: masks in time on each recording."""
     time_mask_part: float = Field(default=0.05, ge=0, le=1)
+    """Longest time mask, as a part of the recording."""
     frequency_masks: int = Field(default=2, ge=0)
+    """SpecAugment: masks in frequency on each recording."""
     frequency_mask_bins: int = Field(default=20, ge=0)
+    """Widest frequency mask, in mel bins."""
     freeze_batch_norm: bool = True
     """Keep the base's BatchNorm statistics, so that synthetic speech does not shift them."""
     sigma: float = Field(default=0.02, ge=0)
+    """Logit under-normalisation of the TDT loss on a CPU."""
     omega: float = Field(default=0.1, ge=0, le=1)
+    """Probability that a batch is scored as plain RNN-T, on a CPU."""
     ema: float = Field(default=0.0, ge=0, lt=1)
     """Decay of the running mean of the weights that is scored and saved; 0: the last weights."""
     eval_every_steps: int = Field(default=100, ge=1)
     """Dev scoring and checkpoint; also the most that a kill can cost."""
     dev_utterances: int = Field(default=100, ge=1)
+    """Dev recordings that are scored each time, a fixed subset."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true; for other CPUs oneDNN has no
     LSTM in bfloat16."""
@@ -150,20 +181,32 @@ class ModelSection(Section):
     """A FastConformer-TDT with Parakeet's structure at smaller widths."""
 
     d_model: int = 144
+    """Width of the encoder."""
     layers: int = 8
+    """Layers of the encoder."""
     heads: int = 4
+    """Attention heads of each layer."""
     subsampling_channels: int = 64
+    """Channels of the subsampling convolutions."""
     mels: int = 80
+    """Mel bins of the features."""
     predictor: int = 256
+    """Width of the predictor (an LSTM)."""
     joint: int = 256
+    """Width of the joiner."""
     vocabulary: int = 256
+    """BPE tokens."""
     durations: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Durations, in frames, that a token may have."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout in training."""
 
 
 class EvaluateSection(Section):
     bootstrap: int = Field(default=2_000, ge=100)
+    """Draws of the bootstrap."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Level of the intervals."""
     batch: int = Field(default=16, ge=1)
     transcripts_known_to_base: tuple[Path, ...] = ()
     """Texts the base was trained on, so that terms can be told apart as known or unknown to it."""
@@ -185,6 +228,7 @@ class EvaluateSection(Section):
 
 class OtherSection(Section):
     kind: Literal["openai", "whisper", "moonshine"]
+    """An OpenAI-compatible endpoint, Whisper, or Moonshine."""
     model: str
     """Name in the model store (whisper, moonshine), or the endpoint's model name."""
     base_url: str = ""
@@ -193,8 +237,11 @@ class OtherSection(Section):
 
 class PackageSection(Section):
     name: str = "shoptalk-tuned"
+    """The name that clients send as `model`."""
     title: str = "A speech recogniser tuned with Shoptalk"
+    """Title of the model card."""
     licence: str = "CC-BY-4.0"
+    """What the bundle may be used under."""
     attributions: tuple[str, ...] = ()
     """One line for each work that must be credited: the base, data, voices."""
 
@@ -212,19 +259,28 @@ class EngineSection(Section):
 
 class ServeSection(Section):
     host: str = "127.0.0.1"
+    """Address to bind; other than loopback needs SHOPTALK_API_KEY."""
     port: int = Field(default=8178, ge=0, le=65535)
+    """Port to bind."""
     max_upload_mb: float = Field(default=64.0, gt=0)
+    """Largest upload; a larger one is answered 413."""
     max_audio_s: float = Field(default=600.0, gt=0)
+    """Longest recording; a longer one is answered 400."""
     queue: int = Field(default=32, ge=1)
     """Requests that may wait; one more is answered 429."""
     batch: int = Field(default=8, ge=1)
+    """Recordings that are recognised together."""
     batch_wait_ms: float = Field(default=10.0, ge=0)
+    """How long the first recording of a batch waits for others."""
     timeout_s: float = Field(default=120.0, gt=0)
+    """A request that takes longer is answered 504."""
 
 
 class Recipe(Section):
     name: str = "shoptalk"
+    """Name of the experiment."""
     seed: int = 7
+    """Of every draw."""
     products: dict[str, Path] = {}
     """Stage name → file or folder of the user's own that stands in for that stage's product."""
     lexicon: LexiconSection = LexiconSection()

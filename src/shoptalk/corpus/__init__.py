@@ -1,1 +1,15 @@
-"""Stages 10 to 50: from a list of terms to spoken, augmented, leak-free data."""
+"""Stages 10 to 50: from a list of terms to spoken, augmented, leak-free data.
+
+- `lexicon`: 10: terms from CSV, YAML or JSONL, and the draw of those held out
+- `pronunciation`: 10: pronunciations that the lexicon gives
+- `carriers`: 20: carrier sentences with slots
+- `transcripts`: 20: carriers filled, checked and split
+- `dictations`: 20: whole dictations by a large model
+- `verbalise`: 20: written text as it is spoken
+- `voices`: 30: who speaks which sentence
+- `speech`: 30: transcripts spoken
+- `augmentation`: 40: noisy copies of the training speech
+- `dataset`: 50: manifests, leak checks, fixed test lists
+- `splits`: near duplicates and draws, for all stages
+- `pool`: work spread over processes, in order
+"""

@@ -1,13 +1,22 @@
-"""90 The engine: fast inference of a FastConformer-TDT checkpoint on CPU and GPU, without NeMo.
+"""Inference of a FastConformer-TDT checkpoint on CPU and GPU, without NeMo; stages 70 and 90 use it.
 
-| module | what |
-|---|---|
-| `shape`, `weights` | what a checkpoint's config says, checked; its tensors and its tokenizer, opened safely |
-| `features`, `encoder`, `attention`, `transducer` | log-mel; FastConformer; prediction network and joint |
-| `greedy`, `beam` | decoding: greedy in batches, and n-best |
-| `boosting` | phrases of a request, over subwords |
-| `long_form`, `holes`, `streaming` | audio of any length; speech without tokens; chunks |
-| `int8` | the matrix products of a CPU in 8 bits |
-| `gpu` | what is for a GPU only |
-| `recognizer` | all of it as a `Recognizer` |
+- `recognizer`: all of it as a `Recognizer`
+- `shape`: what the config of a checkpoint says, checked
+- `weights`: tensors and tokenizer, opened safely
+- `features`: log-mel features
+- `subsampling`: the three strided convolutions
+- `encoder`: the FastConformer
+- `attention`: attention with relative positions
+- `transducer`: predictor and joiner in PyTorch
+- `steps`: predictor and joiner in NumPy, for the small steps of a CPU
+- `greedy`: greedy decoding in batches
+- `beam`: beam search with alternatives
+- `phrases`: phrases as an automaton over characters
+- `boosting`: phrases as bonuses on tokens
+- `long_form`: audio of any length, in windows
+- `holes`: speech without words, decoded again
+- `streaming`: audio as it comes, chunk by chunk
+- `int8`: matrix products in 8 bits
+- `onnx_export`: the model as ONNX graphs
+- `gpu`: what is for a GPU only
 """

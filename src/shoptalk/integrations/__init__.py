@@ -1,1 +1,20 @@
-"""One file for each third party, each behind a Protocol of `shoptalk.core.protocols`, imported lazily by `stages`."""
+"""One file for each third party, each behind a Protocol of `shoptalk.core.protocols`, imported lazily by `stages`.
+
+- `nemo`: NeMo: build, restore, check, run and save a model
+- `nemo_confidence`: token confidence of a decoded NeMo hypothesis
+- `kokoro`: Kokoro-82M, the speech synthesiser
+- `kokoro_graph`: its graph with faster integer products
+- `kokoro_phonemes`: from text to its phonemes
+- `espeak`: eSpeak NG: text to IPA
+- `llm_embedded`: llama.cpp in this process
+- `llm_openai`: a language model behind an OpenAI-compatible endpoint
+- `asr_openai`: a recogniser behind an OpenAI-compatible endpoint
+- `openai_http`: what both endpoints share
+- `asr_whisper`: Whisper by faster-whisper
+- `asr_moonshine`: Moonshine by its own runtime
+- `vad_silero`: Silero VAD
+- `onnx`: ONNX Runtime sessions, for Silero and Kokoro
+- `lhotse`: Lhotse's manifests and Kaldi's folders
+- `hf_datasets`: Hugging Face data sets
+- `registry`: MLflow's model registry
+"""

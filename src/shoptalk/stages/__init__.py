@@ -1,1 +1,14 @@
-"""The table of stages, their signatures, and for each stage the wiring of inputs, integrations and product."""
+"""The table of stages, their signatures, and for each stage the wiring of inputs, integrations and product.
+
+- `table`: the stages: what each reads, makes and depends on
+- `run`: the run folder and its signatures
+- `execution`: a recipe's stages, made where they are not current
+- `corpus`: 10 to 50
+- `training`: 60
+- `evaluation`: 70
+- `recognition`: 70: what a recogniser makes of the test recordings, resumable
+- `recognizers`: opening the engine and other recognisers
+- `packaging`: 80
+- `serving`: 90
+- `progress`: lines, bars and products that are written whole
+"""

@@ -1,1 +1,15 @@
-"""Stage 60: fine-tuning a FastConformer-TDT, and training one from scratch, with the same code."""
+"""Stage 60: fine-tuning a FastConformer-TDT, and training one from scratch, with the same code.
+
+- `trainer`: from a base, or from nothing, to a tuned `.nemo`
+- `module`: the training step
+- `tdt_loss`: the TDT loss on a CPU
+- `data`: from manifests to batches
+- `batches`: which recordings are in a batch
+- `features`: cached log-mel features
+- `mel_effects`: noise, rooms and telephone lines on features
+- `mel_decoder`: features of Kokoro's speech without its vocoder
+- `alignment`: which token each frame stands for
+- `tokenizer`: a BPE tokenizer
+- `cpu_speed`: what makes a step on a CPU fast
+- `tracking`: MLflow and TensorBoard loggers
+"""

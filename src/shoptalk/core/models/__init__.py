@@ -1,1 +1,5 @@
-"""The model store: `index.yaml` pins every model, `sources` fetches, `store` caches and verifies."""
+"""The model store; `index.yaml` pins every model.
+
+- `store`: cache, fetch and verify models
+- `sources`: where a model's bytes come from: a folder, the hub, packages that mirror them
+"""

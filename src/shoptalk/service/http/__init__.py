@@ -1,1 +1,6 @@
-"""Routes of the HTTP service and the forms of its answers."""
+"""Routes of the HTTP service and the forms of its answers.
+
+- `app`: the routes
+- `uploads`: reading a request, bounded
+- `answers`: json, text, verbose_json, srt and vtt
+"""

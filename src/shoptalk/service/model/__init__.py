@@ -1,1 +1,4 @@
-"""The owner of the model: the queue, and the thread that recognises."""
+"""The owner of the model.
+
+- `owner`: the queue, and the thread that recognises
+"""

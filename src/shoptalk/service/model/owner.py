@@ -1,6 +1,7 @@
 """The one owner of the model: requests wait in a queue, are recognised in small batches, and get their own answer.
 
-NeMo models are not thread-safe (NeMo #13988, #15770): a single thread calls the recogniser, and nothing else does.
+A `Recognizer` need not be thread-safe: a single thread calls it, and nothing else does. The engine itself spreads a
+batch over the cores.
 """
 
 import asyncio

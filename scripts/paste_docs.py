@@ -1,0 +1,193 @@
+"""Write what the code knows into the documents: the help of every command, and the recipe's keys with their meaning.
+
+    python scripts/paste_docs.py            # rewrite what stands between the marks
+    python scripts/paste_docs.py --check    # change nothing; status 1 if a document is not current
+
+The marks are comments: ``<!-- help:COMMAND -->`` for the help of a command (``shoptalk`` for the list of all), and
+``<!-- keys:SECTION -->`` for a section of the recipe (``recipe`` for the keys that are in no section). Each ends with
+the same comment and a slash, ``<!-- /help:COMMAND -->``.
+"""
+
+import argparse
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+import yaml
+from pydantic.fields import FieldInfo
+
+from shoptalk.cli import build_parser
+from shoptalk.core.recipe import Recipe, Section
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 120
+MARKED = re.compile(r"<!-- (help|keys):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
+NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; status 1 if a document is not current")
+    is_check = parser.parse_args().check
+    stale = False
+    for path in documents(ROOT):
+        old = path.read_text(encoding="utf-8")
+        new = pasted(old)
+        if new == old:
+            continue
+        stale = True
+        if is_check:
+            print(f"{path.relative_to(ROOT)}: not current; run `make docs`")
+        else:
+            path.write_text(new, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: written")
+    return int(is_check and stale)
+
+
+def documents(root: Path) -> list[Path]:
+    """README and the pages below docs/."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def pasted(text: str) -> str:
+    """A document with everything between its marks made anew."""
+    return MARKED.sub(lambda match: block(match.group(1), match.group(2)), text)
+
+
+def block(kind: str, name: str) -> str:
+    """What stands between two marks, and the marks."""
+    content = command_help(name) if kind == "help" else section_keys(name)
+    return f"<!-- {kind}:{name} -->\n{content}\n<!-- /{kind}:{name} -->"
+
+
+def command_help(name: str) -> str:
+    """The help of a command as a block of text; of one with actions also the help of each."""
+    os.environ["COLUMNS"] = "100"  # argparse wraps at the width of the terminal
+    parser = build_parser()
+    parsers = [parser]
+    if name != "shoptalk":
+        command = subparsers(parser)[name]
+        parsers = [command, *subparsers(command).values()]
+    return "\n\n".join(f"```text\n{shown.format_help().strip()}\n```" for shown in parsers)
+
+
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of a parser's subcommands, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def section_keys(name: str) -> str:
+    """A list of the keys of a section: type, default and meaning of each."""
+    if name == "recipe":
+        fields = Recipe.model_fields.items()
+        lines = [line(key, field) for key, field in fields if not section_of(field)]
+    else:
+        section = section_of(Recipe.model_fields[name])
+        if section is None:
+            raise KeyError(f"{name} is no section of the recipe")
+        lines = list(lines_of(section, name))
+    return "\n".join(lines)
+
+
+def lines_of(section: type[Section], prefix: str) -> Iterator[str]:
+    """The keys of a section, then those of the sections in it."""
+    for key, field in section.model_fields.items():
+        inner = section_of(field)
+        if inner is None:
+            yield line(f"{prefix}.{key}", field)
+            continue
+        is_list = get_origin(plain(field.annotation)) is tuple
+        if field.description:
+            yield line(f"{prefix}.{key}", field)
+        yield from lines_of(inner, f"{prefix}.{key}[]" if is_list else f"{prefix}.{key}")
+
+
+def line(key: str, field: FieldInfo) -> str:
+    """One key as an item of a list."""
+    kind = f"{type_name(field.annotation)}{bounds(field)}"
+    default = "required" if field.is_required() else f"default {shown_default(field.default)}"
+    meaning = " ".join((field.description or "").replace("``", "`").split())
+    item = f"- `{key}` ({kind}; {default})" + (f": {meaning}" if meaning else "")
+    return "\n".join(textwrap.wrap(item, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def plain(annotation: Any) -> Any:
+    """A type without its None."""
+    if get_origin(annotation) in (Union, UnionType):
+        [kept] = [part for part in get_args(annotation) if part is not type(None)]
+        return kept
+    return annotation
+
+
+def section_of(field: FieldInfo) -> type[Section] | None:
+    """The section that a key holds, or holds a list of; None for a plain value."""
+    kind = plain(field.annotation)
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def type_name(annotation: Any) -> str:
+    """A type as a reader of the recipe calls it."""
+    kind = plain(annotation)
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        *first, last = [f"`{choice}`" for choice in parts]
+        return f"{', '.join(first)} or {last}" if first else last
+    if origin is tuple and parts[-1] is Ellipsis:
+        return "list of sections" if is_section(parts[0]) else f"list of {type_name(parts[0])}s"
+    if origin is tuple:
+        return f"{len(parts)} {type_name(parts[0])}s"
+    if origin is dict:
+        return f"{type_name(parts[0])} to {type_name(parts[1])}"
+    return "section" if is_section(kind) else NAMES[kind]
+
+
+def is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def bounds(field: FieldInfo) -> str:
+    """The bounds of a number in words."""
+    marks = {type(mark): mark for mark in field.metadata}
+    told = []
+    if annotated_types.Ge in marks and annotated_types.Le in marks:
+        return f" from {marks[annotated_types.Ge].ge:g} to {marks[annotated_types.Le].le:g}"
+    if annotated_types.Ge in marks:
+        told.append(f"at least {marks[annotated_types.Ge].ge:g}")
+    if annotated_types.Gt in marks:
+        told.append(f"above {marks[annotated_types.Gt].gt:g}")
+    if annotated_types.Le in marks:
+        told.append(f"at most {marks[annotated_types.Le].le:g}")
+    if annotated_types.Lt in marks:
+        told.append(f"below {marks[annotated_types.Lt].lt:g}")
+    return " " + " and ".join(told) if told else ""
+
+
+def shown_default(value: Any) -> str:
+    """A default as it would be written in a recipe."""
+    if isinstance(value, Section):
+        return "see below"
+    if value is None or value in ("", (), {}):
+        return "empty"
+    if isinstance(value, tuple):
+        value = [str(item) if isinstance(item, Path) else item for item in value]
+    elif isinstance(value, Path):
+        value = str(value)
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return f"`{written}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
