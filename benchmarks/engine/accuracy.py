@@ -135,7 +135,8 @@ def _nemo() -> Hears:
 
 
 def _stream(engine: Engine) -> Hears:
-    from shoptalk.engine.streaming import Feed, Streamer, StreamSetting
+    from shoptalk.core.protocols import Feed
+    from shoptalk.engine.streaming import Streamer, StreamSetting
 
     streamer = Streamer(engine, StreamSetting())
 

@@ -30,12 +30,12 @@ from omegaconf import OmegaConf, open_dict
 from torch.nn.utils.rnn import pad_sequence
 
 from shoptalk.core import audio, files
+from shoptalk.core.protocols import Phrase
 from shoptalk.core.records import Term
 from shoptalk.core.text import words
 from shoptalk.engine import boosting, greedy
 from shoptalk.engine.beam import decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
-from shoptalk.engine.phrases import Phrase
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer

@@ -25,11 +25,12 @@ import torch
 
 from shoptalk.core import audio, files, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import Feed, Partial
 from shoptalk.core.records import Samples, Word
 from shoptalk.core.tokens import FRAME_S
 from shoptalk.engine.features import STD_GUARD
 from shoptalk.engine.recognizer import Engine
-from shoptalk.engine.streaming import Feed, Partial, Stream, Streamer, StreamSetting
+from shoptalk.engine.streaming import Stream, Streamer, StreamSetting
 from shoptalk.scoring import bootstrap, publish, wer
 
 ROOT = Path(__file__).parents[2]

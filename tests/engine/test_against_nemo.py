@@ -12,7 +12,7 @@ from tests import tiny_model
 
 from shoptalk.core import audio
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.records import Heard, Samples
+from shoptalk.core.records import Recognition, Samples
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.recognizer import Engine
 from shoptalk.integrations import nemo
@@ -126,7 +126,7 @@ def _let_speak(model: Any) -> None:
         last.bias[tiny_model.PIECES] += 2.0
 
 
-def _same(ours: list[Heard], theirs: list[Heard], *, ends: bool = True) -> None:
+def _same(ours: list[Recognition], theirs: list[Recognition], *, ends: bool = True) -> None:
     assert [one.text for one in ours] == [one.text for one in theirs]
     for one, other in zip(ours, theirs, strict=True):
         times = [[(word.word, word.start_s, word.end_s * ends) for word in heard.words] for heard in (one, other)]

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from shoptalk.core import audio
 from shoptalk.core.errors import BoostError
+from shoptalk.core.protocols import MAX_CHARACTERS, MAX_WEIGHT, Phrase
 from shoptalk.core.text import words
 from shoptalk.engine import boosting, greedy
 from shoptalk.engine.beam import decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
-from shoptalk.engine.phrases import FREE, MAX_CHARACTERS, MAX_WEIGHT, MOST, STEP, Phrase, fold
+from shoptalk.engine.phrases import FREE, MOST, STEP, fold
 from shoptalk.engine.recognizer import Engine
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shoptalk.core import audio, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Vad
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.holes import SPEECH_S, TRIES, fill, find, gaps
 from shoptalk.engine.long_form import LONGEST_S
 from shoptalk.engine.recognizer import Engine
@@ -26,9 +26,9 @@ GENERAL = ROOT / "assets/general"
 SILENCE: Samples = np.zeros(30 * SAMPLE_RATE_HZ, np.float32)
 
 
-def said(*words: tuple[str, float, float]) -> Heard:
+def said(*words: tuple[str, float, float]) -> Recognition:
     found = tuple(Word(word=word, start_s=start_s, end_s=end_s) for word, start_s, end_s in words)
-    return Heard(text=" ".join(word for word, *_ in words), words=found)
+    return Recognition(text=" ".join(word for word, *_ in words), words=found)
 
 
 @dataclass
@@ -42,8 +42,8 @@ class FakeVad:
         return [(0.0, samples_T.size / SAMPLE_RATE_HZ)]
 
 
-def deaf(audio: Sequence[Samples]) -> list[Heard]:
-    return [Heard(text="") for _ in audio]
+def deaf(audio: Sequence[Samples]) -> list[Recognition]:
+    return [Recognition(text="") for _ in audio]
 
 
 def test_a_hole_is_speech_without_a_word() -> None:
@@ -72,25 +72,25 @@ def test_the_vad_listens_only_where_no_words_are() -> None:
     vad = FakeVad()
     heard = fill(SILENCE, said(*words), vad, deaf)
     assert vad.listened_s < 7.0
-    assert heard.unheard == ((pytest.approx(10.0), pytest.approx(14.8)),) and len(heard.words) == 50
+    assert heard.gaps == ((pytest.approx(10.0), pytest.approx(14.8)),) and len(heard.words) == 50
 
 
 def test_it_is_heard_again_cut_otherwise_until_there_are_words() -> None:
     sizes: list[int] = []
 
-    def at_last(audio: Sequence[Samples]) -> list[Heard]:
+    def at_last(audio: Sequence[Samples]) -> list[Recognition]:
         sizes.append(audio[0].size)
         return [said(*(("well", 0.5 * n, 0.5 * n + 0.3) for n in range(60)) if len(sizes) == 3 else ())]
 
-    heard = fill(SILENCE, Heard(text=""), FakeVad(), at_last)
-    assert len(sizes) == 3 == len(TRIES) and heard.unheard == () and len(heard.words) == 60
+    heard = fill(SILENCE, Recognition(text=""), FakeVad(), at_last)
+    assert len(sizes) == 3 == len(TRIES) and heard.gaps == () and len(heard.words) == 60
     assert all(before.start_s <= after.start_s for before, after in pairwise(heard.words))
 
 
 def test_what_is_heard_around_a_hole_is_not_taken_twice() -> None:
     before = said(("well,", 1.0, 1.4), ("then", 5.0, 5.3))
 
-    def again(audio: Sequence[Samples]) -> list[Heard]:
+    def again(audio: Sequence[Samples]) -> list[Recognition]:
         return [said(("Well", 0.0, 0.3), ("we", 0.9, 1.1), ("went", 1.3, 1.6), ("home", 2.3, 2.6), ("Than", 3.62, 3.9))]
 
     heard = fill(SILENCE[: 6 * SAMPLE_RATE_HZ], before, FakeVad(), again)
@@ -100,16 +100,16 @@ def test_what_is_heard_around_a_hole_is_not_taken_twice() -> None:
 def test_long_holes_are_heard_in_windows() -> None:
     longest: list[float] = []
 
-    def noting(audio: Sequence[Samples]) -> list[Heard]:
+    def noting(audio: Sequence[Samples]) -> list[Recognition]:
         longest.extend(samples_T.size / SAMPLE_RATE_HZ for samples_T in audio)
         return deaf(audio)
 
-    heard = fill(np.zeros(200 * SAMPLE_RATE_HZ, np.float32), Heard(text=""), FakeVad(), noting)
-    assert max(longest) <= LONGEST_S and heard.unheard == ((0.0, 200.0),)
+    heard = fill(np.zeros(200 * SAMPLE_RATE_HZ, np.float32), Recognition(text=""), FakeVad(), noting)
+    assert max(longest) <= LONGEST_S and heard.gaps == ((0.0, 200.0),)
 
 
 def test_without_times_nothing_can_be_missed() -> None:
-    assert fill(SILENCE, Heard(text="no times"), FakeVad(), deaf) == Heard(text="no times")
+    assert fill(SILENCE, Recognition(text="no times"), FakeVad(), deaf) == Recognition(text="no times")
 
 
 # ---- the real thing
@@ -138,11 +138,11 @@ def test_a_hole_in_a_transcript_is_found_and_filled(engine: Engine, vad: Vad, sp
     whole = engine.recognize([joined_T])[0]
     kept = tuple(word for word in whole.words if not start_s <= word.start_s < end_s)
     assert len(kept) < len(whole.words) - 3
-    torn = Heard(text=" ".join(word.word for word in kept), words=kept)
+    torn = Recognition(text=" ".join(word.word for word in kept), words=kept)
     heard = fill(joined_T, torn, vad, engine.recognize)
     alone = engine.recognize([spoken[1]])[0]
     between = " ".join(word.word for word in heard.words if start_s - 0.3 <= word.start_s < end_s)
-    assert heard.unheard == () and jiwer.wer(*(" ".join(text.words(one)) for one in (alone.text, between))) < 0.4
+    assert heard.gaps == () and jiwer.wer(*(" ".join(text.words(one)) for one in (alone.text, between))) < 0.4
     assert [word for word in heard.words if word in kept] == list(kept)
 
 
@@ -161,4 +161,4 @@ def test_quiet_speech_between_loud_is_a_hole_that_is_filled(engine: Engine, vad:
 def test_nothing_is_made_up_where_nobody_speaks(engine: Engine, vad: Vad) -> None:
     for name in ("rain-2-101676-A", "baby_cry-4-167077-C", "doing-the-dishes-50s"):
         noise_T = audio.decode(ROOT / f"assets/noise/{name}.opus")
-        assert fill(noise_T, Heard(text=""), vad, engine.recognize) == Heard(text="")
+        assert fill(noise_T, Recognition(text=""), vad, engine.recognize) == Recognition(text="")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shoptalk.core import audio, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.long_form import CONTEXT_S, SAME_S, Window, hear, merge, windows
 from shoptalk.engine.recognizer import Engine
 
@@ -101,7 +101,7 @@ def cut(timeline: Timeline, seams: Sequence[float], context_s: float = CONTEXT_S
     return [Window(NOTHING, max(0.0, own[0] - context_s), own) for own in pairwise([0.0, *sorted(set(seams)), end_s])]
 
 
-def hears(window: Window, timeline: Timeline, rng: np.random.Generator, jitter_s: float, garbled: bool) -> Heard:
+def hears(window: Window, timeline: Timeline, rng: np.random.Generator, jitter_s: float, garbled: bool) -> Recognition:
     """The words that lie in the window, each up to half of `jitter_s` from its place, in order.
 
     `garbled`: in the outer half of the contexts some are missing and others are wrong.
@@ -119,7 +119,7 @@ def hears(window: Window, timeline: Timeline, rng: np.random.Generator, jitter_s
             name = str(rng.choice(["a", "b", "c", "wrong"]))
         begins_s = max([start_s + by_s - first_s, *(word.start_s for word in words[-1:])])
         words.append(Word(word=name, start_s=begins_s, end_s=begins_s + end_s - start_s))
-    return Heard(text="", words=tuple(words))
+    return Recognition(text="", words=tuple(words))
 
 
 def merged(timeline: Timeline, seams: Sequence[float], seed: int, jitter_s: float, garbled: bool = False) -> list[str]:
@@ -161,7 +161,7 @@ def test_words_spelled_in_two_ways_are_taken_once(timeline: Timeline, seams: Seq
     for place, one in enumerate(cut(numbered, seams)):
         words = hears(one, numbered, rng, 0.09, False).words
         spelled = tuple(word.model_copy(update={"word": f"{word.word}-{place}"}) for word in words)
-        heard.append((one, Heard(text="", words=spelled)))
+        heard.append((one, Recognition(text="", words=spelled)))
     assert [word.word.partition("-")[0] for word in merge(heard).words] == [word for word, *_ in numbered]
 
 
@@ -170,8 +170,8 @@ def test_case_and_punctuation_at_the_seam_are_the_owners() -> None:
     right = (Word(word="two", start_s=2.0, end_s=2.3), Word(word="then", start_s=3.1, end_s=3.4, confidence=0.5))
     heard = merge(
         [
-            (Window(NOTHING, 0.0, (0.0, 10.0)), Heard(text="two. Then", words=left)),
-            (Window(NOTHING, 7.0, (10.0, 20.0)), Heard(text="two then", words=right)),
+            (Window(NOTHING, 0.0, (0.0, 10.0)), Recognition(text="two. Then", words=left)),
+            (Window(NOTHING, 7.0, (10.0, 20.0)), Recognition(text="two then", words=right)),
         ]
     )
     assert heard.text == "two. then"
@@ -180,8 +180,8 @@ def test_case_and_punctuation_at_the_seam_are_the_owners() -> None:
 
 def test_what_one_window_missed_on_the_seam_is_the_others() -> None:
     word = Word(word="metformin", start_s=2.8, end_s=3.5)
-    empty = (Window(NOTHING, 0.0, (0.0, 10.0)), Heard(text=""))
-    assert merge([empty, (Window(NOTHING, 7.0, (10.0, 20.0)), Heard(text="", words=(word,)))]).text == "metformin"
+    empty = (Window(NOTHING, 0.0, (0.0, 10.0)), Recognition(text=""))
+    assert merge([empty, (Window(NOTHING, 7.0, (10.0, 20.0)), Recognition(text="", words=(word,)))]).text == "metformin"
 
 
 # ---- the whole
@@ -190,13 +190,13 @@ def test_what_one_window_missed_on_the_seam_is_the_others() -> None:
 def test_no_more_than_a_batch_is_recognised_at_a_time() -> None:
     calls: list[int] = []
 
-    def recognize(some: Sequence[Samples]) -> list[Heard]:
+    def recognize(some: Sequence[Samples]) -> list[Recognition]:
         calls.append(len(some))
-        return [Heard(text="") for _ in some]
+        return [Recognition(text="") for _ in some]
 
     hour_T = np.zeros(3600 * SAMPLE_RATE_HZ, np.float32)
     assert hear(hour_T, recognize, batch=4).text == "" and set(calls[:-1]) == {4} and 0 < calls[-1] <= 4
-    assert hear(NOTHING, recognize) == Heard(text="")
+    assert hear(NOTHING, recognize) == Recognition(text="")
 
 
 def test_three_minutes_in_windows_are_heard_as_well_as_in_one_pass() -> None:
@@ -210,7 +210,7 @@ def test_three_minutes_in_windows_are_heard_as_well_as_in_one_pass() -> None:
     engine = Engine(ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo", batch=8)
     said = " ".join(word for line in chosen for word in text.words(line["text"]))
 
-    def wer(heard: Iterable[Heard]) -> float:
+    def wer(heard: Iterable[Recognition]) -> float:
         return jiwer.wer(said, " ".join(word for one in heard for word in text.words(one.text)))
 
     alone = wer(engine.recognize(spoken))

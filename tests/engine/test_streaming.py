@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from shoptalk.core import audio, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError
+from shoptalk.core.protocols import Feed, Partial
 from shoptalk.core.records import Samples, Word
 from shoptalk.core.tokens import FRAME_S, words
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
-from shoptalk.engine.streaming import Feed, Partial, Piece, Stream, Streamer, StreamSetting, closed_words
+from shoptalk.engine.streaming import Piece, Stream, Streamer, StreamSetting, closed_words
 
 ROOT = Path(__file__).parents[2]
 GENERAL = ROOT / "assets/general"

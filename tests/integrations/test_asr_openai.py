@@ -13,6 +13,7 @@ import soundfile
 from tests.service.http.serving import MODEL, FakeRecognizer, heard, served
 
 from shoptalk.core.errors import RecognitionError
+from shoptalk.core.protocols import Options
 from shoptalk.core.records import Samples, Word
 from shoptalk.integrations.asr_openai import OpenAiRecognizer
 
@@ -99,6 +100,15 @@ def test_it_sends_flac_and_asks_for_words(server: Server) -> None:
     np.testing.assert_allclose(sent_T, tone(5), atol=1e-4)
     wanted = {"model": b"big", "language": b"en", "response_format": b"verbose_json"}
     assert form == wanted | {"timestamp_granularities[]": b"word"}
+
+
+def test_without_timestamps_it_asks_for_no_words(server: Server) -> None:
+    recognizer = OpenAiRecognizer(server.url, name="big", at_once=1)
+    recognizer.recognize([tone(5)], [Options(timestamps=False)])
+    recognizer.recognize([tone(5)])
+    assert [form["response_format"] for form in server.forms] == [b"json", b"verbose_json"]
+    with pytest.raises(RecognitionError, match="neither phrases nor alternatives"):
+        recognizer.recognize([tone(5)], [Options(alternatives=1)])
 
 
 def test_nothing_is_shorter_than_a_server_takes(server: Server) -> None:

@@ -13,7 +13,7 @@ from tests.tuning import speech
 from shoptalk.core import audio, checkpoint
 from shoptalk.core.errors import HubUnreachableError, ModelError
 from shoptalk.core.recipe import ModelSection
-from shoptalk.core.records import Heard, Samples
+from shoptalk.core.records import Recognition, Samples
 from shoptalk.core.tokens import words as joined
 from shoptalk.integrations import nemo
 from shoptalk.integrations.nemo import NemoRecognizer
@@ -37,11 +37,11 @@ def spoken() -> list[Samples]:
 
 
 @pytest.fixture(scope="module")
-def heard(model: Any, spoken: list[Samples]) -> list[Heard]:
+def heard(model: Any, spoken: list[Samples]) -> list[Recognition]:
     return NemoRecognizer(model, batch=4).recognize(spoken)
 
 
-def test_the_same_as_nemos_transcribe(model: Any, spoken: list[Samples], heard: list[Heard]) -> None:
+def test_the_same_as_nemos_transcribe(model: Any, spoken: list[Samples], heard: list[Recognition]) -> None:
     hypotheses = model.transcribe(spoken, batch_size=1, return_hypotheses=True, verbose=False)
     model.eval()  # transcribe() leaves the encoder in train mode
     assert [one.text for one in heard] == [
@@ -50,11 +50,11 @@ def test_the_same_as_nemos_transcribe(model: Any, spoken: list[Samples], heard: 
     assert len({one.text for one in heard}) == len(heard) and all(one.text for one in heard)
 
 
-def test_one_by_one_it_hears_the_same(model: Any, spoken: list[Samples], heard: list[Heard]) -> None:
+def test_one_by_one_it_hears_the_same(model: Any, spoken: list[Samples], heard: list[Recognition]) -> None:
     assert [one.text for one in NemoRecognizer(model, batch=1).recognize(spoken)] == [one.text for one in heard]
 
 
-def test_words_lie_in_the_audio_in_order(spoken: list[Samples], heard: list[Heard]) -> None:
+def test_words_lie_in_the_audio_in_order(spoken: list[Samples], heard: list[Recognition]) -> None:
     for samples_T, one in zip(spoken, heard, strict=True):
         assert " ".join(word.word for word in one.words) == one.text.replace("⁇", "<unk>") or one.words
         starts = [word.start_s for word in one.words]
@@ -85,7 +85,7 @@ def test_pieces_become_words_with_times_and_confidences() -> None:
 
 
 def test_confidence_is_what_nemo_saw_while_it_decoded(
-    model: Any, spoken: list[Samples], heard: list[Heard], monkeypatch: pytest.MonkeyPatch
+    model: Any, spoken: list[Samples], heard: list[Recognition], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NeMo's own confidence of each token, its measure replaced by ours: the probability without the blank."""
     before = OmegaConf.to_container(model.cfg.decoding)

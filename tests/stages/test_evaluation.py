@@ -11,7 +11,8 @@ import pytest
 from shoptalk.core import config, files
 from shoptalk.core.audio import write_flac
 from shoptalk.core.errors import ScoringError
-from shoptalk.core.records import Heard, Samples, Term
+from shoptalk.core.protocols import Options
+from shoptalk.core.records import Recognition, Samples, Term
 from shoptalk.core.scores import Scores
 from shoptalk.core.sets import TEST_LISTS, TESTS, digest
 from shoptalk.stages import evaluation, packaging
@@ -33,9 +34,9 @@ class Recognizer:
     def __init__(self, model: Path, *, batch: int):
         self.model = model.stem
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         self.asked += [self.model] * len(audio)
-        return [Heard(text="Take metformin now." if self.model == "tuned" else "mumble") for _ in audio]
+        return [Recognition(text="Take metformin now." if self.model == "tuned" else "mumble") for _ in audio]
 
 
 @pytest.fixture

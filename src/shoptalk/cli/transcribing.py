@@ -4,11 +4,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from shoptalk.core import audio, config
 from shoptalk.core.errors import AudioError, RecipeError
-from shoptalk.engine.phrases import Phrase
-from shoptalk.engine.recognizer import Wish
+from shoptalk.core.protocols import Options, Phrase
+from shoptalk.core.records import Recognition
 from shoptalk.stages.recognizers import open_engine
 
 
@@ -16,21 +17,26 @@ def transcribe(parsed: argparse.Namespace) -> int:
     """Print what each recording says, one after the other; 2 if some could not be read, which are told on the way."""
     recipe = config.changed(tuple(parsed.set))
     engine = open_engine(Path(parsed.model), recipe.engine, batch=recipe.evaluate.batch)
-    wish = Wish(_phrases(Path(parsed.phrases)) if parsed.phrases else (), parsed.alternatives)
+    options = Options(_phrases(Path(parsed.phrases)) if parsed.phrases else (), parsed.alternatives)
     failed = False
     for name in parsed.audio:
         try:
-            [heard] = engine.recognize([audio.decode(Path(name))], [wish])
+            [recognition] = engine.recognize([audio.decode(Path(name))], [options])
         except AudioError as error:
             print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)
             failed = True
             continue
         if parsed.json:
-            line = {"audio": name, **heard.model_dump(exclude_defaults=True)}
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            print(json.dumps({"audio": name, **_fields(recognition)}, ensure_ascii=False), flush=True)
         else:
-            print(heard.text if len(parsed.audio) == 1 else f"{name}: {heard.text}", flush=True)
+            print(recognition.text if len(parsed.audio) == 1 else f"{name}: {recognition.text}", flush=True)
     return 2 if failed else 0
+
+
+def _fields(recognition: Recognition) -> dict[str, Any]:
+    """What a JSON line tells; gaps also under the name that they had before."""
+    told = recognition.model_dump(exclude_defaults=True)
+    return told | {"unheard": told["gaps"]} if "gaps" in told else told
 
 
 def _phrases(path: Path) -> tuple[Phrase, ...]:

@@ -1,9 +1,12 @@
 """What Shoptalk asks of third parties, in one to three methods each; integrations provide it, and fakes in tests."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.errors import BoostError, RecognitionError
+from shoptalk.core.records import Recognition, Samples, Word
 
 
 class Llm(Protocol):
@@ -31,11 +34,98 @@ class Tts(Protocol):
         """The samples of `speak`, and where in them each word of `spoken` (as it stands between spaces) is said."""
 
 
+MAX_WEIGHT = 4.0
+"""Of a phrase. Of more, most phrases that a transcript then contains were made up."""
+MAX_CHARACTERS = 200
+"""Of a phrase."""
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A word or some words to be recognised more readily; `BoostError` for a text or a weight that cannot be used."""
+
+    text: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise BoostError("a phrase to boost is empty; leave it out")
+        if len(self.text) > MAX_CHARACTERS:
+            cure = f"give its telling words, at most {MAX_CHARACTERS} characters"
+            raise BoostError(f"{self.text[:20]!r}… has {len(self.text)} characters; {cure}")
+        if not 0 < self.weight <= MAX_WEIGHT or math.isnan(self.weight):
+            raise BoostError(f"{self.text!r} has weight {self.weight:g}; give one above 0, {MAX_WEIGHT:g} at most")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a request asks for beside its transcript."""
+
+    phrases: tuple[Phrase, ...] = ()
+    """What counts for more than else."""
+    alternatives: int = 0
+    """So many other readings at most; only for audio that is recognised in one window."""
+    timestamps: bool = True
+    """Words with their times; without, a recogniser may leave the words out where that saves time."""
+
+
+PLAIN = Options()
+"""A transcript, its words and their times, and nothing else."""
+
+
 class Recognizer(Protocol):
     """A speech recogniser; not required to be thread-safe: it has one owner."""
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
-        """One `Heard` for each audio, in order."""
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
+        """One `Recognition` for each audio, in order.
+
+        `options` are those of each audio; none at all: the defaults. `RecognitionError` for what it cannot give.
+        """
+
+
+def options_of_each(options: Sequence[Options], audio: Sequence[Samples]) -> Sequence[Options]:
+    """The options of each audio: the defaults where none are given; `RecognitionError` for another number of them."""
+    if options and len(options) != len(audio):
+        raise RecognitionError(f"{len(options)} options for {len(audio)} recordings; give one for each, or none")
+    return options or [PLAIN] * len(audio)
+
+
+def refuse_extras(options: Sequence[Options], recognizer: str) -> None:
+    """`RecognitionError` if phrases or alternatives are asked of a recogniser that has neither."""
+    if any(own.phrases or own.alternatives for own in options):
+        raise RecognitionError(f"{recognizer} has neither phrases nor alternatives; leave them out, or ask the engine")
+
+
+Stream = TypeVar("Stream")
+"""One recording under way; only the recogniser that opened it knows what is in it."""
+
+
+class Feed(NamedTuple, Generic[Stream]):
+    """The next samples of a stream, as many as there are; `last` ends it."""
+
+    stream: Stream
+    samples_S: Samples
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What a stream says after a feed."""
+
+    final: tuple[Word, ...]
+    """Words that this feed added; they never change, and those of all feeds in order are the transcript."""
+    tentative: tuple[Word, ...]
+    """What follows so far; it replaces what was tentative before."""
+
+
+class StreamingRecognizer(Protocol[Stream]):
+    """A recogniser of recordings while they are made, any number at once; not required to be thread-safe."""
+
+    def open(self, options: Options = PLAIN) -> Stream:
+        """A stream that has no samples yet; `RecognitionError` for options that it cannot give."""
+
+    def feed(self, feeds: Sequence[Feed[Stream]]) -> list[Partial]:
+        """Go on with some streams, each named once; one `Partial` for each feed, in order."""
 
 
 class Vad(Protocol):

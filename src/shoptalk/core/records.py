@@ -104,8 +104,8 @@ class Alternative(BaseModel):
     """How likely it is, the text itself being 1."""
 
 
-class Heard(BaseModel):
-    """What a recogniser heard in one audio: the raw text as written by the model, and its words in time."""
+class Recognition(BaseModel):
+    """What a recogniser made of one audio: the raw text as written by the model, and its words in time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -113,12 +113,12 @@ class Heard(BaseModel):
     words: tuple[Word, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     """What else it may have been, the likeliest first, where that was asked for."""
-    unheard: tuple[tuple[float, float], ...] = ()
-    """Stretches, in seconds from the start, that hold speech by a VAD but gave no word even when heard again."""
+    gaps: tuple[tuple[float, float], ...] = ()
+    """Stretches, in seconds from the start, that hold speech by a VAD but gave no word even at a second try."""
 
 
 class Hypothesis(Record):
-    """`Heard` on disk (product 70), with the reference it is to be compared with and what its test set says of it."""
+    """A `Recognition` on disk (product 70), with its reference and what its test set says of it."""
 
     reference: str
     heard: str

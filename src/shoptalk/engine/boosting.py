@@ -19,7 +19,8 @@ import numpy.typing as npt
 import sentencepiece
 import torch
 
-from shoptalk.engine.phrases import NOWHERE, ROOT, Floats, Integers, Machine, Phrase, build, ends_word, fold
+from shoptalk.core.protocols import Phrase
+from shoptalk.engine.phrases import NOWHERE, ROOT, Floats, Integers, Machine, build, ends_word, fold
 
 ARCS = 16
 """Arcs of a state; one with more has a full row."""

@@ -1,4 +1,4 @@
-"""No silent holes: speech that gave no word is heard again, cut differently, and said to be unheard if that fails.
+"""No silent holes: speech that gave no word is heard again, cut differently, and told as a gap if that fails.
 
 T = samples. A stretch is (start, end) in seconds.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Vad
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, NEXT_S, heard_as, merge, moved, same, windows
 
 Stretch = tuple[float, float]
@@ -27,8 +27,10 @@ TRIES = ((0.2, 0.2), (1.5, 0.5), (0.5, 1.5))
 so a hole nearly alone makes quiet speech as loud as any; a gain would change nothing."""
 
 
-def fill(samples_T: Samples, heard: Heard, vad: Vad, recognize: Callable[[Sequence[Samples]], list[Heard]]) -> Heard:
-    """`heard` with the words of its holes, as far as hearing them again gives any; the others are its `unheard`.
+def fill(
+    samples_T: Samples, heard: Recognition, vad: Vad, recognize: Callable[[Sequence[Samples]], list[Recognition]]
+) -> Recognition:
+    """`heard` with the words of its holes, as far as hearing them again gives any; the others are its `gaps`.
 
     The VAD listens only where no words are. A transcript without word times is returned as it is.
     """
@@ -39,10 +41,10 @@ def fill(samples_T: Samples, heard: Heard, vad: Vad, recognize: Callable[[Sequen
     for around_s in TRIES:
         if holes := find(heard, speech, duration_s):
             heard = _with(heard, holes, _again(samples_T, holes, around_s, recognize))
-    return heard.model_copy(update={"unheard": tuple(find(heard, speech, duration_s))})
+    return heard.model_copy(update={"gaps": tuple(find(heard, speech, duration_s))})
 
 
-def find(heard: Heard, speech: Sequence[Stretch], duration_s: float) -> list[Stretch]:
+def find(heard: Recognition, speech: Sequence[Stretch], duration_s: float) -> list[Stretch]:
     """Stretches without a word that hold `SPEECH_S` of the speech spans or more, from the first speech to the last."""
     holes = []
     for start_s, end_s in gaps(heard, duration_s):
@@ -58,7 +60,7 @@ def _belongs_to_a_word(one: Stretch, gap: Stretch) -> bool:
     return one[1] - one[0] < SPEECH_S and (one[0] <= gap[0] or one[1] >= gap[1])
 
 
-def gaps(heard: Heard, duration_s: float) -> Iterator[Stretch]:
+def gaps(heard: Recognition, duration_s: float) -> Iterator[Stretch]:
     """Stretches of `SPEECH_S` or more between words, and before and behind them all, each `MARGIN_S` off its words."""
     from_s = 0.0
     for word in heard.words:
@@ -89,7 +91,7 @@ def _again(
     samples_T: Samples,
     holes: Sequence[Stretch],
     around_s: tuple[float, float],
-    recognize: Callable[[Sequence[Samples]], list[Heard]],
+    recognize: Callable[[Sequence[Samples]], list[Recognition]],
 ) -> list[list[Word]]:
     """What is heard in each hole and around it, all holes in one call; words in the time of the whole audio."""
     starts = [max(0.0, start_s - around_s[0]) for start_s, _ in holes]
@@ -100,7 +102,7 @@ def _again(
     return [[moved(word, by_s) for word in one.words] for one, by_s in zip(found, starts, strict=True)]
 
 
-def _with(heard: Heard, holes: Sequence[Stretch], found: Sequence[Sequence[Word]]) -> Heard:
+def _with(heard: Recognition, holes: Sequence[Stretch], found: Sequence[Sequence[Word]]) -> Recognition:
     """`heard` with those of the found words that are said in a hole and are not its neighbours heard once more."""
     words = list(heard.words)
     for (start_s, end_s), some in zip(holes, found, strict=True):

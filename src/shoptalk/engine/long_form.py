@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.records import Recognition, Samples, Word
 
 LONGEST_S = 30.0
 CONTEXT_S = 3.0
@@ -52,16 +52,16 @@ class Window(NamedTuple):
 
 def hear(
     samples_T: Samples,
-    recognize: Callable[[Sequence[Samples]], list[Heard]],
+    recognize: Callable[[Sequence[Samples]], list[Recognition]],
     *,
     longest_s: float = LONGEST_S,
     context_s: float = CONTEXT_S,
     batch: int = BATCH,
-) -> Heard:
+) -> Recognition:
     """Recognise audio of any length, `batch` windows at a time; never more than these are held."""
     cut = windows(samples_T, longest_s=longest_s, context_s=context_s)
 
-    def heard() -> Iterator[tuple[Window, Heard]]:
+    def heard() -> Iterator[tuple[Window, Recognition]]:
         while some := list(islice(cut, batch)):
             yield from zip(some, recognize([one.samples_T for one in some]), strict=True)
 
@@ -115,7 +115,7 @@ def _loudness(samples_T: Samples) -> npt.NDArray[np.float64]:
 # ---- merging
 
 
-def merge(heard: Iterable[tuple[Window, Heard]]) -> Heard:
+def merge(heard: Iterable[tuple[Window, Recognition]]) -> Recognition:
     """One transcript of windows in order, each with what was heard in it; times become those of the whole audio."""
     merged: list[Word] = []
     for window, one in heard:
@@ -168,9 +168,9 @@ def same(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[int, int]]:
     return pairs
 
 
-def heard_as(words: Sequence[Word]) -> Heard:
-    """Words as a `Heard`; SentencePiece's words are what stands between spaces, so joining them gives the text."""
-    return Heard(text=" ".join(word.word for word in words), words=tuple(words))
+def heard_as(words: Sequence[Word]) -> Recognition:
+    """Words as a `Recognition`; SentencePiece's words stand between spaces, so joining them gives the text."""
+    return Recognition(text=" ".join(word.word for word in words), words=tuple(words))
 
 
 def moved(word: Word, by_s: float) -> Word:

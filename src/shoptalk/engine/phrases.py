@@ -6,9 +6,7 @@ characters of a phrase that it matches, and is kept only if the phrase is whole.
 Shapes: N states, C characters, L states that are as deep as each other.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ import numpy.typing as npt
 import sentencepiece
 
 from shoptalk.core.errors import BoostError
+from shoptalk.core.protocols import Phrase
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -30,27 +29,8 @@ FREE, STEP, MOST = 2, 1.0, 30.0
 
 With the first characters paid for, a third of the texts without any phrase in them changed, for no more phrases found.
 """
-MAX_WEIGHT = 4.0
-"""Of more, most phrases in what is heard were made up."""
-MAX_CHARACTERS, MAX_IN_ALL = 200, 200_000
-"""Of a phrase, and of a list: 5,000 phrases of 40."""
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """A word or some words to be heard more readily; `BoostError` for a text or a weight that cannot be used."""
-
-    text: str
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.text.strip():
-            raise BoostError("a phrase to boost is empty; leave it out")
-        if len(self.text) > MAX_CHARACTERS:
-            cure = f"give its telling words, at most {MAX_CHARACTERS} characters"
-            raise BoostError(f"{self.text[:20]!r}… has {len(self.text)} characters; {cure}")
-        if not 0 < self.weight <= MAX_WEIGHT or math.isnan(self.weight):
-            raise BoostError(f"{self.text!r} has weight {self.weight:g}; give one above 0, {MAX_WEIGHT:g} at most")
+MAX_IN_ALL = 200_000
+"""Characters of a list: 5,000 phrases of 40."""
 
 
 class Machine(NamedTuple):

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -16,8 +15,8 @@ from shoptalk.core import confidence
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import open_bundle
 from shoptalk.core.device import give_back_memory, keep_memory
-from shoptalk.core.protocols import Vad
-from shoptalk.core.records import Alternative, Heard, Samples, Word
+from shoptalk.core.protocols import Options, Vad, options_of_each
+from shoptalk.core.records import Alternative, Recognition, Samples, Word
 from shoptalk.core.tokens import FRAME_S, words
 from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
@@ -27,7 +26,6 @@ from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.holes import fill
 from shoptalk.engine.int8 import quantize
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, merge, windows
-from shoptalk.engine.phrases import Phrase
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import open_checkpoint
@@ -43,16 +41,6 @@ BEAM = 4
 """Hypotheses where phrases or alternatives are asked for, at least: with greedy decoding phrases gain little."""
 
 Precision = Literal["fp32", "bf16", "int8"]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a request asks for beside its transcript."""
-
-    phrases: tuple[Phrase, ...] = ()
-    """What counts for more than else."""
-    alternatives: int = 0
-    """So many other readings at most; only for audio that is heard in one window."""
 
 
 class Engine:
@@ -99,26 +87,26 @@ class Engine:
         del weights, front  # which hold the tensors as they were stored
         give_back_memory()
 
-    def recognize(self, audio: Sequence[Samples], wishes: Sequence[Wish] | None = None) -> list[Heard]:
-        """One `Heard` for each audio, in order; the windows of long audio are heard in batches with the rest.
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
+        """One `Recognition` for each audio, in order; the windows of long audio are heard in batches with the rest.
 
-        `BoostError` for a phrase that cannot be boosted.
+        `BoostError` for a phrase that cannot be boosted. Words and their times cost nothing, so they are always there.
         """
-        wishes = wishes or [Wish()] * len(audio)
+        options = options_of_each(options, audio)
         longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
         cut = [list(windows(samples_T, longest_s=longest_s, context_s=CONTEXT_S)) for samples_T in audio]
-        each = [wish for wish, some in zip(wishes, cut, strict=True) for _ in some]
+        each = [own for own, some in zip(options, cut, strict=True) for _ in some]
         heard = iter(self._recognize([window.samples_T for some in cut for window in some], each))
         found = []
-        for samples_T, wish, some in zip(audio, wishes, cut, strict=True):
+        for samples_T, own, some in zip(audio, options, cut, strict=True):
             one = next(heard) if len(some) == 1 else merge((window, next(heard)) for window in some)
-            found.append(fill(samples_T, one, self._vad, self._as_wished(wish)) if self._vad else one)
+            found.append(fill(samples_T, one, self._vad, self._with_phrases(own)) if self._vad else one)
         return found
 
-    def _as_wished(self, wish: Wish) -> Callable[[Sequence[Samples]], list[Heard]]:
-        return lambda audio: self._recognize(audio, [Wish(wish.phrases)] * len(audio))
+    def _with_phrases(self, own: Options) -> Callable[[Sequence[Samples]], list[Recognition]]:
+        return lambda audio: self._recognize(audio, [Options(own.phrases)] * len(audio))
 
-    def _recognize(self, audio: Sequence[Samples], wishes: Sequence[Wish]) -> list[Heard]:
+    def _recognize(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
         """Audio in batches of like length, as many at a time as there are threads for."""
         workers = max(1, min(self._threads, len(audio) // CLIPS_A_WORKER)) if self.device.type == "cpu" else 1
         order = sorted(range(len(audio)), key=lambda i: -audio[i].size)
@@ -126,9 +114,9 @@ class Engine:
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         threads = self._threads // workers
 
-        def heard(batch: Sequence[int]) -> list[Heard]:
+        def heard(batch: Sequence[int]) -> list[Recognition]:
             torch.set_num_threads(threads)
-            return self._batch_heard([audio[i] for i in batch], [wishes[i] for i in batch])
+            return self._batch_heard([audio[i] for i in batch], [options[i] for i in batch])
 
         try:
             results = list(self._pool.map(heard, batches)) if workers > 1 else list(map(heard, batches))
@@ -138,36 +126,36 @@ class Engine:
         return [found[i] for i in range(len(audio))]
 
     @torch.inference_mode()
-    def _batch_heard(self, audio: Sequence[Samples], wishes: Sequence[Wish]) -> list[Heard]:
+    def _batch_heard(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
         encoded_BTD, frames_B = self.encode(audio)
-        searched = [row for row, wish in enumerate(wishes) if wish.alternatives or wish.phrases or self._beam > 1]
-        found: dict[int, Heard] = {}
+        searched = [row for row, own in enumerate(options) if own.alternatives or own.phrases or self._beam > 1]
+        found: dict[int, Recognition] = {}
         if searched:
-            chosen = [wishes[row] for row in searched]
-            most = max(wish.alternatives for wish in chosen)
-            least = BEAM if any(wish != Wish() for wish in chosen) else 1
+            chosen = [options[row] for row in searched]
+            most = max(own.alternatives for own in chosen)
+            least = BEAM if any(own.phrases or own.alternatives for own in chosen) else 1
             beams = decode_nbest(
                 self.steps, encoded_BTD[searched], frames_B[searched], width=max(self._beam, least, 2 * most),
                 alternatives=most + 1, boost=self._boost(chosen), spell=lambda tokens: self.tokenizer.decode([*tokens]),
             )  # fmt: skip
-            found = {row: self._likeliest(beam, wishes[row]) for row, beam in zip(searched, beams, strict=True)}
+            found = {row: self._likeliest(beam, options[row]) for row, beam in zip(searched, beams, strict=True)}
         if rows := [row for row in range(len(audio)) if row not in found]:
             decoded = decode(self.steps, encoded_BTD[rows], frames_B[rows])
             found.update(zip(rows, map(self._heard, decoded), strict=True))
         return [found[row] for row in range(len(audio))]
 
-    def _likeliest(self, beam: Sequence[Scored], wish: Wish) -> Heard:
-        best, others = beam[0], beam[1 : wish.alternatives + 1]
+    def _likeliest(self, beam: Sequence[Scored], own: Options) -> Recognition:
+        best, others = beam[0], beam[1 : own.alternatives + 1]
         alternatives = tuple(
             Alternative(text=self._heard(one.decoded).text, probability=round(math.exp(one.score - best.score), 4))
             for one in others
         )
         return self._heard(best.decoded).model_copy(update={"alternatives": alternatives})
 
-    def _boost(self, wishes: Sequence[Wish]) -> BatchBoost | None:
-        if not any(wish.phrases for wish in wishes):
+    def _boost(self, options: Sequence[Options]) -> BatchBoost | None:
+        if not any(own.phrases for own in options):
             return None
-        automata = [compile_phrases(wish.phrases, self.tokenizer) if wish.phrases else None for wish in wishes]
+        automata = [compile_phrases(own.phrases, self.tokenizer) if own.phrases else None for own in options]
         return BatchBoost.of(automata, vocabulary=self.steps.blank)
 
     @torch.inference_mode()
@@ -181,10 +169,10 @@ class Engine:
         encoded_BTD, lengths_B = self.encoder(features_BTM.to(self.dtype), frames_B)
         return encoded_BTD.float().cpu(), lengths_B
 
-    def _heard(self, decoded: Decoded) -> Heard:
+    def _heard(self, decoded: Decoded) -> Recognition:
         pieces = [self.tokenizer.id_to_piece(token) for token in decoded.tokens]
         found = words(pieces, decoded.frames, decoded.spans, decoded.confidences, frame_s=FRAME_S)
-        return Heard(text=self.tokenizer.decode(decoded.tokens).strip(), words=tuple(map(self.tempered, found)))
+        return Recognition(text=self.tokenizer.decode(decoded.tokens).strip(), words=tuple(map(self.tempered, found)))
 
     def tempered(self, word: Word) -> Word:
         """A word with a believable confidence, where the bundle says how."""

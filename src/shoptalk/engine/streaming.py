@@ -18,6 +18,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from shoptalk.core.errors import AudioError
+from shoptalk.core.protocols import PLAIN, Feed, Options, Partial, refuse_extras
 from shoptalk.core.records import Samples, Word
 from shoptalk.core.tokens import FRAME_S, SUBSAMPLING, words
 from shoptalk.engine.features import normalised
@@ -85,24 +86,6 @@ class Stream:
         return self.start * SUBSAMPLING + len(self.logmel_TM)
 
 
-class Feed(NamedTuple):
-    """The next samples of a stream, as many as there are; `last` ends it."""
-
-    stream: Stream
-    samples_S: Samples
-    last: bool = False
-
-
-@dataclass(frozen=True)
-class Partial:
-    """What a stream says after a feed."""
-
-    final: tuple[Word, ...]
-    """Words that this feed added; they never change, and those of all feeds in order are the transcript."""
-    tentative: tuple[Word, ...]
-    """What follows as far as heard; it replaces what was tentative before."""
-
-
 class Streamer:
     """Any number of streams on one engine; like it, not thread-safe."""
 
@@ -114,12 +97,13 @@ class Streamer:
         self._hop, self._reach = shape.hop, shape.n_fft // 2
         self._before = -(-(self._reach + 1) // shape.hop)  # mel frames; preemphasis sees one sample more
 
-    def open(self) -> Stream:
-        """A stream of which nothing is heard yet."""
+    def open(self, options: Options = PLAIN) -> Stream:
+        """A stream that has no samples yet; `RecognitionError` for phrases and alternatives, which streams have not."""
+        refuse_extras([options], "a stream")
         return Stream(self._engine.steps.start(1), self._engine.features.shape.mels, self._engine.device)
 
     @torch.inference_mode()
-    def feed(self, feeds: Sequence[Feed]) -> list[Partial]:
+    def feed(self, feeds: Sequence[Feed[Stream]]) -> list[Partial]:
         """Hear more of some streams and tell what they say now; windows that are due together are encoded together.
 
         `AudioError`, before anything is heard: a stream that has ended or is here twice, samples that are no numbers.
@@ -228,7 +212,7 @@ def closed_words(pieces: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     return pieces[:last], pieces[last:]
 
 
-def _check(feeds: Sequence[Feed]) -> None:
+def _check(feeds: Sequence[Feed[Stream]]) -> None:
     streams = [one.stream for one in feeds]
     if len(set(streams)) < len(streams):
         raise AudioError("a stream is fed twice in one call; join its samples, or feed it in two calls")

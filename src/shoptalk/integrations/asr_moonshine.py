@@ -8,7 +8,8 @@ from pathlib import Path
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import MissingToolError, RecognitionError
-from shoptalk.core.records import Heard, Samples
+from shoptalk.core.protocols import Options, refuse_extras
+from shoptalk.core.records import Recognition, Samples
 
 WHOLE_S = 30.0
 """Longer recordings are cut at pauses by Moonshine's own voice activity detection: it was trained on at most 30 s
@@ -29,11 +30,12 @@ class MoonshineRecognizer:
         self._opening = threading.Lock()  # the package loads its library once, and not in a thread-safe way
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="moonshine")
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
-        """One `Heard` for each audio, in order; `RecognitionError` if the runtime fails."""
-        return list(self._threads.map(self._heard, audio))
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
+        """One `Recognition` for each audio, in order; `RecognitionError` if the runtime fails."""
+        refuse_extras(options, "Moonshine")
+        return list(self._threads.map(self._transcribed, audio))
 
-    def _heard(self, samples_T: Samples) -> Heard:
+    def _transcribed(self, samples_T: Samples) -> Recognition:
         detection = "0.5" if samples_T.size > WHOLE_S * SAMPLE_RATE_HZ else "0"
         transcribers = self._own.__dict__
         try:
@@ -46,4 +48,4 @@ class MoonshineRecognizer:
             raise RecognitionError(
                 f"Moonshine failed: {error}; are its files whole (`shoptalk models verify moonshine-tiny-en`)?"
             ) from None
-        return Heard(text=" ".join(line.text.strip() for line in lines))
+        return Recognition(text=" ".join(line.text.strip() for line in lines))

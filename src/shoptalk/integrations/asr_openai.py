@@ -10,7 +10,8 @@ import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import RecognitionError
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.protocols import Options, options_of_each, refuse_extras
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.integrations.openai_http import Endpoint, Response
 
 SHORTEST_S = 0.1
@@ -41,31 +42,36 @@ class OpenAiRecognizer:
             section="evaluate.others", error=RecognitionError,
         )  # fmt: skip
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
-        """One `Heard` for each audio, in order; `RecognitionError` if the endpoint refuses or fails again and again."""
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
+        """One `Recognition` for each audio, in order; `RecognitionError` if the endpoint refuses or keeps failing."""
+        refuse_extras(options, "A transcription endpoint, as it is asked here,")
+        each = zip(audio, options_of_each(options, audio), strict=True)
         with ThreadPoolExecutor(self._at_once) as threads:
-            asked = [threads.submit(self._heard, samples_T) for samples_T in audio]
+            asked = [threads.submit(self._transcribed, samples_T, own.timestamps) for samples_T, own in each]
             try:
                 return [one.result() for one in asked]
             finally:
                 threads.shutdown(cancel_futures=True)
 
-    def _heard(self, samples_T: Samples) -> Heard:
+    def _transcribed(self, samples_T: Samples, timestamps: bool) -> Recognition:
         files = {"file": ("recording.flac", _flac(samples_T), "audio/flac")}
         fields: dict[str, Any] = {"model": self._name, "language": "en"}
-        if self._verbose:
+        if self._verbose and timestamps:
             verbose = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
             response = self._endpoint.post(data=fields | verbose, files=files, returned=FORM_REFUSED)
             if response.is_success:
                 return self._read(response)
-        heard = self._read(self._endpoint.post(data=fields | {"response_format": "json"}, files=files))
-        self._verbose = False  # not before: a bad recording is refused in any form
-        return heard
+        recognition = self._read(self._endpoint.post(data=fields | {"response_format": "json"}, files=files))
+        if timestamps:
+            self._verbose = False  # not before: a bad recording is refused in any form
+        return recognition
 
-    def _read(self, response: Response) -> Heard:
+    def _read(self, response: Response) -> Recognition:
         try:
             answer = response.json()
-            return Heard(text=answer["text"].strip(), words=tuple(_word(word) for word in answer.get("words") or ()))
+            return Recognition(
+                text=answer["text"].strip(), words=tuple(_word(word) for word in answer.get("words") or ())
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             raise RecognitionError(
                 f"{self._endpoint.url} answered what is no transcription: {response.text[:300]}; "

@@ -8,7 +8,8 @@ import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import MissingToolError
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.protocols import Options, options_of_each, refuse_extras
+from shoptalk.core.records import Recognition, Samples, Word
 
 SHORTEST_S = 0.1
 """In less than two encoder frames faster-whisper cannot place words; silence is put behind."""
@@ -31,18 +32,25 @@ class WhisperRecognizer:
         ctranslate2.set_random_seed(SEED)  # read by its worker threads when they first draw
         self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
-        """One `Heard` for each audio, in order, with word times and probabilities."""
-        return [self._heard(samples_T) if samples_T.size else Heard(text="") for samples_T in audio]
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
+        """One `Recognition` for each audio, in order, with word times and probabilities unless they are not wanted."""
+        refuse_extras(options, "Whisper, as it is run here,")
+        each = zip(audio, options_of_each(options, audio), strict=True)
+        return [self._transcribed(samples_T, timestamps=own.timestamps) for samples_T, own in each]
 
-    def _heard(self, samples_T: Samples) -> Heard:
+    def _transcribed(self, samples_T: Samples, *, timestamps: bool) -> Recognition:
+        if not samples_T.size:
+            return Recognition(text="")
         missing = max(0, round(SHORTEST_S * SAMPLE_RATE_HZ) - samples_T.size)
         found, _ = self._model.transcribe(
-            np.pad(samples_T, (0, missing)), language="en", condition_on_previous_text=False, word_timestamps=True,
-        )  # fmt: skip
+            np.pad(samples_T, (0, missing)),
+            language="en",
+            condition_on_previous_text=False,
+            word_timestamps=timestamps,
+        )
         segments = list(found)
         words = tuple(_word(word) for segment in segments for word in segment.words or ())
-        return Heard(text=" ".join(segment.text.strip() for segment in segments), words=words)
+        return Recognition(text=" ".join(segment.text.strip() for segment in segments), words=words)
 
 
 def _word(word: Any) -> Word:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from shoptalk.core import checkpoint
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import HubUnreachableError, ModelError
+from shoptalk.core.protocols import Options, refuse_extras
 from shoptalk.core.recipe import ModelSection
-from shoptalk.core.records import Heard, Samples
+from shoptalk.core.records import Recognition, Samples
 from shoptalk.core.tokens import FRAME_S, HOP_S, SUBSAMPLING, words
 from shoptalk.integrations.nemo_confidence import token_confidences
 
@@ -118,17 +119,18 @@ class NemoRecognizer:
         self._batch = batch
         self._device = next(model.parameters()).device
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
-        """One `Heard` for each audio, in order; batches are made of audio of like length."""
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
+        """One `Recognition` for each audio, in order; batches are made of audio of like length."""
+        refuse_extras(options, "NeMo, as it is run here,")
         order = sorted(range(len(audio)), key=lambda i: audio[i].size)
-        heard: list[Heard | None] = [None] * len(audio)
+        recognitions: list[Recognition | None] = [None] * len(audio)
         for start in range(0, len(order), self._batch):
             chosen = order[start : start + self._batch]
             for index, result in zip(chosen, self._batch_of([audio[i] for i in chosen]), strict=True):
-                heard[index] = result
-        return [result for result in heard if result is not None]
+                recognitions[index] = result
+        return [result for result in recognitions if result is not None]
 
-    def _batch_of(self, audio: Sequence[Samples]) -> Iterator[Heard]:
+    def _batch_of(self, audio: Sequence[Samples]) -> Iterator[Recognition]:
         import torch
 
         shortest = round(WINDOW_S * SAMPLE_RATE_HZ) * 4
@@ -144,16 +146,16 @@ class NemoRecognizer:
                 encoder_output=encoded, encoded_lengths=frames, return_hypotheses=True
             )
         confidences = token_confidences(self._model, encoded, hypotheses)
-        yield from map(self._heard, hypotheses, confidences)
+        yield from map(self._recognition, hypotheses, confidences)
 
-    def _heard(self, hypothesis: Any, confidences: Sequence[float]) -> Heard:
+    def _recognition(self, hypothesis: Any, confidences: Sequence[float]) -> Recognition:
         tokens = [int(token) for token in hypothesis.y_sequence]
         starts = [int(frame) for frame in hypothesis.timestamp]
         spans = [int(span) for span in hypothesis.token_duration] if hypothesis.token_duration is not None else []
         spans = spans if len(spans) == len(tokens) else [1] * len(tokens)
         pieces = self._model.tokenizer.ids_to_tokens(tokens)
         found = words(pieces, starts, spans, confidences, frame_s=FRAME_S)
-        return Heard(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(found))
+        return Recognition(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(found))
 
 
 def _from_hub(name: str) -> Path:

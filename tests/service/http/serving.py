@@ -14,8 +14,9 @@ import numpy as np
 import openai
 import uvicorn
 
+from shoptalk.core.protocols import Options
 from shoptalk.core.recipe import ServeSection
-from shoptalk.core.records import Heard, Samples, Word
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.service.http.app import create_app
 
 MODEL = "tiny-tuned"
@@ -33,7 +34,7 @@ class FakeRecognizer:
         self.bad: frozenset[int] = frozenset()
         self.broken = False
 
-    def recognize(self, audio: Sequence[Samples]) -> list[Heard]:
+    def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         self.gate.wait(20)
         self.threads.add(threading.get_ident())
         self.batches.append(len(audio))
@@ -43,9 +44,9 @@ class FakeRecognizer:
         return [heard(t) for t in tenths]
 
 
-def heard(tenths: int) -> Heard:
+def heard(tenths: int) -> Recognition:
     words = (Word(word="It", start_s=0.0, end_s=0.1), Word(word=f"lasts {tenths}.", start_s=0.2, end_s=0.4))
-    return Heard(text=f"It lasts {tenths}.", words=(*words, Word(word="Yes", start_s=0.5, end_s=0.6)))
+    return Recognition(text=f"It lasts {tenths}.", words=(*words, Word(word="Yes", start_s=0.5, end_s=0.6)))
 
 
 def recording(seconds: float, form: str = "wav", rate_hz: int = 16_000) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from shoptalk.core.records import Heard, Word
+from shoptalk.core.records import Recognition, Word
 
 PAUSE_S = 1.0
 """Silence that ends a segment; so does a sentence's end, and so do `SEGMENT_S` seconds."""
@@ -23,12 +23,12 @@ class Segment:
     text: str
 
 
-def render(heard: Heard, *, form: str, duration_s: float, granularities: Sequence[str]) -> Response:
+def render(heard: Recognition, *, form: str, duration_s: float, granularities: Sequence[str]) -> Response:
     """The response in one of `FORMS`; `granularities` (``word``, ``segment``) count for verbose_json only."""
     return FORMS[form](heard, duration_s, granularities)
 
 
-def segments(heard: Heard, duration_s: float) -> list[Segment]:
+def segments(heard: Recognition, duration_s: float) -> list[Segment]:
     """The words cut into sentences; all of the text as one segment where there are no times."""
     if not heard.words:
         return [Segment(0.0, duration_s, heard.text)] if heard.text else []
@@ -50,11 +50,11 @@ def _cut(words: Iterable[Word]) -> Iterator[list[Word]]:
         yield current
 
 
-def _json(heard: Heard, duration_s: float, granularities: Sequence[str]) -> Response:
+def _json(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
     return JSONResponse({"text": heard.text, "usage": _usage(duration_s)})
 
 
-def _verbose(heard: Heard, duration_s: float, granularities: Sequence[str]) -> Response:
+def _verbose(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
     content: dict[str, Any] = {
         "task": "transcribe",
         "language": "english",
@@ -88,18 +88,18 @@ def _usage(duration_s: float) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(duration_s)}
 
 
-def _text(heard: Heard, duration_s: float, granularities: Sequence[str]) -> Response:
+def _text(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
     return PlainTextResponse(heard.text + "\n")
 
 
-def _srt(heard: Heard, duration_s: float, granularities: Sequence[str]) -> Response:
+def _srt(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
     cues = enumerate(segments(heard, duration_s), start=1)
     return PlainTextResponse(
         "".join(f"{n}\n{_clock(s.start_s, ',')} --> {_clock(s.end_s, ',')}\n{s.text}\n\n" for n, s in cues)
     )
 
 
-def _vtt(heard: Heard, duration_s: float, granularities: Sequence[str]) -> Response:
+def _vtt(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
     cues = segments(heard, duration_s)
     return PlainTextResponse(
         "WEBVTT\n\n" + "".join(f"{_clock(s.start_s, '.')} --> {_clock(s.end_s, '.')}\n{s.text}\n\n" for s in cues)
@@ -114,7 +114,7 @@ def _clock(time_s: float, point: str) -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
 
 
-FORMS: dict[str, Callable[[Heard, float, Sequence[str]], Response]] = {
+FORMS: dict[str, Callable[[Recognition, float, Sequence[str]], Response]] = {
     "json": _json,
     "text": _text,
     "verbose_json": _verbose,

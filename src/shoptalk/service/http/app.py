@@ -17,7 +17,7 @@ from shoptalk import __version__
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import ServeSection
-from shoptalk.core.records import Heard
+from shoptalk.core.records import Recognition
 from shoptalk.service import problems
 from shoptalk.service.http import answers, uploads
 from shoptalk.service.metrics import Metrics
@@ -116,7 +116,7 @@ async def _transcribe(request: Request, owner: Owner, config: ServeSection, mode
     return answers.render(heard, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
 
 
-async def _unless_gone(request: Request, heard: "asyncio.Future[Heard]") -> Heard:
+async def _unless_gone(request: Request, heard: "asyncio.Future[Recognition]") -> Recognition:
     """The result, or `ClientDisconnect` as soon as nobody waits for it any more; then the work is withdrawn."""
     gone = asyncio.create_task(_gone(request))
     try:

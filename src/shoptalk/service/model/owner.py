@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.protocols import Recognizer
+from shoptalk.core.protocols import PLAIN, Options, Recognizer
 from shoptalk.core.recipe import ServeSection
-from shoptalk.core.records import Heard, Samples
+from shoptalk.core.records import Recognition, Samples
 from shoptalk.service.metrics import Metrics
 from shoptalk.service.problems import Problem
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Job:
     samples_T: Samples
-    heard: "asyncio.Future[Heard]"
+    options: Options
+    recognition: "asyncio.Future[Recognition]"
 
 
 class Owner:
@@ -82,14 +83,14 @@ class Owner:
         self._admitted -= 1
         self._metrics.admitted.set(self._admitted)
 
-    def submit(self, samples_T: Samples) -> "asyncio.Future[Heard]":
+    def submit(self, samples_T: Samples, options: Options = PLAIN) -> "asyncio.Future[Recognition]":
         """Queue one recording; cancelling the future withdraws it, if it is not being recognised yet."""
         if not self.ready:
             raise Problem(503, "the model stopped; try again", code="not_ready", headers={"Retry-After": "5"})
-        job = _Job(samples_T, asyncio.get_running_loop().create_future())
+        job = _Job(samples_T, options, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
         self._metrics.queue_depth.set(self._jobs.qsize())
-        return job.heard
+        return job.recognition
 
     async def _run(self) -> None:
         started = self._clock()
@@ -102,7 +103,7 @@ class Owner:
         more = True
         while more and not self._broken:
             batch, more = await self._gather()
-            waiting = [job for job in batch if not job.heard.done()]
+            waiting = [job for job in batch if not job.recognition.done()]
             if waiting:
                 await self._recognize(waiting)
 
@@ -128,33 +129,33 @@ class Owner:
     async def _recognize(self, batch: list[_Job]) -> None:
         """Answer a batch; if it fails, its recordings are tried one by one, so that one cannot spoil the others."""
         started = self._clock()
-        result = await self._call([job.samples_T for job in batch])
+        result = await self._call([job.samples_T for job in batch], [job.options for job in batch])
         self._last_batch_s = self._clock() - started
         self._metrics.batch_s.observe(self._last_batch_s)
         self._metrics.batch_size.observe(len(batch))
         if isinstance(result, list) and len(result) == len(batch):
-            for job, heard in zip(batch, result, strict=True):
+            for job, recognition in zip(batch, result, strict=True):
                 self._metrics.audio_s.inc(job.samples_T.size / SAMPLE_RATE_HZ)
-                if not job.heard.done():
-                    job.heard.set_result(heard)
+                if not job.recognition.done():
+                    job.recognition.set_result(recognition)
         elif len(batch) > 1:
             for job in batch:
-                if not job.heard.done():
+                if not job.recognition.done():
                     await self._recognize([job])
         else:
-            if not batch[0].heard.done():
+            if not batch[0].recognition.done():
                 problem = Problem(500, "this recording could not be recognised", code="recognition_failed")
-                batch[0].heard.set_exception(problem)
+                batch[0].recognition.set_exception(problem)
             self._broken = not await self._answers()
 
     async def _answers(self) -> bool:
         """Whether the model still answers at all: a second of silence tells a broken model from a bad recording."""
-        return isinstance(await self._call([np.zeros(SAMPLE_RATE_HZ, np.float32)]), list)
+        return isinstance(await self._call([np.zeros(SAMPLE_RATE_HZ, np.float32)], [PLAIN]), list)
 
-    async def _call(self, audio: list[Samples]) -> list[Heard] | BaseException:
+    async def _call(self, audio: list[Samples], options: list[Options]) -> list[Recognition] | BaseException:
         """What the recogniser returns or raises, on the thread that owns it."""
         loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(self._thread, self._recognizer.recognize, audio)
+        call = loop.run_in_executor(self._thread, self._recognizer.recognize, audio, options)
         (result,) = await asyncio.gather(call, return_exceptions=True)
         if isinstance(result, BaseException):
             log.error("recognition failed: %s", type(result).__name__)  # a message might quote what was said
@@ -168,5 +169,5 @@ class Owner:
             log.critical("the model does not answer; restart the service")
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
-            if job is not None and not job.heard.done():
-                job.heard.set_exception(Problem(503, "the model stopped; try again", code="not_ready"))
+            if job is not None and not job.recognition.done():
+                job.recognition.set_exception(Problem(503, "the model stopped; try again", code="not_ready"))
