@@ -91,7 +91,7 @@ def test_what_cannot_be_judged_is_an_error(make: Callable[[str], Run], capsys: p
     assert "not a run folder" in told("elsewhere", "--policy", "easy.yaml")
     (run.product("evaluate") / "scores.json").write_text('{"sets": {}}')
     assert "written by another version" in told(run.folder, "--policy", "easy.yaml")
-    Path("small.yaml").write_text(Path("small.yaml").read_text() + "evaluate: {batch: 3}\n")
+    Path("small.yaml").write_text(Path("small.yaml").read_text() + "evaluate: {bootstrap: 300}\n")
     assert "the recipe was changed since" in told(run.folder, "--policy", "easy.yaml")
     assert not (run.product("evaluate") / "gate.json").exists()
 

@@ -70,7 +70,7 @@ def test_another_name_and_no_marks(scored: Run, capsys: pytest.CaptureFixture[st
 
 
 def test_scores_of_another_recipe_are_not_published(scored: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("small.yaml").write_text(Path("small.yaml").read_text() + "evaluate: {batch: 3}\n")
+    Path("small.yaml").write_text(Path("small.yaml").read_text() + "evaluate: {bootstrap: 300}\n")
     assert shoptalk("results", "publish", scored.folder) == 2
     assert "the recipe was changed since" in capsys.readouterr().err
     assert not Path("results").exists()

@@ -9,7 +9,7 @@ from tests.cli.working import NAMES, fakes, recipe, shoptalk
 from shoptalk.core.errors import AudioError
 from shoptalk.stages import execution
 from shoptalk.stages.progress import once
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME
 
 
@@ -45,7 +45,8 @@ def test_all_stages_in_order_and_then_none(
     ("change", "first"),
     [
         ("train.steps=7", "train"),
-        ("evaluate.batch=2", "evaluate"),
+        ("evaluate.bootstrap=300", "evaluate"),
+        ("evaluate.batch=2", ""),
         ("package.title=T", "package"),
         ("speech.blend=0.1", "speech"),
         ("dataset.general_test_utterances=4", "dataset"),
@@ -103,7 +104,7 @@ def test_a_file_that_is_missing_is_told_before_anything_is_made(
 def test_an_interrupted_stage_is_not_current_whatever_was_there_before(
     made: list[str], options: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(run: Run) -> None:
+    def fail(run: StageRun) -> None:
         raise AudioError("the third recording is silent")
 
     again(made, "run", *options)
@@ -117,7 +118,7 @@ def test_an_interrupted_stage_is_not_current_whatever_was_there_before(
 def test_ctrl_c_tells_how_to_go_on(
     made: list[str], options: list[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(run: Run) -> None:
+    def interrupt(run: StageRun) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(execution, "MAKE", {**execution.MAKE, "speech": interrupt})

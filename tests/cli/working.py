@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shoptalk.cli import main
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import StageRun
 from shoptalk.stages.table import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -30,11 +30,11 @@ def recipe(folder: Path) -> Path:
     return folder / "small.yaml"
 
 
-def fakes(made: list[str]) -> Mapping[str, Callable[[Run], None]]:
+def fakes(made: list[str]) -> Mapping[str, Callable[[StageRun], None]]:
     """A maker for each stage that notes its name in `made` and writes a product."""
 
-    def maker(name: str) -> Callable[[Run], None]:
-        def make(run: Run) -> None:
+    def maker(name: str) -> Callable[[StageRun], None]:
+        def make(run: StageRun) -> None:
             made.append(name)
             product = run.product(name)
             if product.suffix:

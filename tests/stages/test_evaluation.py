@@ -76,7 +76,7 @@ def _write(path: Path, lines: Sequence[dict[str, object]]) -> None:
 
 
 def evaluate(run: Run) -> Scores:
-    evaluation.evaluate(run)
+    evaluation.evaluate(run.of_stage("evaluate"))
     return Scores.model_validate_json((run.product("evaluate") / SCORES).read_text())
 
 
@@ -136,7 +136,7 @@ def test_an_edited_test_list_is_refused(run: Run, edit: tuple[str, str]) -> None
 def test_the_bundle_says_what_it_was_made_of(run: Run, tiny_nemo: Path) -> None:
     evaluate(run)
     shutil.copy(tiny_nemo, run.product("train") / "tuned.nemo")
-    packaging.package(run)
+    packaging.package(run.of_stage("package"))
     folder = run.product("package")
     origin = json.loads((folder / "bundle.json").read_text())["origin"]
     assert (origin["base"], origin["recipe"]) == ("base", "three")

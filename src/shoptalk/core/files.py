@@ -104,10 +104,10 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def file_digests(path: Path) -> list[str]:
-    """sha256 of a file, or of the manifests of a folder (audio is named by them and counts by its path)."""
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-    return [file_digest(file) for file in files]
+def file_digests(path: Path, pattern: str = "*.jsonl") -> list[str]:
+    """sha256 of a file, or of those in a folder that fit; audio lies deeper, and counts by its path in a manifest."""
+    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    return [file_digest(file) for file in files if file.is_file()]
 
 
 def file_digest(path: Path) -> str:

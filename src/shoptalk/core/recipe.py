@@ -1,15 +1,28 @@
 """The recipe's sections and keys: one YAML file is one experiment; every default stands here and nowhere else."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+@dataclass(frozen=True)
+class NoEffect:
+    """Marks a key that says how fast or where work is done, and so cannot change a product: signatures leave it out."""
+
+    reason: str
 
 
 class Section(BaseModel):
     """Base of the recipe's sections: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def unused(self) -> frozenset[str]:
+        """Keys that nothing reads because of what other keys of the section say."""
+        return frozenset()
 
 
 class LexiconSection(Section):
@@ -29,8 +42,11 @@ class LlmSection(Section):
     base_url: str = ""
     """Of an OpenAI-compatible endpoint, e.g. ``http://127.0.0.1:8000/v1``; its key is read from OPENAI_API_KEY."""
     temperature: float = Field(default=0.6, ge=0, le=2)
-    concurrency: int = Field(default=4, ge=1)
+    concurrency: Annotated[int, NoEffect("each answer is asked for alone and kept in order")] = Field(default=4, ge=1)
     """Requests under way at once at an endpoint; the embedded model answers one after the other."""
+
+    def unused(self) -> frozenset[str]:
+        return frozenset({"base_url"}) if self.kind == "embedded" else frozenset()
 
 
 class TranscriptsSection(Section):
@@ -60,7 +76,7 @@ class SpeechSection(Section):
     accents: float = Field(default=0.15, ge=0, le=1)
     """Part of the training utterances spoken by a foreign voice on English phonemes."""
     speed: tuple[float, float] = (0.9, 1.15)
-    workers: int = Field(default=0, ge=0)
+    workers: Annotated[int, NoEffect("an utterance sounds the same in every process")] = Field(default=0, ge=0)
     """Processes; 0: one for each core."""
 
 
@@ -171,10 +187,15 @@ class TrainSection(Section):
     LSTM in bfloat16."""
     devices: int = Field(default=1, ge=1)
     """GPUs, or on a CPU processes, that share each step; a batch of `batch_s` for each."""
-    threads: int = Field(default=0, ge=0)
+    threads: Annotated[int, NoEffect("sums are rounded otherwise, as on another processor")] = Field(default=0, ge=0)
     """CPU threads of torch in each process; 0: as many as there are cores."""
-    mlflow: str = ""
+    mlflow: Annotated[str, NoEffect("where the curves of a training are kept")] = ""
     """MLflow tracking URI, e.g. ``sqlite:///mlflow.db``; empty: a database in the run folder."""
+
+    def unused(self) -> frozenset[str]:
+        without_base = {"init"} if self.model is not None else set()
+        of_the_corpus = set() if self.manifests else {"rehearsal_manifests", "dev_manifests"}
+        return frozenset(without_base | of_the_corpus)
 
 
 class ModelSection(Section):
@@ -207,7 +228,8 @@ class EvaluateSection(Section):
     """Draws of the bootstrap."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Level of the intervals."""
-    batch: int = Field(default=16, ge=1)
+    batch: Annotated[int, NoEffect("a recording is recognised the same beside any others")] = Field(default=16, ge=1)
+    """Recordings that are recognised together."""
     transcripts_known_to_base: tuple[Path, ...] = ()
     """Texts the base was trained on, so that terms can be told apart as known or unknown to it."""
     snr_db: tuple[float, ...] = ()
@@ -293,3 +315,34 @@ class Recipe(Section):
     package: PackageSection = PackageSection()
     engine: EngineSection = EngineSection()
     serve: ServeSection = ServeSection()
+
+
+def effective(value: Any) -> Any:
+    """A value of the recipe as JSON can hold it; of a section only the keys that can change a product."""
+    if isinstance(value, Section):
+        return {key: effective(getattr(value, key)) for key in _effective_keys(value)}
+    if isinstance(value, tuple):
+        return [effective(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def named_files(value: Any) -> Iterator[Path]:
+    """The files that a value of the recipe names: paths, and models that are a `.nemo` instead of a hub name."""
+    if isinstance(value, Section):
+        for key in _effective_keys(value):
+            yield from named_files(getattr(value, key))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from named_files(item)
+    elif isinstance(value, Path):
+        yield value
+    elif isinstance(value, str) and value.endswith(".nemo"):
+        yield Path(value)
+
+
+def _effective_keys(section: Section) -> Iterator[str]:
+    unused = section.unused()
+    for key, field in type(section).model_fields.items():
+        is_marked = any(isinstance(mark, NoEffect) for mark in field.metadata)
+        if key not in unused and not is_marked:
+            yield key

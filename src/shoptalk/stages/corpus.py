@@ -10,10 +10,10 @@ from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
 from shoptalk.core.records import Term, Transcript, Utterance
 from shoptalk.stages.progress import once, progress, say, write
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import StageRun
 
 
-def lexicon(run: Run) -> None:
+def lexicon(run: StageRun) -> None:
     """10: terms, some of each category held out."""
     from shoptalk.corpus import lexicon as terms_of
     from shoptalk.corpus.pronunciation import check_ipa
@@ -24,12 +24,12 @@ def lexicon(run: Run) -> None:
         if term.ipa:
             check_ipa(term.ipa)
     held = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
-    write(run, "lexicon", lambda done: (term for term in held if term.id not in done))
+    write(run, lambda done: (term for term in held if term.id not in done))
     untaught = [term.text for term in held if not term.taught]
     say(f"{len(held)} terms, {len(untaught)} of them not taught: {', '.join(untaught)}")
 
 
-def transcripts(run: Run) -> None:
+def transcripts(run: StageRun) -> None:
     """20: carriers by the LLM and from the banks, filled; or whole dictations by an endpoint."""
     from shoptalk.corpus.transcripts import require_coverage
 
@@ -39,14 +39,14 @@ def transcripts(run: Run) -> None:
         if problem.term_id == "*":
             say(f"note: {problem.message}")
     require_coverage(problems)
-    write(run, "transcripts", lambda done: (one for one in made if one.id not in done))
+    write(run, lambda done: (one for one in made if one.id not in done))
     sources = Counter(one.source for one in made)
     carriers = Counter(source for source, _ in {(one.source, one.carrier) for one in made})
     for source, count in sources.most_common():
         say(f"{count} transcripts of {carriers[source]} carriers from {source}")
 
 
-def _filled(run: Run, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
+def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
     from shoptalk.corpus import carriers
     from shoptalk.corpus.transcripts import compose
 
@@ -61,12 +61,12 @@ def _filled(run: Run, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
             new = carriers.write_carriers(_llm(section.llm), wanted, seed=seed, done=done, terms=terms, examples=bank)
             return progress(new, "carriers", wanted, len(done))
 
-        once(path, written, signature=run.signature("transcripts"))
+        once(path, written, signature=run.signature())
         live = list(files.read(path, carriers.Carrier))
     return compose(terms, [*bank, *live], section, seed=seed)
 
 
-def _dictations(run: Run, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
+def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
     from shoptalk.corpus.dictations import settle, write_dictations
 
     section, path = run.recipe.transcripts, run.folder / "20-dictations.jsonl"
@@ -77,7 +77,7 @@ def _dictations(run: Run, terms: list[Term]) -> tuple[list[Transcript], list[Any
         new = write_dictations(llm, terms, section, seed=run.recipe.seed, done=done, workers=workers)
         return progress(new, "dictations", None, len(done))
 
-    once(path, written, signature=run.signature("transcripts"))
+    once(path, written, signature=run.signature())
     return settle(list(files.read(path, Transcript)), terms, section)
 
 
@@ -93,7 +93,7 @@ def _llm(section: LlmSection) -> Llm:
     return EmbeddedLlm(path, name=section.model, temperature=section.temperature, threads=config.cores())
 
 
-def speech(run: Run) -> None:
+def speech(run: StageRun) -> None:
     """30: every transcript spoken."""
     from shoptalk.corpus.pronunciation import pronunciations
     from shoptalk.corpus.speech import speak
@@ -112,12 +112,12 @@ def speech(run: Run) -> None:
         )  # fmt: skip
         return progress(new, "speech", len(spoken), len(done))
 
-    write(run, "speech", recorded)
+    write(run, recorded)
     seconds = sum(one.duration_s for one in files.read(run.product("speech"), Utterance))
     say(f"{len(spoken)} utterances, {seconds / 60:.1f} minutes")
 
 
-def augment(run: Run) -> None:
+def augment(run: StageRun) -> None:
     """40: augmented copies of what trains."""
     from shoptalk.core.noise import Noise, NoiseSet
     from shoptalk.corpus.augmentation import augment as augmented
@@ -135,11 +135,11 @@ def augment(run: Run) -> None:
         )  # fmt: skip
         return progress(new, "augment", total, len(done))
 
-    write(run, "augment", copied)
+    write(run, copied)
     say(f"{total} utterances, {total - len(clean)} of them augmented copies")
 
 
-def dataset(run: Run) -> None:
+def dataset(run: StageRun) -> None:
     """50: manifests, checked for leaks."""
     from shoptalk.corpus import dataset as lists
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from shoptalk.core import files, terms
 from shoptalk.core.files import file_digest
 from shoptalk.core.protocols import Recognizer
+from shoptalk.core.recipe import effective
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Other, Scores
 from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
@@ -18,15 +19,15 @@ from shoptalk.scoring.report import page, tables
 from shoptalk.stages.progress import say
 from shoptalk.stages.recognition import measured_speed, recognize
 from shoptalk.stages.recognizers import open_engine, open_recognizer, title
-from shoptalk.stages.run import Run
-from shoptalk.stages.table import BY_NAME, GATE, SCORES
+from shoptalk.stages.run import AnyRun, StageRun
+from shoptalk.stages.table import GATE, SCORES
 from shoptalk.stages.training import base_of, model_name, tuned_model
 from shoptalk.testsets import clips as test_clips
 from shoptalk.testsets import conditions
 from shoptalk.testsets.clips import Clip
 
 
-def evaluate(run: Run) -> None:
+def evaluate(run: StageRun) -> None:
     """Recognise the test sets with base, tuned model and others, score, and write JSON, Markdown and HTML."""
     base, tuned = base_of(run), tuned_model(run)
     folder, clips = run.product("evaluate"), clips_of(run)
@@ -50,13 +51,13 @@ def evaluate(run: Run) -> None:
     say(f"report: {folder / 'report.html'}")
 
 
-def clips_of(run: Run) -> list[Clip]:
+def clips_of(run: AnyRun) -> list[Clip]:
     """Everything that a recogniser is tested with: the fixed lists of stage 50, and the sets that the recipe adds."""
     fixed = test_clips.listed(run.product("dataset"), accent)
     return [*fixed, *_further(run, fixed)]
 
 
-def _further(run: Run, clips: Sequence[Clip]) -> list[Clip]:
+def _further(run: AnyRun, clips: Sequence[Clip]) -> list[Clip]:
     """The sets that the recipe asks for beside the fixed lists: imported, noisy, long, silence."""
     section, seed = run.recipe.evaluate, run.recipe.seed
     asked = [clip for path in section.tests for clip in test_clips.read(run.resolve(path), path.stem, accent)]
@@ -76,7 +77,7 @@ def _further(run: Run, clips: Sequence[Clip]) -> list[Clip]:
     return asked
 
 
-def _write_report(run: Run, scores: Scores, clips: Sequence[Clip], *, base: str) -> None:
+def _write_report(run: StageRun, scores: Scores, clips: Sequence[Clip], *, base: str) -> None:
     """The page of the run, with the recordings of its sentences in it."""
     facts = {"Recipe": run.recipe.name, "Base": model_name(base), "Seed": str(run.recipe.seed)}
     by_id = {clip.asked.id: clip for clip in clips if not clip.asked.patient or run.recipe.evaluate.report_private}
@@ -84,7 +85,7 @@ def _write_report(run: Run, scores: Scores, clips: Sequence[Clip], *, base: str)
     files.write_text(run.product("evaluate") / "report.html", page.html(scores, sounds=sounds, facts=facts))
 
 
-def _hear_model(run: Run, path: Path, model: str, clips: Sequence[Clip]) -> list[Hypothesis]:
+def _hear_model(run: StageRun, path: Path, model: str, clips: Sequence[Clip]) -> list[Hypothesis]:
     """What the engine hears with a `.nemo`; what the base heard is kept from one tuning to the next."""
     batch, section = run.recipe.evaluate.batch, run.recipe.engine
 
@@ -94,11 +95,11 @@ def _hear_model(run: Run, path: Path, model: str, clips: Sequence[Clip]) -> list
         return open_engine(nemo.locate(model), section, batch=batch)
 
     weights = file_digest(Path(model)) if Path(model).is_file() else model
-    signature = [BY_NAME["evaluate"].code_version, section.model_dump(), batch, weights]
+    signature = [run.stage.code_version, effective(section), weights]
     return recognize(path, clips, start, signature=signature)
 
 
-def _others(run: Run, clips: Sequence[Clip], tuned: Sequence[Hypothesis], taught: Sequence[Term]) -> list[Other]:
+def _others(run: StageRun, clips: Sequence[Clip], tuned: Sequence[Hypothesis], taught: Sequence[Term]) -> list[Other]:
     """The recipe's other recognisers on the fixed lists and the imported sets."""
     section, folder = run.recipe.evaluate, run.product("evaluate")
     sets = {*TESTS, *(path.stem for path in section.tests)}
@@ -107,13 +108,13 @@ def _others(run: Run, clips: Sequence[Clip], tuned: Sequence[Hypothesis], taught
     for one in section.others:
         path = folder / f"other-{title(one)}.jsonl"
         start = partial(open_recognizer, one, batch=section.batch)
-        heard = recognize(path, asked, start, signature=[one.model_dump()])
+        heard = recognize(path, asked, start, signature=[effective(one)])
         speed = None if one.kind == "openai" else measured_speed(path)
         found.append(compare(title(one), heard, tuned, taught, section, seed=run.recipe.seed, speed=speed))
     return found
 
 
-def _known(run: Run, taught: Sequence[Term]) -> frozenset[str] | None:
+def _known(run: StageRun, taught: Sequence[Term]) -> frozenset[str] | None:
     """Ids of the terms that the base read in its training texts; None if the recipe names no such texts."""
     files = run.recipe.evaluate.transcripts_known_to_base
     if not files:

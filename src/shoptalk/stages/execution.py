@@ -15,7 +15,7 @@ from shoptalk.core.files import write_text
 from shoptalk.core.models import store
 from shoptalk.stages import corpus, evaluation, packaging, training
 from shoptalk.stages.progress import say
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME, STAGES
 
 RECIPE_COPY = "recipe.json"
@@ -52,7 +52,7 @@ def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
     return run, command
 
 
-MAKE: Mapping[str, Callable[[Run], None]] = {
+MAKE: Mapping[str, Callable[[StageRun], None]] = {
     "lexicon": corpus.lexicon,
     "transcripts": corpus.transcripts,
     "speech": corpus.speech,
@@ -83,7 +83,7 @@ def make(run: Run, name: str) -> None:
     run.mark_stale(name)
     try:
         with quiet():
-            MAKE[name](run)
+            MAKE[name](run.of_stage(name))
     finally:
         run.add_seconds(signature, time.monotonic() - started)
     run.mark_current(name, signature)

@@ -6,12 +6,12 @@ from shoptalk.release import packaging
 from shoptalk.release.card import Origin
 from shoptalk.scoring import publish
 from shoptalk.stages.progress import say
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import StageRun
 from shoptalk.stages.table import SCORES
 from shoptalk.stages.training import base_of, model_name, tuned_model
 
 
-def package(run: Run) -> None:
+def package(run: StageRun) -> None:
     """Bundle the tuned model with its origin and scores."""
     scores = Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
     figures = {key: publish.figures(scores)[key] for key in ("term_error", "general_wer", "test_utterances")}

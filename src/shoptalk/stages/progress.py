@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from shoptalk.core import files
 from shoptalk.core.records import Record
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import StageRun
 
 R = TypeVar("R", bound=Record)
 
@@ -23,9 +23,9 @@ def progress(records: Iterable[R], name: str, total: int | None, done: int) -> I
     yield from tqdm(records, desc=f"   {name}", total=total, initial=done, mininterval=0.5, smoothing=0.05)
 
 
-def write(run: Run, name: str, make: Callable[[frozenset[str]], Iterable[Record]]) -> None:
+def write(run: StageRun, make: Callable[[frozenset[str]], Iterable[Record]]) -> None:
     """Write the product of a stage, taking up what an interrupted run left."""
-    files.write(run.product(name), make, signature=run.signature(name))
+    files.write(run.product(run.stage.name), make, signature=run.signature())
 
 
 def once(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, signature: str) -> None:

@@ -1,14 +1,16 @@
 """The run folder: where the products of stages lie, and what signature each must carry."""
 
 import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, cast
 
 from shoptalk.core.errors import RecipeError
 from shoptalk.core.files import digest, file_digests, write_text
-from shoptalk.core.recipe import Recipe, Section, TrainSection
-from shoptalk.stages.table import BY_NAME
+from shoptalk.core.recipe import Recipe, Section, effective, named_files
+from shoptalk.stages.table import BY_NAME, Stage
 
 TIMES = "seconds.json"
 
@@ -42,30 +44,37 @@ class Run:
     def _bases(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys((self.recipe_folder, self.recipe_folder.parent, Path.cwd())))
 
+    def of_stage(self, name: str) -> "StageRun":
+        """The run as a stage sees it."""
+        return StageRun(self, BY_NAME[name])
+
     def signature(self, name: str) -> str:
-        """What the product of a stage depends on: recipe sections, files they name, inputs, code version."""
+        """What the product of a stage depends on: the keys it reads, files they name, its inputs, its code version."""
         own = self.recipe.products.get(name)
         if own:
-            return digest(["own", file_digests(self.resolve(own))])
+            return digest(["own", file_digests(self.resolve(own), "*")])
         stage = BY_NAME[name]
-        sections = [getattr(self.recipe, section) for section in stage.sections]
-        content = [section.model_dump(mode="json") for section in sections]
-        files = [self._files(section) for section in sections]
-        return digest(
-            [name, stage.code_version, self.recipe.seed, content, files, [self.signature(i) for i in self.inputs(name)]]
-        )
+        values = {key: self._value(key) for key in stage.reads}
+        content = {key: effective(value) for key, value in values.items()}
+        files = [file_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
+        inputs = [self.signature(needed) for needed in self.inputs(name)]
+        return digest([name, stage.code_version, content, files, inputs])
 
     def inputs(self, name: str) -> tuple[str, ...]:
         """The stages whose products a stage reads; training on manifests of the recipe's own reads none."""
         return () if name == "train" and self.recipe.train.manifests else BY_NAME[name].inputs
 
-    def _files(self, section: Section) -> list[str]:
-        """Digests of the files that a section names; a model from scratch starts from none."""
-        from_scratch = isinstance(section, TrainSection) and section.model is not None
-        named = [value for key, value in dict(section).items() if not (from_scratch and key == "init")]
-        values = [one for value in named for one in (value if isinstance(value, tuple) else (value,))]
-        paths = [Path(str(one)) for one in values if isinstance(one, Path) or str(one).endswith(".nemo")]
-        return [found for path in paths for found in file_digests(self.resolve(path))]
+    def files_of(self, stage: Stage) -> Iterator[Path]:
+        """The files that the keys of a stage name, as the recipe writes them."""
+        for key in stage.reads:
+            yield from named_files(self._value(key))
+
+    def _value(self, key: str) -> Any:
+        """The value of a key such as ``train`` or ``augment.snr_db``."""
+        value: Any = self.recipe
+        for part in key.split("."):
+            value = getattr(value, part)
+        return value
 
     def is_current(self, name: str) -> bool:
         """True if the product is there, whole, and made from what the recipe says now."""
@@ -106,3 +115,70 @@ class Run:
 
     def _note(self, name: str) -> Path:
         return self.folder / f"{BY_NAME[name].number}-{name}.signature"
+
+
+class UndeclaredError(RuntimeError):
+    """A stage reads what the table of stages does not say of it, so that its signature would not cover it."""
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A run as one of its stages sees it: the keys, files and inputs that the stage declares, and its own product.
+
+    Whatever else it asks for is an `UndeclaredError` that names it.
+    """
+
+    run: Run
+    stage: Stage
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The declared part of the recipe."""
+        return cast(Recipe, RecipeView(self.run.recipe, (*self.stage.reads, *self.stage.shows), self.stage.name))
+
+    def product(self, name: str) -> Path:
+        """Where an input of the stage lies, or its own product."""
+        if name != self.stage.name and name not in self.run.inputs(self.stage.name):
+            raise UndeclaredError(f"stage {self.stage.name} reads the product of {name}; add it to its `inputs`")
+        return self.run.product(name)
+
+    def resolve(self, path: Path) -> Path:
+        """A file that a declared key names."""
+        if path not in self.run.files_of(self.stage):
+            raise UndeclaredError(f"stage {self.stage.name} reads {path}, which no key in its `reads` names")
+        return self.run.resolve(path)
+
+    def signature(self) -> str:
+        """The signature that the product will carry."""
+        return self.run.signature(self.stage.name)
+
+
+AnyRun = Run | StageRun
+"""For what stages and commands share."""
+
+
+class RecipeView:
+    """The keys of a recipe, or of one of its sections, that a stage declares; any other is an `UndeclaredError`."""
+
+    def __init__(self, section: Section, keys: Collection[str], stage: str, at: str = "") -> None:
+        self._section = section
+        self._keys = frozenset(keys)
+        self._stage = stage
+        self._at = at
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("__"):  # what copy and pickle ask every object
+            raise AttributeError(key)
+        value = getattr(self._section, key)
+        if key in self._keys:
+            return value
+        below = [name.removeprefix(f"{key}.") for name in self._keys if name.startswith(f"{key}.")]
+        if not below:
+            raise UndeclaredError(
+                f"stage {self._stage} reads {self._at}{key}; add it to its `reads` in stages/table.py"
+            )
+        return RecipeView(value, below, self._stage, f"{self._at}{key}.")

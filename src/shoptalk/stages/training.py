@@ -4,10 +4,10 @@ from pathlib import Path
 
 from shoptalk.core import config, files
 from shoptalk.stages.progress import say
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import AnyRun, StageRun
 
 
-def train(run: Run) -> None:
+def train(run: StageRun) -> None:
     """60: the base, tuned; or a base from scratch."""
     config.keep_kernels()
     from shoptalk.testsets.imported import require_trainable
@@ -22,11 +22,11 @@ def train(run: Run) -> None:
     else:
         taught, rehearsal, dev = ([run.product("dataset") / f"{name}.jsonl"] for name in ("train", "rehearsal", "dev"))
     data = TrainingData(taught, rehearsal, dev, _noise(run))
-    signature = run.signature("train")
+    signature = run.signature()
     ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say).fit()
 
 
-def _noise(run: Run) -> list[Path]:
+def _noise(run: StageRun) -> list[Path]:
     from shoptalk.core.noise import Noise
 
     path = run.resolve(run.recipe.augment.noise_manifest)
@@ -34,13 +34,13 @@ def _noise(run: Run) -> list[Path]:
     return [path.parent / one.audio for one in recordings]
 
 
-def base_of(run: Run) -> str:
+def base_of(run: AnyRun) -> str:
     """The base: a path of the recipe where there is such a file, else a hub name as it stands."""
     init = run.recipe.train.init
     return str(run.resolve(Path(init))) if init.endswith(".nemo") and not run.recipe.train.model else init
 
 
-def tuned_model(run: Run) -> Path:
+def tuned_model(run: AnyRun) -> Path:
     """The checkpoint that stage 60 leaves."""
     return run.product("train") / "tuned.nemo"
 
