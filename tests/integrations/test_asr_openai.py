@@ -4,6 +4,7 @@ import io
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,6 +18,8 @@ from shoptalk.core.protocols import Options
 from shoptalk.core.records import Samples, Word
 from shoptalk.integrations.asr_openai import OpenAiRecognizer
 
+RETRY_AFTER = "0.3"
+"""Seconds that the scripted server asks for, shorter than the client would wait by itself."""
 VERBOSE = {"text": " Take metformin. ", "words": [{"word": " Take", "start": 0.1, "end": 0.4, "probability": 0.9}]}
 
 
@@ -29,6 +32,7 @@ class Server(ThreadingHTTPServer):
         self.plain = False
         self.forms: list[dict[str, bytes]] = []
         self.keys: list[str | None] = []
+        self.times_s: list[float] = []
         self.lock = threading.Lock()
 
     @property
@@ -45,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = (part.partition(b"\r\n\r\n") for part in body.split(boundary)[1:-1])
         form = {re.findall(rb'name="(.+?)"', head)[0].decode(): content[:-2] for head, _, content in parts}
         with self.server.lock:
+            self.server.times_s.append(time.monotonic())
             self.server.forms.append(form)
             self.server.keys.append(self.headers.get("Authorization"))
             status, answer = self.server.script.pop(0) if self.server.script else (200, json.dumps(VERBOSE))
@@ -53,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             status, answer = (400, "no verbose_json here") if verbose else (200, '{"text": "Take metformin."}')
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer.encode())))
-        self.send_header("Retry-After", "7")
+        self.send_header("Retry-After", RETRY_AFTER)
         self.end_headers()
         self.wfile.write(answer.encode())
 
@@ -134,13 +139,14 @@ def test_a_bad_recording_does_not_cost_the_words_of_the_rest(server: Server) -> 
 
 def test_it_tries_again_and_waits_as_asked(server: Server) -> None:
     server.script = [(429, "slow down"), (503, "busy")]
-    waits: list[float] = []
-    assert OpenAiRecognizer(server.url, name="big", sleep=waits.append).recognize([tone(2)])[0].text
-    assert waits == [7.0, 7.0]
+    assert OpenAiRecognizer(server.url, name="big").recognize([tone(2)])[0].text
+    waits_s = np.diff(server.times_s)
+    assert len(waits_s) == 2
+    assert np.all((waits_s >= 0.3) & (waits_s < 0.37)), "by itself the client waits at least 0.375 s, then 0.75 s"
 
 
 def test_what_it_cannot_mend_is_a_recognition_error(server: Server) -> None:
-    recognizer = OpenAiRecognizer(server.url, name="big", at_once=1, attempts=2, sleep=lambda _: None)
+    recognizer = OpenAiRecognizer(server.url, name="big", at_once=1, attempts=2)
     for script, words in (
         ([(500, "oops"), (500, "oops")], "failed 2 times, last with HTTP 500: oops; is the endpoint up"),
         ([(200, "<html>")], "no transcription: <html>"),
@@ -154,3 +160,18 @@ def test_what_it_cannot_mend_is_a_recognition_error(server: Server) -> None:
         OpenAiRecognizer("", name="big")
     with pytest.raises(RecognitionError, match="failed 1 times, last with ConnectError"):
         OpenAiRecognizer("http://127.0.0.1:9/v1", name="big", attempts=1).recognize([tone(2)])
+
+
+def test_a_server_on_this_machine_is_not_asked_through_a_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert OpenAiRecognizer(server.url, name="big", attempts=1).recognize([tone(2)])[0].text
+    with pytest.raises(RecognitionError, match="failed 1 times, last with"):
+        OpenAiRecognizer("http://192.0.2.1/v1", name="big", attempts=1).recognize([tone(2)])
+
+
+def test_without_a_key_none_is_sent(server: Server) -> None:
+    OpenAiRecognizer(server.url, name="big").recognize([tone(2)])
+    assert server.keys == [None]

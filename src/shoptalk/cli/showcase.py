@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,16 +76,16 @@ def ask(url: str, recording: Path, model: str) -> str:
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    import httpx
-
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach our loopback address
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if process.poll() is not None:
             raise ShoptalkError(f"the server stopped with status {process.returncode}; {log} tells why")
         try:
-            if httpx.get(url, timeout=5.0, trust_env=False).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
+            direct.open(url, timeout=5.0).close()
+        except OSError:  # not listening yet, or not ready: HTTP 503
             pass
+        else:
+            return
         time.sleep(0.5)
     raise ShoptalkError(f"the server was not ready after {START_S:.0f} s; {log} tells why")

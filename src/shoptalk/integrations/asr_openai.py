@@ -1,8 +1,8 @@
 """A recogniser behind any OpenAI-compatible endpoint: ``/audio/transcriptions`` over HTTP, recordings sent as FLAC."""
 
 import io
-import time
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,11 +12,10 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import RecognitionError
 from shoptalk.core.protocols import Options, options_of_each, refuse_extras
 from shoptalk.core.records import Recognition, Samples, Word
-from shoptalk.integrations.openai_http import Endpoint, Response
+from shoptalk.integrations.openai_http import open_endpoint
 
 SHORTEST_S = 0.1
 """OpenAI refuses shorter recordings; they are sent with silence behind them."""
-FORM_REFUSED = frozenset({400, 422})
 
 
 class OpenAiRecognizer:
@@ -31,50 +30,63 @@ class OpenAiRecognizer:
         at_once: int = 4,
         timeout_s: float = 120.0,
         attempts: int = 5,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`name` is the server's name of the model; `at_once` requests are under way at a time."""
         self._name = name
         self._at_once = at_once
         self._verbose = True
-        self._endpoint = Endpoint(
-            base_url, "/audio/transcriptions", api_key=api_key, timeout_s=timeout_s, attempts=attempts, sleep=sleep,
-            section="evaluate.others", error=RecognitionError,
-        )  # fmt: skip
+        self._endpoint = open_endpoint(
+            base_url,
+            api_key=api_key,
+            timeout_s=timeout_s,
+            attempts=attempts,
+            section="evaluate.others",
+            error=RecognitionError,
+        )
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         """One `Recognition` for each audio, in order; `RecognitionError` if the endpoint refuses or keeps failing."""
         refuse_extras(options, "A transcription endpoint, as it is asked here,")
         each = zip(audio, options_of_each(options, audio), strict=True)
         with ThreadPoolExecutor(self._at_once) as threads:
-            asked = [threads.submit(self._transcribed, samples_T, own.timestamps) for samples_T, own in each]
+            requests = [threads.submit(self._transcribe, samples_T, own.timestamps) for samples_T, own in each]
             try:
-                return [one.result() for one in asked]
+                return [request.result() for request in requests]
             finally:
                 threads.shutdown(cancel_futures=True)
 
-    def _transcribed(self, samples_T: Samples, timestamps: bool) -> Recognition:
-        files = {"file": ("recording.flac", _flac(samples_T), "audio/flac")}
-        fields: dict[str, Any] = {"model": self._name, "language": "en"}
-        if self._verbose and timestamps:
-            verbose = {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
-            response = self._endpoint.post(data=fields | verbose, files=files, returned=FORM_REFUSED)
-            if response.is_success:
-                return self._read(response)
-        recognition = self._read(self._endpoint.post(data=fields | {"response_format": "json"}, files=files))
+    def _transcribe(self, samples_T: Samples, timestamps: bool) -> Recognition:
+        """Ask for words with their times if they are wanted; where the server refuses that form, for the text alone."""
+        import openai
+
+        flac = _flac(samples_T)
+        with self._endpoint.named_errors():
+            if self._verbose and timestamps:
+                try:
+                    return self._ask(flac, response_format="verbose_json", timestamp_granularities=["word"])
+                except (openai.BadRequestError, openai.UnprocessableEntityError):
+                    pass  # the form is refused, or the recording is
+            recognition = self._ask(flac, response_format="json")
         if timestamps:
             self._verbose = False  # not before: a bad recording is refused in any form
         return recognition
 
-    def _read(self, response: Response) -> Recognition:
+    def _ask(self, flac: bytes, **form: Any) -> Recognition:
+        transcriptions = self._endpoint.client.audio.transcriptions
+        recording = ("recording.flac", flac, "audio/flac")
+        response = transcriptions.with_raw_response.create(
+            model=self._name, file=recording, language="en", extra_headers=self._endpoint.headers, **form
+        )
+        return self._read(response.http_response.text)
+
+    def _read(self, answer: str) -> Recognition:
         try:
-            answer = response.json()
-            return Recognition(
-                text=answer["text"].strip(), words=tuple(_word(word) for word in answer.get("words") or ())
-            )
+            transcription = json.loads(answer)
+            words = tuple(_word(word) for word in transcription.get("words") or ())
+            return Recognition(text=transcription["text"].strip(), words=words)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise RecognitionError(
-                f"{self._endpoint.url} answered what is no transcription: {response.text[:300]}; "
+                f"{self._endpoint.base_url} answered what is no transcription: {answer[:300]}; "
                 "check `evaluate.others`: does base_url end in /v1?"
             ) from None
 

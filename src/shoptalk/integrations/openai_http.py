@@ -1,73 +1,104 @@
-"""What the integrations to OpenAI-compatible endpoints share: one path of a server, asked with retries and backoff."""
+"""What the integrations of OpenAI-compatible endpoints share: the official client, and its errors under our names.
 
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+The client (2.x or 3.x) keeps the connections, sends each request again where that may help (no connection, a time-out,
+HTTP 408, 409, 429 and 500 or above), and waits as long as the server's ``retry-after`` asks.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from shoptalk.core.errors import MissingToolError, ShoptalkError
 
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-"""Statuses that may pass; any other refusal is final."""
+if TYPE_CHECKING:
+    from openai import APIStatusError, Omit, OpenAI
 
-Response = Any  # httpx.Response, whose package is imported inside functions
+MAY_PASS = frozenset({408, 409, 429})
+"""Refusals that the client tries again, beside those of 500 and above; any other refusal is final."""
 
 
+@dataclass(frozen=True)
 class Endpoint:
-    """May be asked by several threads at once."""
+    """A server that several threads may ask at once."""
 
-    def __init__(
-        self,
-        base_url: str,
-        path: str,
-        *,
-        api_key: str,
-        timeout_s: float,
-        attempts: int,
-        sleep: Callable[[float], None] = time.sleep,
-        section: str,
-        error: type[ShoptalkError],
-    ) -> None:
-        """`base_url` as in ``http://127.0.0.1:8000/v1``; `sleep` waits the seconds between attempts.
+    client: "OpenAI"
+    base_url: str
+    headers: Mapping[str, "str | Omit"]
+    """For each request's `extra_headers`; they take the key away where there is none."""
+    section: str
+    """The section of the recipe that names the server; the user is told it."""
+    error: type[ShoptalkError]
+    """What a failure is raised as."""
 
-        `section` of the recipe and the class of `error` are for what the user is told.
-        """
+    @contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """Raise the client's errors as `error`, with what the server said and what to check."""
+        import openai
+
         try:
-            import httpx
-        except ImportError:
-            raise MissingToolError("httpx is not installed; the extras `corpus` and `compare` bring it") from None
-        if not base_url.startswith(("http://", "https://")):
-            raise error(f"{base_url!r} is no endpoint; set `{section}.base_url`, e.g. http://127.0.0.1:8000/v1")
-        self.url = base_url.rstrip("/") + path
-        self._attempts = attempts
-        self._sleep = sleep
-        self._section = section
-        self._error = error
-        self._transport_error = httpx.TransportError
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._client = httpx.Client(headers=headers, timeout=timeout_s)
+            yield
+        except openai.APIStatusError as error:
+            raise self.error(self._refusal(error)) from None
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            trouble = f"{type(cause).__name__} {cause}"
+            attempts = _attempts(error.request.headers)
+            raise self.error(self._failure(attempts, trouble)) from None
 
-    def post(self, *, returned: frozenset[int] = frozenset(), **content: Any) -> Response:
-        """The response to `content` as httpx takes it (``json=``, ``data=``, ``files=``): a success, or a status in
-        `returned`; the endpoint's error if it refuses otherwise or fails again and again."""
-        trouble = ""
-        for attempt in range(self._attempts):
-            try:
-                response = self._client.post(self.url, **content)
-            except self._transport_error as error:
-                trouble, wait_s = f"{type(error).__name__} {error}", 0.0
-            else:
-                if response.is_success or response.status_code in returned:
-                    return response
-                trouble = f"HTTP {response.status_code}: {response.text[:300]}"
-                wait_s = _retry_after_s(response.headers)
-                if response.status_code not in RETRIED:
-                    raise self._error(f"{self.url} refused: {trouble}; check `{self._section}` and OPENAI_API_KEY")
-            if attempt + 1 < self._attempts:
-                self._sleep(max(wait_s, min(0.5 * 2**attempt, 30.0)))
-        raise self._error(f"{self.url} failed {self._attempts} times, last with {trouble}; is the endpoint up?")
+    def _refusal(self, error: "APIStatusError") -> str:
+        status = error.status_code
+        trouble = f"HTTP {status}: {error.response.text[:300]}"
+        if status in MAY_PASS or status >= 500:
+            return self._failure(_attempts(error.request.headers), trouble)
+        return f"{self.base_url} refused: {trouble}; check `{self.section}` and OPENAI_API_KEY"
+
+    def _failure(self, attempts: int, trouble: str) -> str:
+        return f"{self.base_url} failed {attempts} times, last with {trouble}; is the endpoint up?"
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """What the server asks to wait, at most a minute."""
-    written = headers.get("retry-after", "")
-    return min(float(written), 60.0) if written.replace(".", "", 1).isdigit() else 0.0
+def open_endpoint(
+    base_url: str,
+    *,
+    api_key: str,
+    timeout_s: float,
+    attempts: int,
+    section: str,
+    error: type[ShoptalkError],
+) -> Endpoint:
+    """The endpoint at `base_url`, as in ``http://127.0.0.1:8000/v1``; without `api_key` no key is sent.
+
+    `timeout_s` holds for one attempt. Raises `error` if `base_url` is no address, `MissingToolError` without `openai`.
+    """
+    try:
+        from openai import DefaultHttpxClient, Omit, OpenAI
+    except ImportError:
+        raise MissingToolError("openai is not installed; the extras `corpus` and `compare` bring it") from None
+    if not base_url.startswith(("http://", "https://")):
+        raise error(f"{base_url!r} is no endpoint; set `{section}.base_url`, e.g. http://127.0.0.1:8000/v1")
+    # A proxy of the environment cannot reach this machine's loopback address.
+    transport = DefaultHttpxClient(trust_env=not _is_loopback(base_url))
+    client = OpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",  # 3.x wants one even where none is sent
+        timeout=timeout_s,
+        max_retries=attempts - 1,
+        http_client=transport,
+    )
+    headers = {} if api_key else {"Authorization": Omit()}
+    return Endpoint(client, base_url.rstrip("/"), headers, section, error)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _attempts(headers: Mapping[str, str]) -> int:
+    """How often the request was sent, which the client counts in its headers."""
+    return int(headers.get("x-stainless-retry-count", "0")) + 1
