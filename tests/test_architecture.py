@@ -1,4 +1,4 @@
-"""What the linters cannot hold: integrations, sizes, inheritance, weight of imports, clean files."""
+"""What the linters cannot hold: integrations, inheritance, weight of imports, clean files."""
 
 import ast
 import re
@@ -14,16 +14,18 @@ SOURCE = ROOT / "src" / "shoptalk"
 MODULES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
-MAX_FUNCTION_LINES = 40
-MAX_FILE_LINES = 300
-MAX_TRACKED_BYTES = 45 * 2**20
+MAX_TRACKED_BYTES = 34 * 2**20
 
 INTEGRATED = set(
     "ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray xllamacpp".split()
 )
 """Third parties that are imported in one file only, which lies in `shoptalk.integrations`."""
 
-LATE = set("av fastapi httpx jiwer lightning numba pandas scipy soundfile torch transformers".split()) | INTEGRATED
+LATE = (
+    set("av fastapi httpx httpx2 huggingface_hub jiwer lightning numba openai pandas scipy soundfile torch".split())
+    | {"transformers"}
+    | INTEGRATED
+)
 """What `shoptalk --help` must not import."""
 
 ROOTS = {"BaseModel", "Protocol", "Exception", "Generic", "Enum", "StrEnum", "NamedTuple", "TypedDict"}
@@ -71,23 +73,6 @@ def test_only_config_reads_the_environment() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     ]
     assert not found, f"use shoptalk.core.config.environment instead of os.environ: {found}"
-
-
-def test_functions_fit_a_screen_and_files_a_sitting() -> None:
-    found = [
-        f"{where(path, node)} {node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for path, tree in TREES.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno
-        and node.end_lineno - node.lineno >= MAX_FUNCTION_LINES
-    ]
-    found += [
-        f"{path.relative_to(ROOT)}: {lines} lines"
-        for path in MODULES
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MAX_FILE_LINES
-    ]
-    assert not found, f"functions over {MAX_FUNCTION_LINES} or files over {MAX_FILE_LINES} lines: {found}"
 
 
 def test_no_inheritance_from_classes_of_ours() -> None:

@@ -14,6 +14,7 @@ ShoptalkError
 │   ├── ChecksumError               wrong bytes
 │   ├── UnsafeCheckpointError       a checkpoint that could run code
 │   └── HubUnreachableError         a hub name where no hub can be reached
+├── DiskFullError (RuntimeError)    no space is left for what is fetched
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
 ├── RecognitionError (RuntimeError) another recogniser failed
@@ -79,6 +80,10 @@ class UnsafeCheckpointError(ModelError):
 
 
 class HubUnreachableError(ModelError):
+    pass
+
+
+class DiskFullError(ShoptalkError, RuntimeError):
     pass
 
 

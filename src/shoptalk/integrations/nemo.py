@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from shoptalk.core import checkpoint
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.disk import naming_full_disk
 from shoptalk.core.errors import HubUnreachableError, ModelError
 from shoptalk.core.protocols import Options, refuse_extras
 from shoptalk.core.recipe import ModelSection
@@ -160,16 +161,18 @@ class NemoRecognizer:
 
 def _from_hub(name: str) -> Path:
     """The `.nemo` file of a hub repository; fails within seconds where no hub can be reached."""
+    from httpx2 import HTTPError
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.constants import HF_HUB_CACHE
 
     try:
         files = [sibling.rfilename for sibling in HfApi().model_info(name, timeout=HUB_TIMEOUT_S).siblings or ()]
         nemo = next((file for file in files if file.endswith(".nemo")), None)
         if nemo is None:
             raise ModelError(f"{name} holds no .nemo file; name a NeMo checkpoint")
-        return Path(hf_hub_download(name, nemo))
-    except (OSError, HfHubHTTPError) as error:
+        with naming_full_disk(Path(HF_HUB_CACHE)):
+            return Path(hf_hub_download(name, nemo))
+    except (OSError, HTTPError) as error:
         raise HubUnreachableError(
             f"{name} cannot be fetched ({type(error).__name__}); download the .nemo where the hub can be reached and "
             "give its path, or start from models/shoptalk-base-en-tiny"

