@@ -19,5 +19,6 @@
 - `checkpoint`: opening a `.nemo` safely
 - `bundle`: opening a bundle
 - `models`: the model store
+- `disk`: a full disk, told as what it is
 - `pages`: what the HTML pages of report and gate share
 """
