@@ -1,5 +1,6 @@
 """What a new user types: help, typing errors, things that are not there; one clear line and status 2."""
 
+import shlex
 import socket
 from pathlib import Path
 
@@ -125,6 +126,18 @@ def test_a_port_that_is_taken_is_told_before_the_model_is_loaded(
         port = taken.getsockname()[1]
         told = refused(capsys, "serve", tmp_path, "--set", f"serve.port={port}")
     assert f"127.0.0.1:{port}: Address already in use" in told
+
+
+def test_init_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shoptalk("init", "--to", "my trade") == 0
+    command = shlex.split(capsys.readouterr().out.rpartition("then: shoptalk ")[2])
+    assert command == ["run", "--recipe", "my trade/recipe.yaml", "--run", "my trade/runs/first"]
+    assert shoptalk("lexicon", *command[1:]) == 0
+    capsys.readouterr()
+    assert "has recipe.yaml, terms.yaml, gate.yaml already" in refused(capsys, "init", "--to", "my trade")
 
 
 def test_the_shipped_recipes_are_valid() -> None:

@@ -67,6 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--recipe", help="recipe whose `serve` section is used; the defaults without")
     serve.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. serve.port=9000")
     _add_transcribe(commands.add_parser("transcribe", help="print what recordings say, by a bundle or a .nemo"))
+    start = commands.add_parser("init", help="write a recipe, a lexicon and a policy to edit")
+    start.add_argument("--to", metavar="FOLDER", default=".", help="where; this folder without")
     _add_run_arguments(commands.add_parser("run", help="all stages, only those that are not current"))
     _add_run_arguments(commands.add_parser("demo", help="all stages, then ask a fresh server about a test recording"))
     models = commands.add_parser("models", help="the model store: list, fetch, verify")

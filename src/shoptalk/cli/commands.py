@@ -45,6 +45,18 @@ def demo(parsed: argparse.Namespace) -> None:
     showcase.show(run)
 
 
+def start(parsed: argparse.Namespace) -> None:
+    """Write a recipe, a lexicon and a policy to edit, and say how to go on."""
+    from shoptalk.stages import starting
+
+    written = starting.start(Path(parsed.to))
+    for path in written:
+        print(f"{path}: {starting.FILES[path.name]}")
+    folder = Path(parsed.to)
+    command = ["shoptalk", "run", "--recipe", str(folder / starting.RECIPE), "--run", str(folder / "runs" / "first")]
+    print(f"Edit the terms, then: {shlex.join(command)}")
+
+
 def serve(parsed: argparse.Namespace) -> None:
     """Serve a bundle, or a `.nemo`, until told to stop."""
     from shoptalk.stages import serving
@@ -118,6 +130,7 @@ def no_command(parsed: argparse.Namespace) -> None:
 
 COMMANDS: Mapping[str | None, Callable[[argparse.Namespace], object]] = {
     **dict.fromkeys(BY_NAME, one_stage),
+    "init": start,
     "run": all_stages,
     "demo": demo,
     "serve": serve,

@@ -10,6 +10,7 @@ from pathlib import Path
 from shoptalk.core import bundle
 from shoptalk.core.errors import PolicyError, RegistryError, ScoringError
 from shoptalk.core.files import write_text
+from shoptalk.core.resources import locate
 from shoptalk.core.scores import Scores
 from shoptalk.integrations.registry import CHALLENGER, CHAMPION, Event, Registry, Version
 from shoptalk.release import gate_page
@@ -29,6 +30,7 @@ def gate(folder: Path, policy: Path) -> int:
 
 
 def _judge(run: Run, policy: Path, now: datetime) -> Verdict:
+    policy = locate(policy)
     if not policy.is_file():
         raise PolicyError(f"{policy}: no such policy; the project's are recipes/gate.yaml and recipes/gate-strict.yaml")
     folder, rules = run.product("evaluate"), policy.read_bytes()

@@ -2,6 +2,7 @@
 
 - `recipe`: the recipe's sections and keys, each with its default
 - `config`: reading a recipe, and the environment
+- `resources`: the data that ship, in a clone and in a wheel
 - `errors`: the tree of named errors
 - `records`: the frozen records that flow between stages
 - `sets`: names of the test sets, and what pins the fixed ones

@@ -11,12 +11,17 @@ from pydantic_core import ErrorDetails
 
 from shoptalk.core.errors import RecipeError
 from shoptalk.core.recipe import Recipe
+from shoptalk.core.resources import locate
 
 
 def load(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe and apply ``section.key=value`` changes, values being YAML; wrong keys are `RecipeError`s."""
+    """Read a recipe, the user's or one that ships, and apply ``section.key=value`` changes, values being YAML.
+
+    Wrong keys are `RecipeError`s.
+    """
+    path = locate(path)
     if not path.is_file():
-        raise RecipeError(f"{path}: no such recipe; the project's are in recipes/")
+        raise RecipeError(f"{path}: no such recipe; `shoptalk init` writes one, and recipes/demo.yaml ships")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:

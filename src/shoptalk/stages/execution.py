@@ -13,6 +13,7 @@ from shoptalk.core import config
 from shoptalk.core.errors import RecipeError, ScoringError
 from shoptalk.core.files import write_text
 from shoptalk.core.models import store
+from shoptalk.core.resources import locate
 from shoptalk.stages import corpus, evaluation, packaging, training
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import Run, StageRun
@@ -24,7 +25,7 @@ RECIPE_COPY = "recipe.json"
 
 def open_run(recipe: Path, folder: Path, changes: Sequence[str], *, command: str) -> Run:
     """The run of a recipe with its ``section.key=value`` changes; its folder is made and `command` noted in it."""
-    run = Run(folder, config.load(recipe, tuple(changes)), recipe.resolve().parent)
+    run = Run(folder, config.load(recipe, tuple(changes)), locate(recipe).resolve().parent)
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -44,7 +45,7 @@ def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
         path, changes, command = Path(used["recipe"]), tuple(used["set"]), f"shoptalk {used['command']}"
     except (ValueError, KeyError, TypeError) as error:
         raise ScoringError(f"{note}: cannot be read ({error}); run `shoptalk run` again") from None
-    run = Run(folder, config.load(path, changes), path.resolve().parent)
+    run = Run(folder, config.load(path, changes), locate(path).resolve().parent)
     for name in needed:
         if not run.is_current(name):
             done = "scored" if name == "evaluate" else f"through stage {name}"

@@ -8,6 +8,7 @@ from shoptalk.core.errors import ModelError
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import EngineSection, OtherSection
+from shoptalk.core.resources import locate
 
 if TYPE_CHECKING:
     from shoptalk.engine.recognizer import Engine
@@ -18,6 +19,7 @@ def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
     from shoptalk.engine.recognizer import Engine
     from shoptalk.integrations import vad_silero
 
+    path = locate(path)
     if not path.exists():
         raise ModelError(f"{path}: no such bundle or .nemo; make one with `shoptalk package`")
     vad = vad_silero.load() if section.fill_holes else None

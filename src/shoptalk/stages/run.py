@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from shoptalk.core import resources
 from shoptalk.core.errors import RecipeError
 from shoptalk.core.files import digest, file_digests, write_text
 from shoptalk.core.recipe import Recipe, Section, effective, named_files
@@ -33,7 +34,7 @@ class Run:
         return self.resolve(own) if own else self.folder / BY_NAME[name].product
 
     def resolve(self, path: Path) -> Path:
-        """A path of the recipe: absolute, else relative to the recipe's folder, its parent, or the working folder."""
+        """A path of the recipe: absolute, or below the recipe's folder, its parent, the working folder, what ships."""
         tried = [path] if path.is_absolute() else [base / path for base in self._bases]
         for candidate in tried:
             if candidate.exists():
@@ -42,7 +43,7 @@ class Run:
 
     @cached_property
     def _bases(self) -> tuple[Path, ...]:
-        return tuple(dict.fromkeys((self.recipe_folder, self.recipe_folder.parent, Path.cwd())))
+        return tuple(dict.fromkeys((self.recipe_folder, self.recipe_folder.parent, Path.cwd(), resources.root())))
 
     def of_stage(self, name: str) -> "StageRun":
         """The run as a stage sees it."""

@@ -1,0 +1,26 @@
+"""The build: a wheel carries the project's data as `shoptalk/resources/`; all else stands in pyproject.toml."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+RESOURCES = ("assets", "lexicons", "models/shoptalk-base-en-tiny", "recipes")
+"""What defaults, recipes and documents name by its path in a clone; `shoptalk.core.resources` finds it."""
+
+
+class BuildWithResources(build_py):
+    """Copies the data into what is built; an editable install reads them where they are."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / "shoptalk" / "resources"
+        shutil.rmtree(target, ignore_errors=True)
+        for name in RESOURCES:
+            shutil.copytree(name, target / name)
+
+
+setup(cmdclass={"build_py": BuildWithResources})
