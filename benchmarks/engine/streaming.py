@@ -190,9 +190,7 @@ def note(partial: Partial, heard_s: float, finals: list[Shown], first_s: dict[tu
 def compared(recordings: Sequence[Recording], offline: Sequence[str], heard: Sequence[str]) -> dict[str, Any]:
     """The word error rate and its difference to offline, as fractions with their intervals."""
     said = [text.words(one.text) for one in recordings]
-    offline_N4, heard_N4 = (
-        wer.count_all(zip(said, map(text.words, one), strict=True)).astype(float) for one in (offline, heard)
-    )
+    offline_N4, heard_N4 = (wer.count_all(zip(said, map(text.words, one), strict=True)) for one in (offline, heard))
     draws = bootstrap.draw([one.speaker for one in recordings], draws=2_000, confidence=0.95, seed=SEED)
     before, after = ((one_N4[:, :3].sum(axis=1), one_N4[:, 3]) for one_N4 in (offline_N4, heard_N4))
     _, rate, difference = bootstrap.paired(before, after, draws)

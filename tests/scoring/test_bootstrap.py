@@ -4,16 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import scipy.stats
 from benchmarks.bootstrap_coverage import CASES, coverage
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shoptalk.core.recipe import EvaluateSection
-from shoptalk.scoring.bootstrap import _weights, draw, paired, ranges, student
+from shoptalk.scoring.bootstrap import Interval, Kind, _weights, draw, paired, ranges
+from shoptalk.scoring.distributions import rate_without_events, student
 
 
 @pytest.mark.parametrize("name", ["wer_25_to_15", "wer_06_to_05", "recall_50_to_70"])
 def test_intervals_hold_the_truth_as_often_as_they_say(name: str) -> None:
-    """A thousand simulated test sets; results/bootstrap_coverage.json has more of everything."""
-    held = coverage(CASES[name], 40, rounds=1_000, draws=300, seed=3)
+    """Two thousand simulated test sets; results/bootstrap_coverage.json has more of everything."""
+    held = coverage(CASES[name], 40, rounds=2_000, draws=300, seed=3)
     assert all(0.93 <= part <= 0.97 for part in held.values()), held
 
 
@@ -23,12 +27,95 @@ def test_few_clusters_and_rare_errors_are_not_far_off(name: str) -> None:
     assert all(part >= 0.85 for part in held.values()), held
 
 
-def ones(count: int, value: float = 1.0) -> np.ndarray:
-    return np.full(count, value)
+def ones(count: int, value: int = 1) -> np.ndarray:
+    return np.full(count, value, np.int64)
+
+
+Row = tuple[int, int, int, int]
+"""Numerator and denominator of one cluster, before and after."""
+COUNTS = st.one_of(st.integers(0, 3), st.integers(0, 50), st.integers(0, 10**12))
+
+
+@st.composite
+def clusters_of(draw_from: st.DrawFn, kind: Kind) -> list[Row]:
+    """Any clusters, among them equal ones, one alone, all right, all wrong, empty ones, and huge beside tiny ones."""
+    size = draw_from(st.integers(1, 14))
+    same = draw_from(st.sampled_from(["free", "equal", "all right", "all wrong", "no words"]))
+    if same == "equal":
+        return [draw_from(one_cluster(kind))] * size
+    rows = draw_from(st.lists(one_cluster(kind), min_size=size, max_size=size))
+    if same == "all right":
+        return [(0, row[1], 0, row[3]) for row in rows]
+    if same == "all wrong":
+        return [(row[1], row[1], row[3], row[3]) for row in rows]
+    if same == "no words":
+        return [(0, 0, 0, 0) for _ in rows]
+    return rows
+
+
+def one_cluster(kind: Kind) -> st.SearchStrategy[Row]:
+    if kind == "ratio":
+        return st.tuples(COUNTS, COUNTS, COUNTS, COUNTS)
+    side = COUNTS.flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
+    return st.tuples(side, side).map(lambda sides: (*sides[0], *sides[1]))
+
+
+def intervals(rows: list[Row], *, kind: Kind = "ratio", per: float = 1.0) -> tuple[Interval, Interval, Interval]:
+    draws = draw([str(place) for place in range(len(rows))], draws=100, confidence=0.95, seed=3)
+    before_above, before_below, after_above, after_below = np.array(rows, np.int64).T
+    return paired((before_above, before_below), (after_above, after_below), draws, kind=kind, per=per)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.data(), st.sampled_from(["ratio", "proportion"]), st.sampled_from([1, 60, 1_000]))
+def test_any_counts_give_finite_intervals_around_the_value(data: st.DataObject, kind: Kind, per: float) -> None:
+    rows = data.draw(clusters_of(kind))
+    found = intervals(rows, kind=kind, per=per)
+    for interval in found:
+        if interval.value is None:
+            assert interval == Interval(None, None, None)
+        elif interval.low is None or interval.high is None:
+            assert (interval.low, interval.high) == (None, None)
+        else:
+            assert -np.inf < interval.low <= interval.value <= interval.high < np.inf
+    for above, below, interval in ((0, 1, found[0]), (2, 3, found[1])):
+        total = sum(row[below] for row in rows)
+        assert interval.value == (per * (sum(row[above] for row in rows) / total) if total else None)
+    assert intervals(data.draw(st.permutations(rows)), kind=kind, per=per) == found
+
+
+@settings(deadline=None, max_examples=200)
+@given(COUNTS, st.integers(1, 10**6), st.integers(2, 60), st.sampled_from([1, 7, 60, 1_000]))
+def test_clusters_of_one_rate_vary_nowhere(above: int, below: int, size: int, per: float) -> None:
+    """A sum of their residuals is 0 on one processor and 1e-17 on another; it once decided."""
+    rows = [(above * times, below * times, 0, below * times) for times in range(1, size + 1)]
+    before, after, difference = intervals(rows, per=per)
+    assert before.value is not None and difference.value == -before.value
+    assert (before.low == before.high == before.value) == (above > 0)
+    assert after.low == 0.0 and after.high == pytest.approx(
+        per * rate_without_events(size, 0.95) / np.mean([row[1] for row in rows])
+    )
+
+
+def test_two_clusters_use_students_t_with_one_degree_of_freedom() -> None:
+    rows = [(0, 10, 1, 10), (0, 10, 4, 10)]
+    _, after, difference = intervals(rows)
+    expected = scipy.stats.ttest_1samp([0.1, 0.4], 0).confidence_interval(0.95)
+    assert after.high == pytest.approx(expected.high) == pytest.approx(0.25 + 12.706 * 0.15, rel=1e-4)
+    assert after.low == 0.0, "a rate has no negative bound"
+    unseen = rate_without_events(2, 0.95) / 10
+    assert difference.low == pytest.approx(0.25 - np.hypot(12.706 * 0.15, unseen), rel=1e-4)
+
+
+def test_clusters_of_one_size_agree_with_scipys_t_interval() -> None:
+    gains = np.array([3, 1, 5, 4])
+    _, _, difference = intervals([(1, 10, 1 + int(gain), 10) for gain in gains])
+    expected = scipy.stats.ttest_1samp(gains / 10, 0).confidence_interval(0.95)
+    assert (difference.low, difference.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
 
 def test_the_difference_of_equal_pairs_is_zero_however_much_they_vary() -> None:
-    errors_N = np.random.default_rng(1).integers(0, 9, 30).astype(float)
+    errors_N = np.random.default_rng(1).integers(0, 9, 30)
     draws = draw([str(one) for one in range(30)], draws=200, confidence=0.95, seed=3)
     before, after, difference = paired((errors_N, ones(30, 10)), (errors_N, ones(30, 10)), draws)
     assert before == after and before.low is not None and before.value is not None and before.low < before.value
@@ -59,7 +146,7 @@ def test_the_seed_makes_the_draw() -> None:
 
 
 def test_clusters_without_a_term_do_not_widen_its_interval() -> None:
-    found_N, said_N = np.array([1.0] * 5 + [0.0]), ones(6)
+    found_N, said_N = np.array([1] * 5 + [0]), ones(6)
     few = draw([str(one) for one in range(6)], draws=500, confidence=0.95, seed=3)
     many = draw([str(one) for one in range(60)], draws=500, confidence=0.95, seed=3)
     padded = np.concatenate([found_N, ones(54, 0)]), np.concatenate([said_N, ones(54, 0)])
@@ -68,9 +155,17 @@ def test_clusters_without_a_term_do_not_widen_its_interval() -> None:
     assert alone[0].low is not None and 0.1 < alone[0].low < 0.6
 
 
-def teststudents_quantiles() -> None:
-    for freedom, quantile in ((3, 3.182), (5, 2.571), (10, 2.228), (100, 1.984)):
-        assert student(0.975, freedom) == pytest.approx(quantile, rel=0.015)
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.706), (2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (100, 1.984)]
+)
+def test_students_quantiles_are_the_textbooks(freedom: int, quantile: float) -> None:
+    assert student(0.975, freedom) == pytest.approx(quantile, abs=5e-4)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 20, 500])
+def test_the_bound_without_events_is_clopper_and_pearsons(trials: int) -> None:
+    exact = scipy.stats.binomtest(0, trials).proportion_ci(0.95, method="exact")
+    assert rate_without_events(trials, 0.95) == pytest.approx(exact.high) == pytest.approx(1 - 0.025 ** (1 / trials))
 
 
 def test_ranges_hold_a_figure_that_is_no_rate_of_sums() -> None:

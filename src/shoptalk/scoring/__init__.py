@@ -10,6 +10,7 @@
 - `rates`: counts as columns, and any rate with its interval
 - `slices`: scores for parts of a test set
 - `bootstrap`: paired cluster bootstrap intervals
+- `distributions`: quantiles of distributions
 - `significance`: the matched-pairs test, and the power of a test
 - `examples`: sentences that show what changed
 - `publish`: figures that documents quote

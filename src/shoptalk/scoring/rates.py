@@ -22,7 +22,8 @@ from shoptalk.scoring.wer import count_characters, count_words
 Counted = npt.NDArray[np.int64]
 Ratio = tuple[Counted, Counted]
 """Numerators and denominators, each (N,)."""
-
+ROUNDING = 1e-9
+"""A bound nearer to 0 than this part of the other bound is 0 but for rounding."""
 
 Name = Literal["words", "characters", "sentences", "case", "punctuation", "numbers", "invented_numbers"]
 """What is counted beside terms: errors, and what they are counted in. Of punctuation, 1 − F1 as a ratio of sums: marks
@@ -147,14 +148,12 @@ def ratio_change(
     before: Ratio, after: Ratio, draws: Draws, *, kind: Kind = "ratio", per: float = 1, rising: bool = False
 ) -> Change:
     """`per`: the rate is in so many of the denominator. `rising`: more is better."""
-    one, two, difference = paired(
-        (before[0].astype(float), before[1] / per), (after[0].astype(float), after[1] / per), draws, kind=kind
-    )
-    counts = int(before[0].sum()), int(after[0].sum())
+    interval_before, interval_after, difference = paired(before, after, draws, kind=kind, per=per)
+    count_before, count_after = int(before[0].sum()), int(after[0].sum())
     return Change(
-        before=_as_rate(one, counts[0], int(before[1].sum())),
-        after=_as_rate(two, counts[1], int(after[1].sum())),
-        difference=_as_rate(difference, counts[1] - counts[0], None),
+        before=_as_rate(interval_before, count_before, int(before[1].sum())),
+        after=_as_rate(interval_after, count_after, int(after[1].sum())),
+        difference=_as_rate(difference, count_after - count_before, None),
         verdict=_verdict(difference, rising),
     )
 
@@ -164,9 +163,14 @@ def _as_rate(interval: Interval, count: int, of: int | None) -> Rate:
 
 
 def _verdict(difference: Interval, rising: bool) -> Verdict:
-    if difference.low is None or difference.high is None or difference.low <= 0.0 <= difference.high:
+    if difference.low is None or difference.high is None:
         return "unclear"
-    return "better" if (difference.low > 0.0) == rising else "worse"
+    rounding = ROUNDING * max(abs(difference.low), abs(difference.high))
+    if difference.low > rounding:
+        return "better" if rising else "worse"
+    if difference.high < -rounding:
+        return "worse" if rising else "better"
+    return "unclear"
 
 
 def term_scores(own: Pairs, chosen: Sequence[int], *, heard_in: Pairs | None = None) -> TermScores | None:

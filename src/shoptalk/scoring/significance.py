@@ -2,21 +2,19 @@
 
 NIST's matched-pairs sentence-segment word error test (Gillick & Cox 1989, "Some statistical issues in the comparison of
 speech recognition algorithms") with clusters (carriers or speakers) as segments, since errors within one are not
-independent. Shapes: N utterances, C clusters.
+independent. Errors and words are whole numbers, so that nothing hangs on the rounding of a sum.
+Shapes: N utterances, C clusters.
 """
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from shoptalk.core.scores import Significance
-from shoptalk.scoring.bootstrap import student
-
-Floats = npt.NDArray[np.float64]
+from shoptalk.scoring.bootstrap import Counts
+from shoptalk.scoring.distributions import student
 
 EXACT_CLUSTERS = 12
 """Up to so many clusters p counts all ways to swap before and after; a mean of so few is not normal."""
@@ -38,11 +36,23 @@ def matched_pairs(
     if count < 2:
         return None
     if count <= EXACT_CLUSTERS:
-        return float(np.mean(abs(_signs(count) @ difference_C) >= abs(difference_C.sum())))
-    spread = float(difference_C.std(ddof=1))
-    if spread == 0.0:
+        return _swapped(difference_C)
+    if np.ptp(difference_C) == 0:  # Student's t would divide by 0
         return 0.0 if difference_C.any() else 1.0
-    return _two_sided(abs(float(difference_C.mean())) / spread * math.sqrt(count), count - 1)
+    return _students_t(difference_C)
+
+
+def _swapped(difference_C: Counts) -> float:
+    from scipy.stats import permutation_test
+
+    test = permutation_test((difference_C,), np.sum, permutation_type="samples", n_resamples=math.inf, vectorized=True)
+    return float(test.pvalue)
+
+
+def _students_t(difference_C: Counts) -> float:
+    from scipy.stats import ttest_1samp
+
+    return float(ttest_1samp(difference_C, 0).pvalue)
 
 
 def power(
@@ -65,12 +75,13 @@ def power(
     difference_C = _sums(np.subtract(errors_after_N, errors_before_N), clusters)
     words_C = _sums(words_N, clusters)
     count = len(words_C)
-    if count < 2 or words_C.sum() == 0:
+    words = int(words_C.sum())
+    if count < 2 or words == 0:
         return Significance(p=p, detectable=None, clusters_for_1_point=None, utterances_for_1_point=None)
-    residual_C = difference_C - difference_C.sum() / words_C.sum() * words_C
-    spread = float(residual_C.std(ddof=1) / words_C.mean())
-    if spread < 1e-12:  # rounding
+    residual_C = difference_C * words - words_C * int(difference_C.sum())  # times `words`: exact
+    if not residual_C.any():
         return Significance(p=p, detectable=None, clusters_for_1_point=None, utterances_for_1_point=None)
+    spread = float(residual_C.std(ddof=1)) / words / (words / count)
     needed = _needed(spread, confidence)
     return Significance(
         p=p,
@@ -87,8 +98,10 @@ def _detectable(spread: float, clusters: int, confidence: float) -> float:
 
 def _needed(spread: float, confidence: float) -> int:
     """The fewest clusters with which `POINT` is detectable."""
-    normal = sum(map(NormalDist().inv_cdf, ((1.0 + confidence) / 2.0, POWER)))
-    clusters = max(_fewest(confidence), math.ceil((normal * spread / POINT) ** 2))
+    from scipy.stats import norm
+
+    quantiles = float(norm.ppf((1.0 + confidence) / 2.0) + norm.ppf(POWER))
+    clusters = max(_fewest(confidence), math.ceil((quantiles * spread / POINT) ** 2))
     while _detectable(spread, clusters, confidence) > POINT:  # Student's t is a little wider
         clusters += 1
     return clusters
@@ -96,29 +109,15 @@ def _needed(spread: float, confidence: float) -> int:
 
 def _fewest(confidence: float) -> int:
     """So many clusters have a p below 1 − confidence where all differ the same way: 2 of 2^C swaps."""
-    return max(2, math.ceil(1.0 - math.log2(1.0 - confidence)))
+    clusters = 2
+    while 2.0 / 2.0**clusters >= 1.0 - confidence:
+        clusters += 1
+    return clusters
 
 
-def _sums(values_N: npt.ArrayLike, clusters: Sequence[str]) -> Floats:
-    places: dict[str, int] = {}
-    cluster_N = np.array([places.setdefault(name, len(places)) for name in clusters], dtype=np.intp)
-    return np.bincount(cluster_N, np.asarray(values_N, dtype=float)).astype(float)
-
-
-@lru_cache(maxsize=EXACT_CLUSTERS)
-def _signs(clusters: int) -> Floats:
-    """Every row of C signs, shape (2^C, C)."""
-    swapped = np.arange(2**clusters)[:, None] >> np.arange(clusters) & 1
-    return np.where(swapped, -1.0, 1.0)
-
-
-def _two_sided(t: float, freedom: int) -> float:
-    """How often |Student's t| is larger, for whole degrees of freedom (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    cosine, odd = math.cos(angle), freedom % 2
-    term, series = (cosine if odd else 1.0), 0.0
-    for step in range(2 + odd, freedom + 1, 2):
-        series += term
-        term *= cosine**2 * (step - 1) / step
-    inside = 2.0 / math.pi * (angle + math.sin(angle) * series) if odd else math.sin(angle) * series
-    return max(0.0, 1.0 - inside)
+def _sums(values_N: npt.ArrayLike, clusters: Sequence[str]) -> Counts:
+    """The sum in each cluster."""
+    _, cluster_N = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    sums_C = np.zeros(len(set(clusters)), np.int64)
+    np.add.at(sums_C, cluster_N, np.asarray(values_N, dtype=np.int64))
+    return sums_C
