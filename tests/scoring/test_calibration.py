@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoptalk.core.confidence import tempered
@@ -54,12 +54,27 @@ def test_certain_words_stay_finite() -> None:
     assert np.isfinite(tempered(temperature, confidence_N)).all() and temperature > 1
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(chances, st.booleans()), max_size=40))
+def test_no_temperature_of_a_fine_grid_is_likelier(rows: list[tuple[float, bool]]) -> None:
+    confidence_N, right_N = np.array([c for c, _ in rows]), np.array([r for _, r in rows], bool)
+
+    def loss(temperature: float) -> float:
+        chance_N = tempered(temperature, confidence_N)
+        likelihood_N = np.where(right_N, chance_N, tempered(temperature, 1 - confidence_N))
+        return float(np.log(temperature) ** 2 / 2 - np.log(likelihood_N).sum())
+
+    fitted = loss(fit_temperature(confidence_N, right_N))
+    assert fitted <= min(loss(temperature) for temperature in np.geomspace(0.1, 10.0, 1_001)) + 1e-6
+
+
 @given(st.floats(0.1, 10), st.lists(chances, min_size=2))
 def test_a_temperature_keeps_the_order(temperature: float, confidences: list[float]) -> None:
     calibrated_N = tempered(temperature, sorted(confidences))
     assert (np.diff(calibrated_N) >= 0).all() and ((calibrated_N >= 0) & (calibrated_N <= 1)).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.4, 0.5, 0.9]), st.booleans()), max_size=30))
 def test_auroc_counts_pairs(rows: list[tuple[float, bool]]) -> None:
     confidence_N, wrong_N = np.array([c for c, _ in rows]), np.array([w for _, w in rows], bool)

@@ -123,10 +123,10 @@ def _against_base(scores: Scores, rule: SetRule, change: Change, limit: float) -
     passed = far <= limit + ROUNDING
     by, asked = (_amount(abs(one), rule.metric, difference=True) for one in (far, limit))
     if limit < 0:
-        told = f"it is better by at least {by}" if far < 0 else "no improvement is shown"
+        told = f"it is better by at least {by}" if far < -ROUNDING else "no improvement is shown"
         end = f"{asked} was asked for."
     else:
-        told = "it is not worse" if far <= 0 else f"it may be worse by {by}"
+        told = "it is not worse" if far <= ROUNDING else f"it may be worse by {by}"
         end = f"up to {asked} is allowed."
     sure = f"With {_sure(scores)}" if rule.with_confidence else "As measured,"
     why = f"{_sides(change, rule.metric)} {sure} {told}; {end}"
@@ -178,7 +178,7 @@ def _slices_check(scores: Scores, rule: SlicesRule, by: str) -> Check:
         return _check(f"categories.{by}", what, _not_measured(cure), wanted)
     margin = float("inf") if rule.worse_by_at_most is None else rule.worse_by_at_most + ROUNDING
     lost = [row for row in rows if row[1].verdict == "worse" or _worse_by(row[1], row[2])[0] > margin]
-    worst, change, metric = max(lost or rows, key=lambda row: _worse_by(row[1], row[2])[0])
+    worst, change, metric = max(lost or rows, key=lambda row: round(_worse_by(row[1], row[2])[0], 9))
     named = ", ".join(one.name for one, *_ in lost)
     told = f"Worse than allowed: {named}." if lost else f"None of {len(rows)} groups lost more than is allowed."
     why = f"{told} Of these, {worst.name} fared worst. {_sides(change, metric)}"

@@ -18,8 +18,8 @@ from shoptalk.scoring.term_scores import places
 from shoptalk.scoring.wer import align
 
 BINS = 10
-TEMPERATURES = np.geomspace(0.1, 10.0, 401)
-"""What is tried, in steps of 1.2 %."""
+TEMPERATURES = (0.1, 10.0)
+"""The lowest and the highest that is fitted."""
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -68,15 +68,23 @@ def _stacked(parts: Sequence[tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
 
 
 def fit_temperature(confidence_N: Floats, right_N: Bools) -> float:
-    """The temperature of `TEMPERATURES` that makes what was right most likely; 1 for no words.
+    """The temperature within `TEMPERATURES` that makes the right words most likely; 1 for no words.
 
-    The logarithm of the temperature is expected to be 0 ± 1, which weighs as little as one word: a few words that are
+    The logarithm of the temperature has a prior of 0 ± 1, which weighs as little as one word: a few words that are
     all right do not make the recogniser infallible.
     """
+    from scipy.optimize import minimize_scalar
+
     logit_N = logit(confidence_N)
-    sign_N = np.where(right_N, -1.0, 1.0)
-    losses = [np.logaddexp(0.0, sign_N * logit_N / one).sum() + np.log(one) ** 2 / 2 for one in TEMPERATURES]
-    return round(float(TEMPERATURES[int(np.argmin(losses))]), 4)
+    wrong_sign_N = np.where(right_N, -1.0, 1.0)
+
+    def loss(log_temperature: float) -> float:
+        negative_log_likelihood_N = np.logaddexp(0.0, wrong_sign_N * logit_N * np.exp(-log_temperature))
+        return float(negative_log_likelihood_N.sum() + log_temperature**2 / 2)
+
+    low, high = TEMPERATURES
+    fitted = minimize_scalar(loss, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-7})
+    return round(float(np.exp(fitted.x)), 4)
 
 
 def reliability(confidence_N: Floats, right_N: Bools, bins: int = BINS) -> tuple[scores.CalibrationBin, ...]:
@@ -102,15 +110,17 @@ def ece(confidence_N: Floats, right_N: Bools, bins: int = BINS) -> float:
 
 
 def auroc(confidence_N: Floats, wrong_N: Bools) -> float | None:
-    """How often a wrong one has the lower confidence of a wrong and a right one, ties counting half (Mann-Whitney).
+    """How often the wrong one of a wrong and a right word has the lower confidence, ties counting half (Mann-Whitney).
 
     None if there is no wrong one or no right one.
     """
-    right_R, wrong_W = np.sort(confidence_N[~wrong_N]), confidence_N[wrong_N]
+    from scipy.stats import mannwhitneyu
+
+    right_R, wrong_W = confidence_N[~wrong_N], confidence_N[wrong_N]
     if not right_R.size or not wrong_W.size:
         return None
-    not_above = np.searchsorted(right_R, wrong_W, "left") + np.searchsorted(right_R, wrong_W, "right")
-    return float(1 - not_above.mean() / (2 * right_R.size))
+    pairs_won = mannwhitneyu(right_R, wrong_W, method="asymptotic").statistic
+    return float(pairs_won / (right_R.size * wrong_W.size))
 
 
 def judged(hypotheses: Sequence[Hypothesis]) -> tuple[Floats, Bools]:
