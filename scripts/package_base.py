@@ -14,8 +14,8 @@ from typing import Any
 
 from score_base import publish_scores
 
-from shoptalk.core import checkpoint, config, terms
-from shoptalk.core.files import read_lines
+from shoptalk.core import config, terms
+from shoptalk.core.files import file_sha256, read_lines, write_text
 from shoptalk.corpus.lexicon import load
 from shoptalk.integrations import nemo
 from shoptalk.release.packaging import write_nemo
@@ -54,11 +54,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         nemo.save(nemo.restore(arguments.run / "60-train" / "tuned.nemo"), Path(made) / "half.nemo", half=True)
         write_nemo(Path(made) / "half.nemo", target)
-    (folder / "training-text.txt").write_text("\n".join(sorted(texts)) + "\n", encoding="utf-8")
+    write_text(folder / "training-text.txt", "\n".join(sorted(texts)) + "\n")
     history = json.loads((arguments.run / "60-train" / "history.json").read_text())
     made_of = {"training_hours": hours(rows), "steps": history[-1]["step"], "known_terms": known}
     scores = publish_scores(arguments.size, target, made_of)
-    (folder / "README.md").write_text(card(name, arguments.run, scores, checkpoint.file_sha256(target)))
+    write_text(folder / "README.md", card(name, arguments.run, scores, file_sha256(target)))
 
 
 def hours(rows: list[dict[str, Any]]) -> dict[str, float]:

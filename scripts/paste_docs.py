@@ -23,6 +23,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from shoptalk.cli import build_parser
+from shoptalk.core.files import write_text
 from shoptalk.core.recipe import Recipe, Section
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,7 +46,7 @@ def main() -> int:
         if is_check:
             print(f"{path.relative_to(ROOT)}: not current; run `make docs`")
         else:
-            path.write_text(new, encoding="utf-8")
+            write_text(path, new)
             print(f"{path.relative_to(ROOT)}: written")
     return int(is_check and stale)
 

@@ -27,6 +27,7 @@ import yaml
 from tqdm import tqdm
 
 from shoptalk.core import terms
+from shoptalk.core.files import write_text
 from shoptalk.corpus.lexicon import load
 
 Row = dict[str, Any]
@@ -213,8 +214,8 @@ def _ship(rows: list[Row], part: str, *, encode: bool) -> None:
 
 
 def _write(path: Path, rows: list[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "path"}) + "\n" for row in rows))
+    lines = [json.dumps({key: value for key, value in row.items() if key != "path"}) for row in rows]
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _encode(source: Path, target: Path) -> None:

@@ -96,7 +96,7 @@ def speak(transcripts: Path) -> None:
         yield from tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem)
 
     signature = hashlib.sha256(transcripts.read_bytes() + DECODER.read_bytes()).hexdigest()[:16]
-    files.write(target, spoken, signature=signature)
+    files.write_records(target, spoken, signature=signature)
     hours = sum(row["duration"] for row in files.read_lines(target)) / 3600
     print(f"{target}: {len(wanted)} sentences, {hours:.1f} hours")
 
@@ -115,11 +115,9 @@ def _spoken_whole(row: dict[str, Any]) -> Path:
         voice = {"voice": row["voice"], "speed": row["speed"]}
         before = _state["acoustics"].of(row["text"], **voice)
         samples_T = _state["tts"].speak_untrimmed(row["text"], **voice, pronunciations={})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, samples=samples_T, seen=mel_decoder.seen(before.hidden_CK, before.pitch_K),
-                 timbre=before.timbre_S)  # fmt: skip
-        partial.replace(path)
+        seen = mel_decoder.seen(before.hidden_CK, before.pitch_K)
+        with files.write_file(path) as partial, partial.open("wb") as out:
+            np.savez(out, samples=samples_T, seen=seen, timbre=before.timbre_S)
     return path
 
 

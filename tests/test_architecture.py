@@ -75,6 +75,21 @@ def test_only_config_reads_the_environment() -> None:
     assert not found, f"use shoptalk.core.config.environment instead of os.environ: {found}"
 
 
+def test_only_files_writes_whole_and_hashes_files() -> None:
+    """Partial work, the flush to the disk and hashes of files have one home, `core.files`."""
+    scripts = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "scripts").glob("*.py"))}
+    found = []
+    for path, tree in {**TREES, **scripts}.items():
+        if path == SOURCE / "core" / "files.py":
+            continue
+        for node in ast.walk(tree):
+            is_own_partial = isinstance(node, ast.Constant) and str(node.value).startswith(".partial")
+            is_own_hash = isinstance(node, ast.Attribute) and node.attr in {"fsync", "file_digest"}
+            if is_own_partial or (is_own_hash and ast.unparse(node).startswith(("os.", "hashlib."))):
+                found.append(where(path, node))
+    assert not found, f"use shoptalk.core.files: {found}"
+
+
 def test_no_inheritance_from_classes_of_ours() -> None:
     nodes = [(path, node) for path, tree in TREES.items() for node in ast.walk(tree)]
     classes = [(path, node) for path, node in nodes if isinstance(node, ast.ClassDef)]

@@ -16,6 +16,7 @@ import yaml
 
 from shoptalk.core import checkpoint
 from shoptalk.core.errors import ChecksumError, ModelError, UnsafeCheckpointError
+from shoptalk.core.files import file_sha256
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -64,7 +65,7 @@ class Bomb:
 
 
 def test_what_nemo_writes_is_accepted_and_described(tiny_nemo: Path) -> None:
-    info = checkpoint.inspect(tiny_nemo, sha256=checkpoint.file_sha256(tiny_nemo))
+    info = checkpoint.inspect(tiny_nemo, sha256=file_sha256(tiny_nemo))
     assert info.durations == (0, 1, 2, 3, 4)
     assert info.vocabulary == 48
     assert info.dtypes == ("float32",)

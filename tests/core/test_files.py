@@ -1,5 +1,6 @@
 """A product is whole or absent, and a killed one goes on byte for byte."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def test_cut_at_any_byte_and_resumed_it_is_the_same_file(kept: int) -> None:
                 made.append(term.id)
                 yield term
 
-        assert files.write(path, make, signature="s") == len(TERMS)
+        assert files.write_records(path, make, signature="s") == len(TERMS)
         assert path.read_bytes() == LINES
         assert len(made) == len(TERMS) - LINES[:kept].count(b"\n")  # no whole line is made twice
         assert [file.name for file in Path(folder).iterdir()] == [path.name]
@@ -50,15 +51,15 @@ def test_work_of_another_signature_is_not_taken_up(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        files.write(path, killed, signature="old")
+        files.write_records(path, killed, signature="old")
     assert not path.exists() and path.with_name("terms.jsonl.partial").exists()
-    files.write(path, unwritten, signature="new")
+    files.write_records(path, unwritten, signature="new")
     assert path.read_bytes() == LINES
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "below" / "terms.jsonl"
-    files.write(path, unwritten, signature="s")
+    files.write_records(path, unwritten, signature="s")
     assert tuple(files.read(path, Term)) == TERMS
     assert files.read_by_id(path, Term) == {term.id: term for term in TERMS}
 
@@ -93,3 +94,59 @@ def test_text_is_written_whole(tmp_path: Path) -> None:
     files.write_text(tmp_path / "a" / "note.txt", "ä")
     assert (tmp_path / "a" / "note.txt").read_bytes() == "ä".encode()
     assert len(list((tmp_path / "a").iterdir())) == 1
+
+
+def test_a_file_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "note.txt"
+    files.write_text(path, "old")
+    with pytest.raises(KeyboardInterrupt), files.write_file(path) as partial:
+        partial.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "below" / "bundle"
+    with files.write_folder(folder) as partial:
+        (partial / "old").write_text("old")
+    with pytest.raises(ValueError, match="no"), files.write_folder(folder) as partial:
+        (partial / "half").write_text("half")
+        raise ValueError("no")
+    assert [file.name for file in folder.iterdir()] == ["old"]
+    files.partial_path(folder).mkdir()
+    (files.partial_path(folder) / "left over by a kill").write_text("")
+    with files.write_folder(folder) as partial:
+        (partial / "sub").mkdir()
+        (partial / "sub" / "new").write_text("new")
+    assert [str(file.relative_to(folder)) for file in sorted(folder.rglob("*"))] == ["sub", "sub/new"]
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{}\n[]\n", ":2: not a JSON object; write one"),
+        (b"{}\n{\n", ":2: not JSON (.*); write one"),
+        (b'{}\n\n{"a": "\xe4"}\n', ":3: not UTF-8 (.*); save the file as UTF-8"),
+    ],
+)
+def test_a_line_of_others_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "lines.jsonl").write_bytes(content)
+    with pytest.raises(ManifestError, match=said):
+        files.read_lines(tmp_path / "lines.jsonl")
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes('\ufeff{"a": "one\u2028line"}\r\n\n{"a": 2}'.encode())
+    assert list(files.read_objects(path)) == [(1, {"a": "one\u2028line"}), (3, {"a": 2})]
+
+
+def test_a_digest_follows_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"one")
+    first = files.file_digest(path)
+    assert first == files.file_sha256(path) == hashlib.sha256(b"one").hexdigest()
+    path.write_bytes(b"other")
+    assert files.file_digest(path) == files.file_sha256(path) == hashlib.sha256(b"other").hexdigest()

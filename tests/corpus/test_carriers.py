@@ -43,7 +43,7 @@ def write(path: Path, llm: FakeLlm, count: int) -> str:
     def make(done: frozenset[str]):  # type: ignore[no-untyped-def]
         return carriers.write_carriers(llm, count, seed=5, done=done, terms=TERMS[::9], examples=BANK[::12])
 
-    files.write(path, make, signature="s")
+    files.write_records(path, make, signature="s")
     return path.read_text()
 
 

@@ -51,7 +51,7 @@ def run(folder: Path, make: Callable[[], Tts], stop_after: int | None = None, ip
         )
         return [next(spoken) for _ in range(stop_after)] if stop_after else list(spoken)
 
-    files.write(folder / "30-speech.jsonl", some, signature="s")
+    files.write_records(folder / "30-speech.jsonl", some, signature="s")
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 

@@ -59,7 +59,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in ("train", "rehearsal", "dev"):
         _write(dataset / f"{name}.jsonl", lines["general"] * 2)
     (dataset / TEST_LISTS).write_text(json.dumps({name: digest(lines[name]) for name in TESTS}))
-    files.write(made.product("lexicon"), lambda done: TERMS, signature="x")
+    files.write_records(made.product("lexicon"), lambda done: TERMS, signature="x")
     made.product("train").mkdir()
     (made.product("train") / "tuned.nemo").write_text("tuned")
     return made

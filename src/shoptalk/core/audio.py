@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from shoptalk.core.errors import AudioError, AudioTooLongError
+from shoptalk.core.files import write_file
 from shoptalk.core.records import Samples
 
 SAMPLE_RATE_HZ = 16_000
@@ -70,10 +71,8 @@ def write_flac(path: Path, samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ)
     """Write mono 16-bit FLAC, whole or not at all; the same samples always give the same bytes."""
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    soundfile.write(partial, np.clip(samples_T, -1.0, 1.0), rate_hz, format="FLAC", subtype="PCM_16")
-    partial.replace(path)
+    with write_file(path) as partial:
+        soundfile.write(partial, np.clip(samples_T, -1.0, 1.0), rate_hz, format="FLAC", subtype="PCM_16")
 
 
 def opus(samples_T: Samples, *, bit_rate: int = 16_000) -> bytes:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoptalk.core import checkpoint
 from shoptalk.core.errors import ChecksumError, ModelError
+from shoptalk.core.files import file_sha256
 
 CHECKSUMS = "checksums.json"
 CALIBRATION = "calibration.json"
@@ -70,7 +70,7 @@ def open_bundle(folder: Path) -> Bundle:
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise ChecksumError(f"{path}: is missing; copy the bundle again")
-        if checkpoint.file_sha256(path) != expected:
+        if file_sha256(path) != expected:
             raise ChecksumError(f"{path}: was changed since the bundle was made; copy the bundle again")
     about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     if about["format"] != FORMAT:

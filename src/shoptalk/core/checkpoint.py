@@ -6,7 +6,6 @@ written outside the folder. A config can also read files that are not its own. `
 """
 
 import gzip
-import hashlib
 import re
 import tarfile
 import zipfile
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import yaml
 
 from shoptalk.core.errors import ChecksumError, ModelError, UnsafeCheckpointError
+from shoptalk.core.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -67,12 +67,6 @@ class NemoInfo:
     """Numbers in all tensors, BatchNorm statistics and the mel filterbank included."""
     dtypes: tuple[str, ...]
     """Of the floating-point tensors, e.g. ``("float16",)``."""
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def inspect(path: Path, *, sha256: str | None = None) -> NemoInfo:

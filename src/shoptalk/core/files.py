@@ -1,9 +1,14 @@
-"""Reading and writing JSONL products: appended to a `.partial` file, renamed when whole, resumed by id."""
+"""The only place that writes a product whole or not at all, that hashes a file, and that reads and writes JSON Lines.
+
+What is being written stands in ``NAME.partial`` beside its place, and takes the place when it is whole.
+"""
 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,31 +21,16 @@ from shoptalk.core.records import Record
 R = TypeVar("R", bound=Record)
 
 
+# ---- reading
+
+
 def read(path: Path, kind: type[R]) -> Iterator[R]:
     """Yield the records of a JSONL file in order; `ManifestError` names the line that cannot be read."""
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such file; run the stage that makes it first (`shoptalk run` makes all)")
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield kind.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                raise ManifestError(f"{path}:{number}: not a {kind.__name__}: {where} {first['msg']}") from None
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSONL file of someone else's form (a NeMo manifest); `ManifestError` names the line."""
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such file; run the stage that makes it first (`shoptalk run` makes all)")
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in numbered_lines(path):
         try:
-            found.append(dict(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise ManifestError(f"{path}:{number}: not a JSON object ({error})") from None
-    return found
+            yield kind.model_validate_json(line)
+        except ValidationError as error:
+            raise ManifestError(f"{path}:{number}: not a {kind.__name__}: {first_problem(error)}") from None
 
 
 def read_by_id(path: Path, kind: type[R]) -> dict[str, R]:
@@ -53,15 +43,101 @@ def read_by_id(path: Path, kind: type[R]) -> dict[str, R]:
     return records
 
 
-def write(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, signature: str) -> int:
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file, one on each line, with the lines' numbers; `ManifestError` names what is none."""
+    for number, line in numbered_lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ManifestError(f"{path}:{number}: not JSON ({error}); write one JSON object on each line") from None
+        if not isinstance(row, dict):
+            raise ManifestError(f"{path}:{number}: not a JSON object; write one JSON object on each line")
+        yield number, row
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All JSON objects of a file in someone else's form; `ManifestError` names the line that is none."""
+    return [row for _, row in read_objects(path)]
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers; blank lines and a byte-order mark are left out.
+
+    Lines end at a line feed alone. `str.splitlines` would also cut at U+2028, which JSON may hold within a text.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such file; run the stage that makes it first (`shoptalk run` makes all)")
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ManifestError(f"{path}:{number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+            if text:
+                yield number, text
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where the first problem of a record is, and what."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where} {problem['msg']}".strip()
+
+
+# ---- writing: whole or not at all
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or none."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file or none."""
+    with write_file(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def write_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; the file takes the place of `path` when the block ends, and goes if the block fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(path)
+    try:
+        yield partial
+        put_in_place(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def write_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it takes the place of `folder` when the block ends, and goes if the block fails."""
+    partial, replaced = partial_path(folder), folder.with_name(folder.name + ".replaced")
+    for left_over in (partial, replaced):
+        shutil.rmtree(left_over, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rename(replaced)
+        put_in_place(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def write_records(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, signature: str) -> int:
     """Write the records that `make(ids already written)` yields, and return how many the finished file holds.
 
     Interrupted work is kept in ``NAME.partial`` and taken up again if it carries the same signature; a torn last
     line is cut. `make` must yield in the same order whatever was already written, so that a resumed file is
     byte-identical to one made in one go.
     """
-    partial = path.with_name(path.name + ".partial")
-    note = path.with_name(path.name + ".partial.signature")
+    partial = partial_path(path)
+    note = partial.with_name(partial.name + ".signature")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not (note.is_file() and note.read_text() == signature):
         partial.unlink(missing_ok=True)
@@ -73,18 +149,9 @@ def write(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, sig
             out.write(record.model_dump_json() + "\n")
             out.flush()
             count += 1
-        os.fsync(out.fileno())
-    partial.replace(path)
+    put_in_place(partial, path)
     note.unlink()
     return count
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _whole_ids(partial: Path) -> list[str]:
@@ -99,6 +166,23 @@ def _whole_ids(partial: Path) -> list[str]:
     return [json.loads(line)["id"] for line in whole.splitlines()]
 
 
+def partial_path(path: Path) -> Path:
+    """Where a file or folder is written before it is whole; for work that is taken up again, or that others write."""
+    return path.with_name(path.name + ".partial")
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Give what was written whole its name. The bytes reach the disk first, so that no power cut leaves half of it."""
+    for written in partial.rglob("*") if partial.is_dir() else [partial]:
+        if written.is_file():
+            with written.open("rb") as file:
+                os.fsync(file.fileno())
+    partial.replace(path)
+
+
+# ---- hashing
+
+
 def digest(content: object) -> str:
     """A short sha256 of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -111,12 +195,17 @@ def file_digests(path: Path, pattern: str = "*.jsonl") -> list[str]:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file; read again only after it changed."""
+    """sha256 of a file; read again only after its size or time of change did."""
     stat = path.stat()
-    return _read_digest(path, stat.st_size, stat.st_mtime_ns)
+    return _remembered_sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=1024)
-def _read_digest(path: Path, size: int, mtime_ns: int) -> str:
+def _remembered_sha256(path: Path, size: int, mtime_ns: int) -> str:
+    return file_sha256(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file, read in pieces, and read again at each call: for bytes that must be the right ones."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

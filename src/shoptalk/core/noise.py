@@ -1,6 +1,5 @@
 """Recordings of noise and impulse responses of rooms, listed in a manifest that pins the bytes of each."""
 
-import hashlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -8,6 +7,7 @@ from pydantic import ConfigDict
 
 from shoptalk.core.audio import decode
 from shoptalk.core.errors import AudioError, ChecksumError
+from shoptalk.core.files import file_sha256
 from shoptalk.core.records import Record, Samples
 
 
@@ -38,6 +38,6 @@ def read_noise(record: Noise, folder: Path) -> Samples:
         raise AudioError(
             f"{path}: the noise {record.id!r} is not there; the manifest's paths are relative to its folder"
         )
-    if hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
+    if file_sha256(path) != record.sha256:
         raise ChecksumError(f"{path}: not the bytes that the noise manifest names; restore the file or its sha256")
     return decode(path)

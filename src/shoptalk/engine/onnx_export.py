@@ -20,6 +20,7 @@ import torch
 from torch.nn.functional import embedding
 
 from shoptalk.core.errors import MissingToolError, ModelError
+from shoptalk.core.files import write_folder
 from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
 from shoptalk.engine.shape import LOG_GUARD, PREEMPHASIS, Shape
@@ -56,16 +57,12 @@ def export(path: Path, folder: Path, form: Form, *, sha256: str | None = None) -
     _onnx()
     shape, weights, tokenizer = open_checkpoint(path, sha256=sha256)
     _check(path, shape, form)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     metadata = _metadata(shape) if form == "sherpa-onnx" else {}
-    with torch.inference_mode():
+    with write_folder(folder) as partial, torch.inference_mode():
         for graph in (_encoder(shape, weights, form), *_decoder(shape, weights, form)):
             _write(graph, partial, metadata)
             metadata = {}
-    _write_vocabulary(partial, shape, tokenizer, form)
-    partial.replace(folder)
+        _write_vocabulary(partial, shape, tokenizer, form)
 
 
 def _check(path: Path, shape: Shape, form: Form) -> None:

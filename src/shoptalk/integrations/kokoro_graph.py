@@ -11,6 +11,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from shoptalk.core.files import write_file
+
 GRAPH_VERSION = 2
 """Part of the cached file's name; raise it when the rewriting changes."""
 DURATIONS = "/encoder/Clip_output_0"
@@ -79,10 +81,8 @@ def _save(model: Any, target: Path) -> None:
     """Write a graph whole or not at all."""
     import onnx
 
-    partial = target.with_name(target.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, partial)
-    partial.replace(target)
+    with write_file(target) as partial:
+        onnx.save(model, partial)
 
 
 def _is_plain(node: Any) -> bool:

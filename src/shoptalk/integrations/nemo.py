@@ -13,6 +13,7 @@ from shoptalk.core import checkpoint
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.disk import naming_full_disk
 from shoptalk.core.errors import HubUnreachableError, ModelError
+from shoptalk.core.files import write_file
 from shoptalk.core.protocols import Options, refuse_extras
 from shoptalk.core.recipe import ModelSection
 from shoptalk.core.records import Recognition, Samples
@@ -93,16 +94,14 @@ def durations(model: Model) -> tuple[int, ...]:
 
 def save(model: Model, path: Path, *, half: bool = False) -> None:
     """Write a `.nemo` that stock NeMo restores; whole or not at all. `half` stores the weights as float16."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     # Only what is written is halved: `model.half()` and back would round the model's own weights and tables.
     hook = model.register_state_dict_post_hook(_halve) if half else None
     try:
-        model.save_to(str(partial))
+        with write_file(path) as partial:
+            model.save_to(str(partial))
     finally:
         if hook:
             hook.remove()
-    partial.replace(path)
 
 
 def _halve(module: Any, weights: dict[str, Any], prefix: str, metadata: Any) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import yaml
 from shoptalk.core import checkpoint
 from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, temperature
 from shoptalk.core.errors import ModelError
+from shoptalk.core.files import file_sha256, write_folder
 from shoptalk.core.recipe import PackageSection
 from shoptalk.release import card
 
@@ -40,27 +40,36 @@ def write(
     if folder.exists() and not (folder / CHECKSUMS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: holds something else than a bundle; name another folder, or empty this one")
     info = checkpoint.inspect(nemo)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model_config = _portable(info.config)
-    _write_weights(info, partial / "model.safetensors")
-    (partial / "tokenizer.model").write_bytes(checkpoint.read_member(info, info.tokenizer))
-    _write_text(partial / "vocab.txt", "".join(f"{piece}\n" for piece in _pieces(info)))
-    _write_text(partial / "config.yaml", _yaml(model_config))
-    _write_nemo(info, model_config, partial / "model.nemo")
-    about = {"format": FORMAT, "name": config.name, "title": config.title, "origin": asdict(origin)}
-    _write_text(partial / "bundle.json", _json({**about, "source_sha256": info.sha256}))
-    _write_text(partial / "scores.json", _json(dict(scores or {})))
     if calibration is not None:
         temperature(calibration, folder)
-        _write_text(partial / CALIBRATION, _json(dict(calibration)))
-    _write_text(partial / "README.md", card.render(info, config=config, origin=origin, scores=scores))
-    sums = {path.name: checkpoint.file_sha256(path) for path in sorted(partial.iterdir())}
-    _write_text(partial / CHECKSUMS, _json(sums))
-    if folder.exists():
-        shutil.rmtree(folder)
-    return partial.replace(folder)
+    with write_folder(folder) as partial:
+        _fill(partial, info, config, origin, scores, calibration)
+    return folder
+
+
+def _fill(
+    folder: Path,
+    info: checkpoint.NemoInfo,
+    config: PackageSection,
+    origin: card.Origin,
+    scores: Mapping[str, Any] | None,
+    calibration: Mapping[str, Any] | None,
+) -> None:
+    """Write every file of a bundle, the checksums last."""
+    model_config = _portable(info.config)
+    _write_weights(info, folder / "model.safetensors")
+    (folder / "tokenizer.model").write_bytes(checkpoint.read_member(info, info.tokenizer))
+    _write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in _pieces(info)))
+    _write_text(folder / "config.yaml", _yaml(model_config))
+    _write_nemo(info, model_config, folder / "model.nemo")
+    about = {"format": FORMAT, "name": config.name, "title": config.title, "origin": asdict(origin)}
+    _write_text(folder / "bundle.json", _json({**about, "source_sha256": info.sha256}))
+    _write_text(folder / "scores.json", _json(dict(scores or {})))
+    if calibration is not None:
+        _write_text(folder / CALIBRATION, _json(dict(calibration)))
+    _write_text(folder / "README.md", card.render(info, config=config, origin=origin, scores=scores))
+    sums = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
+    _write_text(folder / CHECKSUMS, _json(sums))
 
 
 def write_nemo(source: Path, target: Path) -> None:

@@ -25,12 +25,12 @@ def progress(records: Iterable[R], name: str, total: int | None, done: int) -> I
 
 def write(run: StageRun, make: Callable[[frozenset[str]], Iterable[Record]]) -> None:
     """Write the product of a stage, taking up what an interrupted run left."""
-    files.write(run.product(run.stage.name), make, signature=run.signature())
+    files.write_records(run.product(run.stage.name), make, signature=run.signature())
 
 
 def once(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, signature: str) -> None:
     """Write a part of a stage's work, unless it is there whole and only a later part is to be made (again)."""
     note = path.with_name(path.name + ".signature")
     if not (path.is_file() and note.is_file() and note.read_text() == signature):
-        files.write(path, make, signature=signature)
+        files.write_records(path, make, signature=signature)
         files.write_text(note, signature)

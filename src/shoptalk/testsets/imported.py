@@ -61,7 +61,7 @@ def write(
     """
     path = request.folder / f"{request.name}.jsonl"
     skipped: list[dict[str, str]] = []
-    files.write(
+    files.write_records(
         path, lambda done: progress(_lines(sources, request, done, skipped), len(done)), signature=request.signature
     )
     about = _about(path, request, skipped)

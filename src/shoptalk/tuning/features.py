@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from shoptalk.core import audio
 from shoptalk.core.errors import ManifestError
+from shoptalk.core.files import write_file
 from shoptalk.core.records import Samples
 
 Features = npt.NDArray[np.float16]
@@ -92,11 +93,9 @@ def cached(
     name = hashlib.sha256("\n".join([str(mels), *keys]).encode()).hexdigest()[:16]
     data, index = folder / f"features-{name}.f16", folder / f"features-{name}.npy"
     if not index.is_file():  # it is written last
-        folder.mkdir(parents=True, exist_ok=True)
         places = _write(data, entries, speeds, featurize, progress)
-        with index.with_suffix(".partial").open("wb") as out:
+        with write_file(index) as partial, partial.open("wb") as out:
             np.save(out, places)
-        index.with_suffix(".partial").replace(index)
     stored_TM = np.memmap(data, np.float16, mode="r").reshape(-1, mels)
     return FeatureCache(entries, tuple(speeds), np.load(index), stored_TM)
 
@@ -110,14 +109,12 @@ def _write(
 ) -> npt.NDArray[np.int64]:
     """Write the features, entry by entry and speed by speed; returns `FeatureCache.places`."""
     lengths: list[int] = []
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as out:
+    with write_file(path) as partial, partial.open("wb") as out:
         for entry in entries:
             for features_TM in _at_speeds(entry.audio, speeds, featurize):
                 out.write(features_TM.astype(np.float16).tobytes())
                 lengths.append(len(features_TM))
             progress(1)
-    partial.replace(path)
     frames = np.array(lengths, np.int64)
     return np.stack([np.cumsum(frames) - frames, frames], axis=-1).reshape(len(entries), len(speeds), 2)
 

@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from shoptalk.core.files import write_folder
+
 ALWAYS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,?!'-/%:;&+()"
 """Characters that are tokens even where the text lacks them: a tune may need a digit that the base never read."""
 
@@ -18,8 +20,6 @@ def train_tokenizer(texts: Iterable[str], folder: Path, *, vocabulary: int) -> P
     model = folder / "tokenizer.model"
     if model.is_file():
         return model
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()  # a model_prefix would write its path into the model
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sorted(set(texts))), model_writer=content, model_type="bpe",
@@ -30,8 +30,8 @@ def train_tokenizer(texts: Iterable[str], folder: Path, *, vocabulary: int) -> P
     pieces = [processor.id_to_piece(number) for number in range(processor.vocab_size())]
     scored = "".join(f"{piece}\t{processor.get_score(number):g}\n" for number, piece in enumerate(pieces))
     plain = (piece.removeprefix("▁") if piece.startswith("▁") else f"##{piece}" for piece in pieces)
-    (partial / "tokenizer.model").write_bytes(content.getvalue())
-    (partial / "tokenizer.vocab").write_text(scored, encoding="utf-8")
-    (partial / "vocab.txt").write_text("\n".join(plain) + "\n", encoding="utf-8")
-    partial.replace(folder)
+    with write_folder(folder) as partial:
+        (partial / "tokenizer.model").write_bytes(content.getvalue())
+        (partial / "tokenizer.vocab").write_text(scored, encoding="utf-8")
+        (partial / "vocab.txt").write_text("\n".join(plain) + "\n", encoding="utf-8")
     return model

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk.core import config
+from shoptalk.core.files import write_text
 from shoptalk.core.recipe import Recipe
 
 
@@ -22,7 +23,7 @@ def loggers(recipe: Recipe, folder: Path) -> list[Any]:
     if not _known_run(folder) and mlflow.run_id:
         # Once only: a resumed run may have more steps, and MLflow refuses to change a parameter.
         mlflow.log_hyperparams({"seed": recipe.seed, **recipe.train.model_dump(mode="json")})
-        (folder / "mlflow-run").write_text(mlflow.run_id)
+        write_text(folder / "mlflow-run", mlflow.run_id)
     return [mlflow, TensorBoardLogger(save_dir=folder, name="tensorboard", version="")]
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from shoptalk.core import audio, text
 from shoptalk.core.device import keep_memory, multiplies_bfloat16
 from shoptalk.core.errors import TrainingError
-from shoptalk.core.files import write_text
+from shoptalk.core.files import partial_path, put_in_place, write_text
 from shoptalk.core.recipe import Recipe, TrainSection
 from shoptalk.integrations import nemo
 from shoptalk.tuning import tracking
@@ -241,7 +241,7 @@ class Keeper(Callback):
 
 def _whole(path: Path, write: Callable[[Path], object], trainer: Trainer) -> None:
     """Let `write` make a file that is whole or absent; where all processes must call it, the first renames."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_path(path)
     write(partial)
     if trainer.is_global_zero:
-        partial.replace(path)
+        put_in_place(partial, path)

