@@ -23,7 +23,7 @@ def tiny_nemo(tiny_nemo_model: Any, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def _registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with one model; MLflow takes many seconds to make one, so tests copy it."""
     from shoptalk.integrations.registry import Registry
 
@@ -33,7 +33,7 @@ def _registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry_uri(_registry: Path, tmp_path: Path) -> str:
+def registry_uri(mlflow_database: Path, tmp_path: Path) -> str:
     """URI of a registry of the test's own."""
-    shutil.copy(_registry, tmp_path / "registry.db")
+    shutil.copy(mlflow_database, tmp_path / "registry.db")
     return f"sqlite:///{tmp_path}/registry.db"

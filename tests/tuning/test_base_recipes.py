@@ -1,6 +1,7 @@
 """The recipes of the bases: models of the size that was asked for, and a training that goes on where it stopped."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,9 @@ def stop_after_first_round(line: str) -> None:
         raise Stop
 
 
-def test_small_trains_on_words_that_are_timed_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_small_trains_on_words_that_are_timed_and_goes_on_where_it_stopped(
+    mlflow_database: Path, tmp_path: Path
+) -> None:
     rows = [json.loads(line) for line in speech.manifest(tmp_path).read_text().splitlines()]
     for row in rows:
         words, each_s = row["text"].split(), row["duration"] / len(row["text"].split())
@@ -52,6 +55,7 @@ def test_small_trains_on_words_that_are_timed_and_goes_on_where_it_stopped(tmp_p
     recipe = config.load(SMALL, (
         "train.steps=4", "train.eval_every_steps=2", "train.aligned_rounds=1", "train.batch_s=6", "train.threads=1",
         "train.model.vocabulary=90", "train.dev_utterances=2", "train.model.layers=2",
+        f"train.mlflow=sqlite:///{shutil.copy(mlflow_database, tmp_path)}",
     ))  # fmt: skip
     data = TrainingData([timed], [timed], [timed])
 

@@ -75,6 +75,18 @@ def test_convolutions_over_several_steps_stay_in_float32_under_autocast() -> Non
         assert model["b"](torch.randn(2, 8)).dtype == torch.bfloat16
 
 
+def test_an_lstm_stays_in_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.LSTM(8, 8))
+    quicken(model)
+    x = torch.randn(5, 3, 8)
+    expected, _ = model(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs, state = model(x)
+        continued, _ = model[0](x.bfloat16(), state)
+    assert torch.equal(outputs, expected) and continued.dtype == torch.float32
+
+
 @pytest.mark.parametrize("lengths", [[192, 192, 192], [192, 130, 57]])
 def test_a_quickened_encoder_and_its_gradients_are_nemos(tiny_nemo: Path, lengths: list[int]) -> None:
     features = torch.randn(3, 80, 192, generator=torch.Generator().manual_seed(2))

@@ -64,7 +64,11 @@ class Repeated:
         return repeat(self.batch, self.steps)
 
 
-def train(made: TuningModule, batch: Batch, steps: int) -> list[float]:
+PRECISIONS = ("32-true", "bf16-mixed")
+"""Both are trained in on every CPU, not only the one that this machine would choose."""
+
+
+def train(made: TuningModule, batch: Batch, steps: int, precision: Any = "32-true", clip: float = 1.0) -> list[float]:
     """The losses of so many steps on one batch, by Lightning as in a real training."""
     losses: list[float] = []
     plain = made.training_step
@@ -77,16 +81,49 @@ def train(made: TuningModule, batch: Batch, steps: int) -> list[float]:
     made.training_step = told  # type: ignore[method-assign]
     Trainer(
         accelerator="cpu", max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, gradient_clip_val=1.0,
+        enable_model_summary=False, gradient_clip_val=clip, precision=precision,
     ).fit(made, train_dataloaders=Repeated(batch, steps))  # fmt: skip
     made.training_step = plain  # type: ignore[method-assign]
     return losses
 
 
-@pytest.mark.parametrize("changes", [{}, {"ctc_weight": 0.3}])
-def test_the_loss_falls(model: Any, batch: Batch, changes: dict[str, float]) -> None:
-    losses = train(module(model, **changes), batch, 15)
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("changes", [{}, {"ctc_weight": 0.3, "ema": 0.9}])
+def test_the_loss_falls(model: Any, batch: Batch, changes: dict[str, float], precision: str) -> None:
+    losses = train(module(model, **changes), batch, 15, precision)
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_gradients_are_clipped_before_they_are_used(model: Any, batch: Batch, precision: str) -> None:
+    made = module(model)
+    clip = made.configure_gradient_clipping
+    norms: list[tuple[float, float]] = []
+
+    def norm() -> float:
+        return float(torch.nn.utils.get_total_norm([p.grad for p in made.parameters() if p.grad is not None]))
+
+    def clip_and_note(*args: Any, **kwargs: Any) -> None:
+        before = norm()
+        clip(*args, **kwargs)
+        norms.append((before, norm()))
+
+    made.configure_gradient_clipping = clip_and_note  # type: ignore[method-assign]
+    train(made, batch, 3, precision, clip=0.05)
+    assert len(norms) == 3
+    for before, after in norms:
+        assert before > 0.1 and after == pytest.approx(0.05, rel=1e-3)
+
+
+def test_bfloat16_learns_what_float32_learns(tiny_nemo: Path, batch: Batch) -> None:
+    losses = [train(module(nemo.restore(tiny_nemo)), batch, 8, precision) for precision in PRECISIONS]
+    assert losses[0] == pytest.approx(losses[1], rel=0.03)
+
+
+def test_the_running_mean_lies_where_the_model_lies(model: Any) -> None:
+    made = module(model, ema=0.9).to("meta")  # as Lightning moves a model to its GPU
+    made.on_train_start()
+    assert made.mean and {value.device.type for value in made.mean.values()} == {"meta"}
 
 
 @pytest.mark.parametrize(("part", "utterances"), [(1.0, 2), (0.5, 1), (0.3, 1)])

@@ -35,7 +35,7 @@ def flags(cpu_info: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 
 def multiplies_bfloat16(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has instructions for bfloat16 products; without them oneDNN has no LSTM in bfloat16."""
+    """Whether the CPU has instructions for bfloat16 products; without them bfloat16 is slower than float32."""
     return not flags(cpu_info).isdisjoint(("avx512_bf16", "amx_bf16"))
 
 

@@ -183,8 +183,8 @@ class TrainSection(Section):
     dev_utterances: int = Field(default=100, ge=1)
     """Dev recordings that are scored each time, a fixed subset."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true; for other CPUs oneDNN has no
-    LSTM in bfloat16."""
+    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true. bf16-mixed also works on other
+    CPUs, slowly."""
     devices: int = Field(default=1, ge=1)
     """GPUs, or on a CPU processes, that share each step; a batch of `batch_s` for each."""
     threads: Annotated[int, NoEffect("sums are rounded otherwise, as on another processor")] = Field(default=0, ge=0)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.plugins import MixedPrecision
 
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
@@ -42,6 +43,10 @@ class TuningModule(LightningModule):
         self.mean = {k: v.detach().clone() for k, v in model.state_dict().items()} if config.ema else {}
         self._rng = np.random.default_rng(seed)
         model.joint.log_softmax = False  # the loss takes logits
+
+    def on_train_start(self) -> None:
+        # The mean is no part of the module's state, so that Lightning does not move it where it moves the model.
+        self.mean = {key: value.to(self.device) for key, value in self.mean.items()}
 
     def on_train_epoch_start(self) -> None:
         # Chance depends on (seed, step), so that a resumed run goes on as the interrupted one would have.
@@ -103,6 +108,20 @@ class TuningModule(LightningModule):
             log_probs_SBV, batch.tokens, frames_B, batch.lengths, blank=self.blank, reduction="none", zero_infinity=True
         )
         return losses_B.sum() / batch.lengths.sum().clamp(min=1)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Clip the gradients, also those of a fused optimiser under bfloat16.
+
+        Lightning refuses fused optimisers in mixed precision, because they undo the scaling of float16 gradients only
+        after clipping. Gradients of bfloat16 are not scaled.
+        """
+        precision = self.trainer.precision_plugin
+        if isinstance(precision, MixedPrecision) and precision.scaler is None:
+            precision.clip_grad_by_norm(optimizer, gradient_clip_val or 0.0)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

@@ -75,23 +75,31 @@ class ASRTrainer:
             quicken(module)
         keeper = Keeper(self.folder, rounds, self.dev(), self.config, self.say)
         trainer = Trainer(
-            accelerator="auto", devices=self.config.devices, precision=self.precision(),
-            strategy=self.strategy(), max_steps=self.config.steps, gradient_clip_val=self.config.gradient_clip,
-            logger=tracking.loggers(self.recipe, self.folder / "logs"), log_every_n_steps=20,
-            callbacks=[keeper], enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
-            reload_dataloaders_every_n_epochs=1, use_distributed_sampler=False, num_sanity_val_steps=0,
-        )  # fmt: skip
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=self.config.devices,
+            strategy=self.strategy(),
+            precision=self.precision(),
+            max_steps=self.config.steps,
+            gradient_clip_val=self.config.gradient_clip,
+            logger=tracking.loggers(self.recipe, self.folder / "logs"),
+            log_every_n_steps=20,
+            callbacks=[keeper],
+            reload_dataloaders_every_n_epochs=1,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
         trainer.fit(module, train_dataloaders=rounds, ckpt_path=keeper.last if keeper.last.exists() else None)
         return self.save(model, keeper)
 
     def precision(self) -> Any:
-        """The recipe's, or for "auto" bfloat16 where this machine multiplies in it."""
+        """The recipe's, or for "auto" bfloat16 where this machine multiplies in it; elsewhere it works but is slow."""
+        if self.config.precision != "auto":
+            return self.config.precision
         has_bfloat16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else multiplies_bfloat16()
-        if self.config.precision == "bf16-mixed" and not has_bfloat16:
-            raise TrainingError("this machine has no bfloat16 products; set train.precision=auto")
-        if self.config.precision == "auto":
-            return "bf16-mixed" if has_bfloat16 else "32-true"
-        return self.config.precision
+        return "bf16-mixed" if has_bfloat16 else "32-true"
 
     def strategy(self) -> Any:
         """One process, or on a CPU several that share the batches of each step among them."""
@@ -235,8 +243,17 @@ class Keeper(Callback):
         counts = jiwer.process_words(references, [" ".join(text.words(one.text)) for one in heard])
         errors = counts.substitutions + counts.deletions + counts.insertions
         words = counts.substitutions + counts.deletions + counts.hits
-        total = trainer.strategy.reduce(torch.tensor([errors, words], dtype=torch.float64), reduce_op="sum")
-        return round(float(total[0] / total[1]), 5)
+        errors, words = sum_over_processes((errors, words), trainer.strategy)
+        return round(errors / words, 5)
+
+
+def sum_over_processes(counts: Sequence[int], strategy: Any) -> list[int]:
+    """The sums of counts over all processes of a Lightning strategy.
+
+    They are added on the strategy's own device, because NCCL adds nothing else.
+    """
+    sums: torch.Tensor = strategy.reduce(torch.tensor(counts, device=strategy.root_device), reduce_op="sum")
+    return [int(value) for value in sums]
 
 
 def _whole(path: Path, write: Callable[[Path], object], trainer: Trainer) -> None:
