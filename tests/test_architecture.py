@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from shoptalk.core.sets import GENERAL, LONG, NOISY, SILENCE, TAUGHT, UNTAUGHT
+from shoptalk.stages.table import STAGES
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "shoptalk"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -88,6 +91,40 @@ def test_only_files_writes_whole_and_hashes_files() -> None:
             if is_own_partial or (is_own_hash and ast.unparse(node).startswith(("os.", "hashlib."))):
                 found.append(where(path, node))
     assert not found, f"use shoptalk.core.files: {found}"
+
+
+SET_NAMES = {TAUGHT, UNTAUGHT, GENERAL, NOISY, SILENCE, LONG}
+OTHER_MEANINGS = {
+    ("core/sets.py", name) for name in SET_NAMES
+} | {
+    ("corpus/lexicon.py", TAUGHT),  # a column of lexicons
+    ("release/gate.py", GENERAL),  # a section of policies
+    ("scoring/report/tables.py", GENERAL),  # the head of a column
+}  # fmt: skip
+
+
+def test_names_of_test_sets_are_imported() -> None:
+    found = [
+        f"{where(path, node)} {node.value!r}"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and node.value in SET_NAMES
+        and (str(path.relative_to(SOURCE)), node.value) not in OTHER_MEANINGS
+    ]
+    assert not found, f"import these from shoptalk.core.sets: {found}"
+
+
+def test_purposes_of_stages_stand_in_their_table_alone() -> None:
+    purposes = {stage.purpose for stage in STAGES}
+    found = [
+        where(path, node)
+        for path, tree in TREES.items()
+        if path != SOURCE / "stages" / "table.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and any(purpose in str(node.value) for purpose in purposes)
+    ]
+    assert not found, f"take these from shoptalk.stages.table: {found}"
 
 
 def test_no_inheritance_from_classes_of_ours() -> None:

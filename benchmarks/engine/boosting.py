@@ -32,6 +32,7 @@ from torch.nn.utils.rnn import pad_sequence
 from shoptalk.core import audio, files
 from shoptalk.core.protocols import Phrase
 from shoptalk.core.records import Term
+from shoptalk.core.sets import TESTS
 from shoptalk.core.text import words
 from shoptalk.engine import boosting, greedy
 from shoptalk.engine.beam import decode_nbest
@@ -47,7 +48,6 @@ from shoptalk.scoring.term_scores import tabulate
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 WORDS = ROOT / "models/shoptalk-base-en-tiny/training-text.txt"
-SETS = ("taught", "untaught", "general")
 WEIGHTS, ALPHAS = (1.0, 2.0, 3.0, 4.0), (0.25, 0.5, 1.0)
 WIDTH = 4
 BATCH = 16
@@ -104,7 +104,7 @@ def heard(model: Path, run: Path, terms: Sequence[Term], phrases: Sequence[str])
 
 
 def read(run: Path, engine: Engine) -> Iterator[Recording]:
-    for name in SETS:
+    for name in TESTS:
         path = run / f"50-dataset/test-{name}.jsonl"
         rows = list(files.read_lines(path))
         samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
@@ -157,7 +157,7 @@ def figures(terms: Sequence[Term], recordings: Sequence[Recording], texts: Texts
     """Recall of the terms of each set, precision over all, and the word error rate of each."""
     found: dict[str, Any] = {}
     heard_in_all = right_in_all = 0
-    for name in SETS:
+    for name in TESTS:
         pairs = [(one.text, text) for one, text in zip(recordings, texts, strict=True) if one.set == name]
         table = tabulate(terms, pairs)
         said, right, inserted = (int(n.sum()) for n in (table.reference_NT, table.found_NT, table.inserted_NT))

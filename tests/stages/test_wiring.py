@@ -64,3 +64,7 @@ def test_each_stage_reads_what_it_declares(
     assert all(opened.is_current(stage.name) for stage in STAGES)
     declared = {(stage.name, key) for stage in STAGES for key in (*stage.reads, *stage.shows)}
     assert touched == declared
+
+
+def test_each_stage_has_its_maker() -> None:
+    assert list(execution.MAKE) == [stage.name for stage in STAGES]

@@ -13,16 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-STAGES = {
-    "lexicon": "10  read the terms, and hold some out as a control",
-    "transcripts": "20  write sentences that say the terms",
-    "speech": "30  speak them in many voices",
-    "augment": "40  add noise, rooms, telephone lines and codecs",
-    "dataset": "50  make manifests that leak nothing, and fix the test lists",
-    "train": "60  tune the recogniser",
-    "evaluate": "70  score the base and the tuned model",
-    "package": "80  bundle the tuned model with its card and scores",
-}
+from shoptalk.stages.table import STAGES
 
 REGISTRY = "sqlite:///runs/registry.db"
 """Where models are registered unless told otherwise; relative to the working folder."""
@@ -60,8 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, purpose in STAGES.items():
-        _add_run_arguments(commands.add_parser(name, help=purpose, description=purpose))
+    for stage in STAGES:
+        purpose = f"{stage.number}  {stage.purpose}"
+        _add_run_arguments(commands.add_parser(stage.name, help=purpose, description=purpose))
     serve = commands.add_parser("serve", help="90  answer the OpenAI transcription API with a bundle")
     serve.add_argument("bundle", help="folder made by `shoptalk package`, or a .nemo file")
     serve.add_argument("--recipe", help="recipe whose `serve` section is used; the defaults without")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from shoptalk.core.scores import Change, Part, Rate, Scores, Slice
+from shoptalk.core.sets import GENERAL, LONG, NOISY, TAUGHT, UNTAUGHT
 from shoptalk.release.gate_policy import PER_1000_WORDS, RISING, Metric, Policy, SetRule, SlicesRule
 
 ROUNDING = 1e-9
@@ -17,8 +18,8 @@ LABELS: dict[Metric, str] = {
 }  # fmt: skip
 
 CURES = {
-    "noisy": "set evaluate.snr_db", "long": "set evaluate.long_form_s", "taught": "run `shoptalk evaluate`",
-    "untaught": "set lexicon.untaught", "general": "run `shoptalk evaluate`",
+    NOISY: "set evaluate.snr_db", LONG: "set evaluate.long_form_s", TAUGHT: "run `shoptalk evaluate`",
+    UNTAUGHT: "set lexicon.untaught", GENERAL: "run `shoptalk evaluate`",
 }  # fmt: skip
 """What gives a set that is missing; any other is imported."""
 

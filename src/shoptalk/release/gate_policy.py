@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from shoptalk.core.errors import PolicyError
 from shoptalk.core.recipe import Section
 from shoptalk.core.records import Number
+from shoptalk.core.sets import GENERAL, TAUGHT
 
 Metric = Literal[
     "term_error", "recall", "precision", "f1", "false_insertions", "wer", "cer", "sentence_error", "case",
@@ -54,7 +55,7 @@ class SetRule(Section):
 class SlicesRule(Section):
     """No group of a set may lose: each group's recall of terms (of a set without terms, its words wrong)."""
 
-    set: str = "taught"
+    set: str = TAUGHT
     by: tuple[Literal["category", "tier", "known", "voice", "accent", "context", "snr"], ...] = Field(
         default=("category",), min_length=1
     )
@@ -91,13 +92,13 @@ def _several(**defaults: str) -> BeforeValidator:
 class Policy(Section):
     """The rules of a gate; every one must be met. A rule whose figures were not measured is not met."""
 
-    domain: Annotated[tuple[SetRule, ...], _several(set="taught", metric="term_error")] = ()
+    domain: Annotated[tuple[SetRule, ...], _several(set=TAUGHT, metric="term_error")] = ()
     """What was to be learned."""
-    general: Annotated[tuple[SetRule, ...], _several(set="general", metric="wer")] = ()
+    general: Annotated[tuple[SetRule, ...], _several(set=GENERAL, metric="wer")] = ()
     """What must not be forgotten; one rule or a list."""
-    numbers: Annotated[tuple[SetRule, ...], _several(set="taught", metric="numbers")] = ()
+    numbers: Annotated[tuple[SetRule, ...], _several(set=TAUGHT, metric="numbers")] = ()
     """Numbers, doses and units heard wrong."""
-    false_insertions: Annotated[tuple[SetRule, ...], _several(set="general", metric="false_insertions")] = ()
+    false_insertions: Annotated[tuple[SetRule, ...], _several(set=GENERAL, metric="false_insertions")] = ()
     """Taught terms heard where nobody said them."""
     categories: SlicesRule | None = None
     silence: SilenceRule | None = None

@@ -118,7 +118,7 @@ def _set_scores(name: str, pairs: Pairs, terms: Sequence[Term]) -> SetScores:
         punctuation=change(pairs, "punctuation", kind="proportion"),
         numbers=change(pairs, "numbers", kind="proportion"),
         invented_numbers=change(pairs, "invented_numbers", per=1_000),
-        false_insertions=false_insertions(pairs, terms_of("taught", terms)),
+        false_insertions=false_insertions(pairs, terms_of(TAUGHT, terms)),
         terms=term_scores(pairs, terms_of(name, terms)),
         significance=significance.power(errors[0], errors[1], pairs.reference_words_N, clusters,
                                         confidence=pairs.config.confidence),
@@ -127,7 +127,7 @@ def _set_scores(name: str, pairs: Pairs, terms: Sequence[Term]) -> SetScores:
 
 def home(term: Term) -> str:
     """The set in which a term's recall is measured."""
-    return "taught" if term.taught else "untaught"
+    return TAUGHT if term.taught else UNTAUGHT
 
 
 def _term_rows(terms: Sequence[Term], sets: Mapping[str, Pairs], known: frozenset[str] | None) -> Iterable[TermRow]:

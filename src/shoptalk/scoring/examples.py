@@ -5,6 +5,7 @@ from typing import Literal
 
 from shoptalk.core.records import Hypothesis
 from shoptalk.core.scores import Example
+from shoptalk.core.sets import TAUGHT
 from shoptalk.scoring.wer import count_words
 
 Kind = Literal["improved", "still wrong", "worse"]
@@ -18,7 +19,7 @@ MOST_WORDS = 60
 def examples(sets: Mapping[str, Sequence[tuple[Hypothesis, Hypothesis]]], *, private: bool) -> Iterable[Example]:
     """Where tuning helped most, where it did not help, and where it did harm; of patients only if `private`."""
     for name, pairs in sets.items():
-        few = 4 if name == "taught" else 2
+        few = 4 if name == TAUGHT else 2
         rows: list[Row] = []
         for before, after in pairs:
             if (before.patient and not private) or len(before.reference.split()) > MOST_WORDS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from shoptalk.core.errors import ScoringError
 from shoptalk.core.scores import Change, Other, Rate, Scores
+from shoptalk.core.sets import GENERAL, TAUGHT, UNTAUGHT
 
 _TELLING = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
             "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve")  # fmt: skip
@@ -34,10 +35,10 @@ def figures(scores: Scores) -> dict[str, Any]:
     `term_error` is that of the taught terms in their own test set. `ScoringError` where that or the general set was
     not scored, for then there is nothing to publish.
     """
-    taught, general = scores.sets.get("taught"), scores.sets.get("general")
+    taught, general = scores.sets.get(TAUGHT), scores.sets.get(GENERAL)
     if taught is None or taught.terms is None or general is None:
         raise ScoringError("only a run that scored both taught terms and the general set can be published")
-    untaught = scores.sets.get("untaught")
+    untaught = scores.sets.get(UNTAUGHT)
     control = untaught.terms.error if untaught and untaught.terms else None
     return {
         "term_error": _sides(taught.terms.error),
@@ -60,7 +61,7 @@ def figures(scores: Scores) -> dict[str, Any]:
 
 
 def _other(one: Other) -> dict[str, Any]:
-    taught, general = one.sets["taught"], one.sets["general"]
+    taught, general = one.sets[TAUGHT], one.sets[GENERAL]
     error = taught.terms.error.before if taught.terms else None
     return {
         "term_error": _rate(error) if error else None,

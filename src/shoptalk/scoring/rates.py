@@ -13,6 +13,7 @@ import numpy.typing as npt
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Change, Rate, TermScores, Verdict
+from shoptalk.core.sets import UNTAUGHT
 from shoptalk.core.text import Rules
 from shoptalk.scoring import quantities, writing
 from shoptalk.scoring.bootstrap import Draws, Interval, Kind, draw, paired
@@ -195,7 +196,7 @@ def term_scores(own: Pairs, chosen: Sequence[int], *, heard_in: Pairs | None = N
 
 def terms_of(name: str, terms: Sequence[Term]) -> list[int]:
     """Places of the terms that a test set is about: the untaught ones in ``untaught``, else the taught ones."""
-    return [place for place, term in enumerate(terms) if term.taught == (name != "untaught")]
+    return [place for place, term in enumerate(terms) if term.taught == (name != UNTAUGHT)]
 
 
 def _term_columns(table: TermTable, chosen: Sequence[int]) -> tuple[Counted, Counted, Counted]:

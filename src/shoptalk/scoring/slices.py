@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Slice
-from shoptalk.core.sets import clean_id
+from shoptalk.core.sets import TAUGHT, UNTAUGHT, clean_id
 from shoptalk.scoring.rates import Pairs, change, joined, term_scores, terms_of
 
 MOST_NAMES = 12
@@ -30,7 +30,7 @@ def slices(
 ) -> Iterable[Slice]:
     """All slices of all sets; one that holds everything of its set is left out."""
     for name, pairs in sets.items():
-        if name in ("taught", "untaught"):
+        if name in (TAUGHT, UNTAUGHT):
             yield from _by_terms(name, pairs, terms, known)
         for by, key in _OF_UTTERANCE.items():
             yield from _by_utterances(by, name, pairs, terms, key)

@@ -53,17 +53,12 @@ def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
     return run, command
 
 
-MAKE: Mapping[str, Callable[[StageRun], None]] = {
-    "lexicon": corpus.lexicon,
-    "transcripts": corpus.transcripts,
-    "speech": corpus.speech,
-    "augment": corpus.augment,
-    "dataset": corpus.dataset,
-    "train": training.train,
-    "evaluate": evaluation.evaluate,
-    "package": packaging.package,
-}
-"""What makes the product of each stage."""
+_MAKERS: Sequence[Callable[[StageRun], None]] = (
+    corpus.lexicon, corpus.transcripts, corpus.speech, corpus.augment, corpus.dataset,
+    training.train, evaluation.evaluate, packaging.package,
+)  # fmt: skip
+MAKE: Mapping[str, Callable[[StageRun], None]] = {make.__name__: make for make in _MAKERS}
+"""What makes the product of each stage: the function of its name."""
 
 
 def make_all(run: Run) -> None:

@@ -1,4 +1,7 @@
-"""The table of stages, in order of the flow: what each reads, makes and depends on."""
+"""The table of stages, in order of the flow: the number, name and purpose of each, what it reads and what it makes.
+
+It imports nothing heavy: the command line makes its subcommands of it.
+"""
 
 from dataclasses import dataclass
 
@@ -12,6 +15,8 @@ class Stage:
 
     number: int
     name: str
+    purpose: str
+    """What it does, as `shoptalk --help` says it."""
     product: str
     """File or folder in the run folder; the last thing a stage makes there."""
     inputs: tuple[str, ...] = ()
@@ -25,32 +30,71 @@ class Stage:
 
 
 STAGES = (
-    Stage(10, "lexicon", "10-lexicon.jsonl", reads=("lexicon", "seed")),
-    Stage(20, "transcripts", "20-transcripts.jsonl", ("lexicon",), reads=("transcripts", "seed")),
-    Stage(30, "speech", "30-speech.jsonl", ("lexicon", "transcripts"), reads=("speech", "seed"), code_version=2),
-    Stage(40, "augment", "40-augment.jsonl", ("speech",), reads=("augment", "seed")),
-    Stage(50, "dataset", "50-dataset", ("lexicon", "augment"), reads=("dataset",), code_version=2),
     Stage(
-        60,
-        "train",
-        "60-train",
-        ("dataset",),
+        number=10,
+        name="lexicon",
+        purpose="read the terms, and hold some out as a control",
+        product="10-lexicon.jsonl",
+        reads=("lexicon", "seed"),
+    ),
+    Stage(
+        number=20,
+        name="transcripts",
+        purpose="write sentences that say the terms",
+        product="20-transcripts.jsonl",
+        inputs=("lexicon",),
+        reads=("transcripts", "seed"),
+    ),
+    Stage(
+        number=30,
+        name="speech",
+        purpose="speak them in many voices",
+        product="30-speech.jsonl",
+        inputs=("lexicon", "transcripts"),
+        reads=("speech", "seed"),
+        code_version=2,
+    ),
+    Stage(
+        number=40,
+        name="augment",
+        purpose="add noise, rooms, telephone lines and codecs",
+        product="40-augment.jsonl",
+        inputs=("speech",),
+        reads=("augment", "seed"),
+    ),
+    Stage(
+        number=50,
+        name="dataset",
+        purpose="make manifests that leak nothing, and fix the test lists",
+        product="50-dataset",
+        inputs=("lexicon", "augment"),
+        reads=("dataset",),
+        code_version=2,
+    ),
+    Stage(
+        number=60,
+        name="train",
+        purpose="tune the recogniser",
+        product="60-train",
+        inputs=("dataset",),
         reads=("train", "seed", "augment.snr_db", "augment.noise_manifest"),
         shows=("name",),
     ),
     Stage(
-        70,
-        "evaluate",
-        "70-scores",
-        ("lexicon", "dataset", "train"),
+        number=70,
+        name="evaluate",
+        purpose="score the base and the tuned model",
+        product="70-scores",
+        inputs=("lexicon", "dataset", "train"),
         reads=("evaluate", "engine", "seed", "name", "train.init", "train.model", "augment.noise_manifest"),
         code_version=2,
     ),
     Stage(
-        80,
-        "package",
-        "80-bundle",
-        ("dataset", "train", "evaluate"),
+        number=80,
+        name="package",
+        purpose="bundle the tuned model with its card and scores",
+        product="80-bundle",
+        inputs=("dataset", "train", "evaluate"),
         reads=("package", "name", "train.init", "train.model"),
     ),
 )

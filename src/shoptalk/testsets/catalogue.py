@@ -9,7 +9,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-OWN_SETS = frozenset("taught untaught general noisy silence long".split())
+from shoptalk.core.sets import LONG, NOISY, SILENCE, TESTS
+
+OWN_SETS = frozenset((*TESTS, NOISY, SILENCE, LONG))
 """Names that an imported set cannot have."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shoptalk.core.scores import Change, Misheard, Rate, Scores, SetScores, Slice, TermRow
+from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
 
 NONE = "–"
 
@@ -21,7 +22,7 @@ class Headline:
 def headlines(scores: Scores) -> list[Headline]:
     """What was learned, what was not taught, what was not forgotten; only what was scored."""
     lines = []
-    taught, untaught, general = (scores.sets.get(name) for name in ("taught", "untaught", "general"))
+    taught, untaught, general = (scores.sets.get(name) for name in TESTS)
     if taught and taught.terms:
         lines.append(
             Headline("Taught terms missed", "of all times they were said, in new sentences", taught.terms.error)
@@ -158,7 +159,7 @@ def beside_table(scores: Scores) -> str:
 
 
 def _beside(name: str, sets: Mapping[str, SetScores], side: str, speed: float | None) -> tuple[str, ...]:
-    taught, general = sets.get("taught"), sets.get("general")
+    taught, general = sets.get(TAUGHT), sets.get(GENERAL)
     changes = (
         (taught.terms.error if taught and taught.terms else None, True),
         (general.false_insertions if general else None, False),
