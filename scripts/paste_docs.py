@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 
 from shoptalk.cli import build_parser
 from shoptalk.core.files import write_text
-from shoptalk.core.recipe import Recipe, Section
+from shoptalk.core.recipe import NoEffect, Recipe, Section
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
@@ -117,7 +117,9 @@ def line(key: str, field: FieldInfo) -> str:
     kind = f"{type_name(field.annotation)}{bounds(field)}"
     default = "required" if field.is_required() else f"default {shown_default(field.default)}"
     meaning = " ".join((field.description or "").replace("``", "`").split())
-    item = f"- `{key}` ({kind}; {default})" + (f": {meaning}" if meaning else "")
+    if any(isinstance(mark, NoEffect) for mark in field.metadata):
+        meaning += " Changing it makes no product again."
+    item = f"- `{key}` ({kind}; {default}): {meaning}"
     return "\n".join(textwrap.wrap(item, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 

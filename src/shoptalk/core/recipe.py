@@ -27,11 +27,12 @@ class Section(BaseModel):
 
 class LexiconSection(Section):
     files: tuple[Path, ...] = (Path("lexicons/clinical.yaml"),)
-    """CSV, YAML or JSONL files of terms; relative to the recipe's folder or to the working folder."""
+    """Lists of terms: CSV, YAML or JSONL files."""
     only: tuple[str, ...] = ()
     """Ids of the terms to use; empty: all."""
     untaught: float = Field(default=0.25, ge=0, lt=1)
-    """Part of the terms of each category that is held out as a control and never taught."""
+    """Part of the terms of each category that is held out: never trained, a control in the test. One of each category
+    is always trained."""
 
 
 class LlmSection(Section):
@@ -42,8 +43,9 @@ class LlmSection(Section):
     base_url: str = ""
     """Of an OpenAI-compatible endpoint, e.g. ``http://127.0.0.1:8000/v1``; its key is read from OPENAI_API_KEY."""
     temperature: float = Field(default=0.6, ge=0, le=2)
+    """Of the sampling; higher gives more varied sentences."""
     concurrency: Annotated[int, NoEffect("each answer is asked for alone and kept in order")] = Field(default=4, ge=1)
-    """Requests under way at once at an endpoint; the embedded model answers one after the other."""
+    """Requests that are sent to an endpoint at once. The embedded model answers one after the other."""
 
     def unused(self) -> frozenset[str]:
         return frozenset({"base_url"}) if self.kind == "embedded" else frozenset()
@@ -72,17 +74,18 @@ class SpeechSection(Section):
     tts: Literal["kokoro"] = "kokoro"
     """The speech synthesiser."""
     blend: float = Field(default=0.5, ge=0, le=1)
-    """Part of the training utterances spoken by a blend of two voices."""
+    """Part of the training sentences that a blend of two voices speaks."""
     accents: float = Field(default=0.15, ge=0, le=1)
-    """Part of the training utterances spoken by a foreign voice on English phonemes."""
+    """Part of the training sentences that a voice of another language speaks, with English phonemes."""
     speed: tuple[float, float] = (0.9, 1.15)
+    """Range of the speaking rate in training; 1 is the voice's own."""
     workers: Annotated[int, NoEffect("an utterance sounds the same in every process")] = Field(default=0, ge=0)
-    """Processes; 0: one for each core."""
+    """Processes that speak; 0: one for each core."""
 
 
 class AugmentSection(Section):
     copies: int = Field(default=1, ge=0)
-    """Augmented copies of each training utterance, beside the clean one."""
+    """Augmented copies of each training recording, beside the clean one."""
     noise: float = Field(default=0.7, ge=0, le=1)
     """Part of the copies that get noise."""
     snr_db: tuple[float, float] = (10.0, 25.0)
@@ -106,9 +109,9 @@ class DatasetSection(Section):
     """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech (`id`, `audio_filepath`, `duration`, `text`,
     `speaker`) and their audio."""
     general_test_utterances: int = Field(default=0, ge=0)
-    """Score a fixed subset of the general test part (drawn by sha256 of the id); 0: all of it."""
+    """Size of the fixed subset of the general test part that is scored, drawn by sha256 of the id; 0: all of it."""
     general_dev_utterances: int = Field(default=60, ge=0)
-    """So many of the rehearsal part are not rehearsed but kept for dev: on them word confidence is calibrated."""
+    """Recordings of the rehearsal part that are kept for dev instead. Word confidence is calibrated on them."""
     test_lists: dict[str, str] = {}
     """sha256 that each list must have (`taught`, `untaught`, `general`); copy them from ``test-lists.json`` before
     anything is trained. Another list is an error."""
@@ -116,19 +119,19 @@ class DatasetSection(Section):
 
 class TrainSection(Section):
     init: str = "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
-    """A `.nemo` path, or a hub name such as ``nvidia/parakeet-tdt-0.6b-v2``; empty: from scratch as `model` says."""
+    """The base: a `.nemo` path, or a hub name such as ``nvidia/parakeet-tdt-0.6b-v2``."""
     model: "ModelSection | None" = None
-    """The shape of a model to be trained from scratch."""
+    """The shape of a model to be trained from scratch; `init` is then not read."""
     manifests: tuple[Path, ...] = ()
-    """Training manifests that stand in for product 50 (base training); paths as in `lexicon.files`."""
+    """Training manifests that stand in for product 50. Stages 10 to 50 are then not needed."""
     rehearsal_manifests: tuple[Path, ...] = ()
     """Likewise general speech for rehearsal."""
     dev_manifests: tuple[Path, ...] = ()
     """Likewise dev recordings, on which the best weights are chosen."""
     steps: int = Field(default=2_000, ge=1)
-    """Optimiser steps; the only place this number exists."""
+    """Optimiser steps."""
     batch_s: float = Field(default=120.0, gt=0)
-    """Audio seconds in a batch, padding counted."""
+    """Seconds of audio in a batch, padding included."""
     max_utterance_s: float = Field(default=20.0, gt=0)
     """Longer recordings are left out of training."""
     learning_rate: float = Field(default=5e-4, gt=0)
@@ -144,24 +147,24 @@ class TrainSection(Section):
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     rehearsal: float = Field(default=0.4, ge=0, lt=1)
-    """Part of each batch's seconds taken from the general rehearsal set."""
+    """Part of each batch's seconds that is general speech, against forgetting."""
     ctc_weight: float = Field(default=0.0, ge=0, le=1)
-    """Weight of an auxiliary CTC loss on the encoder; its head is not part of the saved model."""
+    """Weight of an auxiliary CTC loss on the encoder. Its head is not saved with the model."""
     transducer_part: float = Field(default=1.0, gt=0, le=1)
-    """Part of each batch's utterances, newly drawn, that the transducer loss is computed on; from the rest the encoder
-    learns by `ctc_weight` alone. The joint takes two fifths of a step on a CPU."""
+    """Part of each batch, newly drawn, that the transducer loss is computed on. From the rest the encoder learns by the
+    CTC loss alone. The joiner takes two fifths of a step on a CPU."""
     aligned_rounds: int = Field(default=0, ge=0)
-    """Rounds at the start in which the CTC head learns which token each frame says, from recordings whose word times
-    are known, for a model from scratch: the prediction network would learn the sentences by heart before the encoder
-    tells it anything."""
+    """For a model from scratch: rounds at the start in which the CTC head learns which token each frame stands for.
+    The manifests must give the times of words (`words`). Without these rounds the predictor learns the sentences by
+    heart before the encoder tells it anything."""
     feature_speeds: tuple[float, ...] = (1.0,)
-    """Speeds at which features of the training audio are cached and drawn."""
+    """Speeds at which features of the training audio are cached; one is drawn each time."""
     feature_noise: float = Field(default=0.0, ge=0, le=1)
-    """Part of the utterances that get noise added in the mel power domain, `augment.snr_db` strong."""
+    """Part of the recordings that get noise in the mel power domain, at an SNR of `augment.snr_db`."""
     feature_room: float = Field(default=0.0, ge=0, le=1)
-    """Part of the utterances that get a room's reverberation in the mel power domain."""
+    """Part of the recordings that get a room's reverberation in the mel power domain."""
     feature_telephone: float = Field(default=0.0, ge=0, le=1)
-    """Part of the utterances of which a telephone's band is left."""
+    """Part of the recordings that are reduced to a telephone's band."""
     time_masks: int = Field(default=2, ge=0)
     """SpecAugment: masks in time on each recording."""
     time_mask_part: float = Field(default=0.05, ge=0, le=1)
@@ -171,26 +174,26 @@ class TrainSection(Section):
     frequency_mask_bins: int = Field(default=20, ge=0)
     """Widest frequency mask, in mel bins."""
     freeze_batch_norm: bool = True
-    """Keep the base's BatchNorm statistics, so that synthetic speech does not shift them."""
+    """Keep the BatchNorm statistics of the base, so that synthetic speech does not shift them."""
     sigma: float = Field(default=0.02, ge=0)
     """Logit under-normalisation of the TDT loss on a CPU."""
     omega: float = Field(default=0.1, ge=0, le=1)
     """Probability that a batch is scored as plain RNN-T, on a CPU."""
     ema: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of the running mean of the weights that is scored and saved; 0: the last weights."""
+    """Decay of the running mean of the weights, which is scored and saved; 0: the weights themselves."""
     eval_every_steps: int = Field(default=100, ge=1)
-    """Dev scoring and checkpoint; also the most that a kill can cost."""
+    """Steps between dev scorings, which also write a checkpoint. A killed training loses at most these steps."""
     dev_utterances: int = Field(default=100, ge=1)
     """Dev recordings that are scored each time, a fixed subset."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """auto: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true. bf16-mixed also works on other
+    """`auto`: bf16-mixed where the GPU or the CPU multiplies in bfloat16, else 32-true. bf16-mixed also works on other
     CPUs, slowly."""
     devices: int = Field(default=1, ge=1)
-    """GPUs, or on a CPU processes, that share each step; a batch of `batch_s` for each."""
+    """GPUs, or processes of a CPU, that share each step. Each takes a batch of `batch_s`."""
     threads: Annotated[int, NoEffect("sums are rounded otherwise, as on another processor")] = Field(default=0, ge=0)
-    """CPU threads of torch in each process; 0: as many as there are cores."""
+    """CPU threads of PyTorch in each process; 0: one for each core."""
     mlflow: Annotated[str, NoEffect("where the curves of a training are kept")] = ""
-    """MLflow tracking URI, e.g. ``sqlite:///mlflow.db``; empty: a database in the run folder."""
+    """MLflow tracking URI, e.g. ``sqlite:///mlflow.db``. Empty: a database in the run folder."""
 
     def unused(self) -> frozenset[str]:
         without_base = {"init"} if self.model is not None else set()
@@ -231,21 +234,22 @@ class EvaluateSection(Section):
     batch: Annotated[int, NoEffect("a recording is recognised the same beside any others")] = Field(default=16, ge=1)
     """Recordings that are recognised together."""
     transcripts_known_to_base: tuple[Path, ...] = ()
-    """Texts the base was trained on, so that terms can be told apart as known or unknown to it."""
+    """Texts that the base was trained on. Terms that it has read are then scored apart."""
     snr_db: tuple[float, ...] = ()
-    """SNRs at which taught sentences are heard again, under noise that no training has: the set ``noisy``."""
+    """SNRs of the set ``noisy``: sentences with trained terms, under noise that training never used."""
     noisy_utterances: int = Field(default=60, ge=1)
-    """So many taught sentences are heard at each SNR, drawn by sha256 of the id."""
+    """Sentences of the set ``noisy`` at each SNR, drawn by sha256 of the id."""
     silence_s: float = Field(default=0.0, ge=0)
-    """Seconds of recordings without speech, digital silence and test noise: the set ``silence``."""
+    """Seconds of the set ``silence``: digital silence and test noise, in which every recognised word is wrong."""
     long_form_s: float = Field(default=0.0, ge=0)
-    """Length of the recordings of the set ``long``, joined from taught and general sentences; 0: no such set."""
+    """Length of the recordings of the set ``long``, joined from trained and general sentences; 0: no such set."""
     tests: tuple[Path, ...] = ()
-    """Further test sets: manifests as `shoptalk import` writes them; the file's name is the set's."""
+    """Further test sets: manifests that `shoptalk import` wrote. The name of the file is the name of the set."""
     others: "tuple[OtherSection, ...]" = ()
-    """Other recognisers to hear the taught, untaught and general sets."""
+    """Other recognisers that are scored on the trained, held-out and general sets."""
     report_private: bool = False
-    """Let recordings and words of consented patients (`patient` in the manifest) into the report."""
+    """Let recordings and words of consented patients (`patient` in the manifest) into the report. Without it, only
+    their counts are in the figures."""
 
 
 class OtherSection(Section):
@@ -265,18 +269,18 @@ class PackageSection(Section):
     licence: str = "CC-BY-4.0"
     """What the bundle may be used under."""
     attributions: tuple[str, ...] = ()
-    """One line for each work that must be credited: the base, data, voices."""
+    """A line for each work that must be credited: the base, data, voices."""
 
 
 class EngineSection(Section):
-    """How a model hears, in stage 70 and in the service alike: what is scored is what serves."""
+    """How a model decodes, in stage 70 and in the service alike: what is scored is what serves."""
 
     precision: Literal["fp32", "bf16", "int8"] = "fp32"
-    """Of the encoder; int8 is for CPUs, bf16 for GPUs and for CPUs that multiply in it."""
+    """Precision of the encoder. int8 is for CPUs; bf16 is for GPUs and for CPUs that multiply in bfloat16."""
     beam: int = Field(default=4, ge=1, le=32)
     """Hypotheses kept for each recording. 1 decodes greedily, as NeMo does: faster, with more word errors."""
     fill_holes: bool = True
-    """Hear speech again that gave no word; needs the VAD of the model store (2 MB)."""
+    """Decode speech without words again. Needs the VAD of the model store (2 MB)."""
 
 
 class ServeSection(Section):
@@ -289,7 +293,7 @@ class ServeSection(Section):
     max_audio_s: float = Field(default=600.0, gt=0)
     """Longest recording; a longer one is answered 400."""
     queue: int = Field(default=32, ge=1)
-    """Requests that may wait; one more is answered 429."""
+    """Requests that may wait; a further one is answered 429."""
     batch: int = Field(default=8, ge=1)
     """Recordings that are recognised together."""
     batch_wait_ms: float = Field(default=10.0, ge=0)
@@ -304,7 +308,7 @@ class Recipe(Section):
     seed: int = 7
     """Of every draw."""
     products: dict[str, Path] = {}
-    """Stage name → file or folder of the user's own that stands in for that stage's product."""
+    """By name of a stage: your own file or folder, which stands in for that stage's product."""
     lexicon: LexiconSection = LexiconSection()
     transcripts: TranscriptsSection = TranscriptsSection()
     speech: SpeechSection = SpeechSection()
