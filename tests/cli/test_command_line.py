@@ -149,5 +149,5 @@ def test_the_shipped_recipes_are_valid() -> None:
 
 def test_the_real_lexicon_stage_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert shoptalk("lexicon", "--recipe", ROOT / "recipes" / "ci.yaml", "--run", tmp_path) == 0
-    assert "4 terms, 1 of them not taught" in capsys.readouterr().out
+    assert "4 terms, 1 of them held out" in capsys.readouterr().out
     assert (tmp_path / "10-lexicon.signature").is_file()

@@ -25,8 +25,8 @@ def lexicon(run: StageRun) -> None:
             check_ipa(term.ipa)
     held = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
     write(run, lambda done: (term for term in held if term.id not in done))
-    untaught = [term.text for term in held if not term.taught]
-    say(f"{len(held)} terms, {len(untaught)} of them not taught: {', '.join(untaught)}")
+    held_out = [term.text for term in held if not term.taught]
+    say(f"{len(held)} terms, {len(held_out)} of them held out: {', '.join(held_out) or 'none'}")
 
 
 def transcripts(run: StageRun) -> None:
