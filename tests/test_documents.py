@@ -87,9 +87,10 @@ def test_quick_commands_run(block: Block, workplace: Path, monkeypatch: pytest.M
     monkeypatch.chdir(workplace)
     for words in commands_of(block.content):
         if words[0] == "shoptalk" and (
-            words[1] in {"--help", "--version", "transcribe"} or words[1:3] == ["models", "list"]
+            words[1] in {"--help", "--version", "init", "transcribe"} or words[1:3] == ["models", "list"]
         ):
             assert run_here([STAND_INS.get(word, word) for word in words[1:]]).strip()
+            shutil.rmtree(workplace / "my", ignore_errors=True)
 
 
 @pytest.mark.parametrize("block", [p for p in of_language("bash") if "curl" in p.values[0].content])  # type: ignore[attr-defined]
@@ -125,9 +126,12 @@ def test_python_runs(block: Block, workplace: Path, served: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("block", of_language("yaml"))
-def test_yaml_is_a_recipe_a_policy_or_steps(block: Block, tmp_path: Path) -> None:
+def test_yaml_is_a_recipe_a_policy_terms_or_steps(block: Block, tmp_path: Path) -> None:
     content = yaml.safe_load(block.content)
-    if isinstance(content, list):
+    if isinstance(content, list) and "text" in content[0]:
+        (tmp_path / "terms.yaml").write_text(block.content, encoding="utf-8")
+        assert lexicon.load([tmp_path / "terms.yaml"])
+    elif isinstance(content, list):
         for step in content:
             for words in commands_of(step.get("run", "")):
                 check_command(words, block.page)
