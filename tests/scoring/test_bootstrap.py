@@ -78,6 +78,8 @@ def test_any_counts_give_finite_intervals_around_the_value(data: st.DataObject, 
             assert (interval.low, interval.high) == (None, None)
         else:
             assert -np.inf < interval.low <= interval.value <= interval.high < np.inf
+            if kind == "proportion":
+                assert -per <= interval.low <= interval.high <= per
     for above, below, interval in ((0, 1, found[0]), (2, 3, found[1])):
         total = sum(row[below] for row in rows)
         assert interval.value == (per * (sum(row[above] for row in rows) / total) if total else None)

@@ -139,7 +139,16 @@ def paired(
     if measured_before is not None and measured_after is not None:
         bounds = _bounds(_difference(measured_before, measured_after), draws.confidence)
         difference = _with_unseen(bounds, (interval_before, measured_before), (interval_after, measured_after))
+        if kind == "proportion":
+            difference = _within_one(difference)
     return _scaled(interval_before, per), _scaled(interval_after, per), _scaled(difference, per)
+
+
+def _within_one(difference: Interval) -> Interval:
+    """Two rates of 0..1 differ by at most 1."""
+    if difference.low is None or difference.high is None:
+        return difference
+    return replace(difference, low=max(difference.low, -1.0), high=min(difference.high, 1.0))
 
 
 def _scaled(interval: Interval, per: float) -> Interval:
