@@ -74,7 +74,7 @@ def test_the_verdict_is_written_and_is_the_exit_status(
     assert verdict.policy_sha256 == sha256(Path("easy.yaml"))
     assert verdict.scores_sha256 == sha256(folder / "scores.json")
     assert shoptalk("gate", run.folder, "--policy", "hard.yaml") == 1
-    assert "FAILED  Terms missed" in capsys.readouterr().out
+    assert "FAILED  Term error rate" in capsys.readouterr().out
     assert not Verdict.model_validate_json((folder / "gate.json").read_text()).passed
     assert "Refused" in (folder / "gate.html").read_text()
     assert "Refused: 1 of 1" in (folder / "report.html").read_text()

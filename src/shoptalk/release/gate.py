@@ -3,24 +3,45 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shoptalk.core.scores import Change, Part, Rate, Scores, Slice
+from shoptalk.core.scores import Change, Part, Rate, Scores
 from shoptalk.core.sets import GENERAL, LONG, NOISY, TAUGHT, UNTAUGHT
-from shoptalk.release.gate_policy import PER_1000_WORDS, RISING, Metric, Policy, SetRule, SlicesRule
+from shoptalk.release.gate_policy import (
+    PER_1000_WORDS,
+    RISING,
+    CalibrationRule,
+    Metric,
+    Policy,
+    SetRule,
+    SilenceRule,
+    SlicesRule,
+    SpeedRule,
+)
 
 ROUNDING = 1e-9
 """Of float arithmetic: 0.3 − 0.1 must satisfy a bound of 0.2."""
 
 LABELS: dict[Metric, str] = {
-    "term_error": "Terms missed", "recall": "Terms heard", "precision": "Heard terms that were said",
-    "f1": "F1 of terms", "false_insertions": "Terms nobody said", "wer": "Word errors", "cer": "Letter errors",
-    "sentence_error": "Sentences with an error", "case": "Wrong capitals", "punctuation": "Punctuation errors",
-    "numbers": "Numbers heard wrong", "invented_numbers": "Numbers nobody said",
-}  # fmt: skip
+    "term_error": "Term error rate",
+    "recall": "Term recall",
+    "precision": "Term precision",
+    "f1": "Term F1",
+    "false_insertions": "False insertions of terms",
+    "wer": "Word error rate",
+    "cer": "Character error rate",
+    "sentence_error": "Sentences with an error",
+    "case": "Wrong capitals",
+    "punctuation": "Punctuation errors",
+    "numbers": "Wrong numbers",
+    "invented_numbers": "Invented numbers",
+}
 
 CURES = {
-    NOISY: "set evaluate.snr_db", LONG: "set evaluate.long_form_s", TAUGHT: "run `shoptalk evaluate`",
-    UNTAUGHT: "set lexicon.untaught", GENERAL: "run `shoptalk evaluate`",
-}  # fmt: skip
+    NOISY: "set evaluate.snr_db",
+    LONG: "set evaluate.long_form_s",
+    TAUGHT: "run `shoptalk evaluate`",
+    UNTAUGHT: "set lexicon.untaught",
+    GENERAL: "run `shoptalk evaluate`",
+}
 """What gives a set that is missing; any other is imported."""
 
 
@@ -32,7 +53,7 @@ class Check(Part):
     what: str
     passed: bool
     measured: str
-    """For people; the same in numbers: `value`, `low`, `high`, all None where nothing was measured."""
+    """For people. `value`, `low` and `high` say the same in numbers; all None where nothing was measured."""
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -42,7 +63,7 @@ class Check(Part):
 
 
 class Verdict(Part):
-    """What the gate said of one run's scores under one policy."""
+    """What the gate decided about one run's scores under one policy."""
 
     passed: bool
     checks: tuple[Check, ...]
@@ -65,13 +86,19 @@ class _Finding(NamedTuple):
 
 def judge(scores: Scores, policy: Policy) -> tuple[Check, ...]:
     """Every check of the policy, in its order; what was not measured has not passed."""
-    found: list[Check] = []
+    checks: list[Check] = []
     for key in ("domain", "general", "numbers", "false_insertions"):
         for rule in getattr(policy, key):
-            found += _set_checks(scores, key, rule)
+            checks += _set_checks(scores, key, rule)
     if policy.categories:
-        found += [_slices_check(scores, policy.categories, by) for by in policy.categories.by]
-    return (*found, *_whole_model(scores, policy))
+        checks += [_slices_check(scores, policy.categories, by) for by in policy.categories.by]
+    if policy.silence:
+        checks.append(_silence_check(scores, policy.silence))
+    if policy.calibration:
+        checks.append(_calibration_check(scores, policy.calibration))
+    if policy.speed:
+        checks.append(_speed_check(scores, policy.speed))
+    return tuple(checks)
 
 
 # --- one metric of one set -------------------------------------------------------------------------------------
@@ -97,21 +124,22 @@ def _set_checks(scores: Scores, key: str, rule: SetRule) -> Iterator[Check]:
 
 def _change(scores: Scores, rule: SetRule) -> Change | str:
     """The measured change, or why there is none."""
-    one = scores.sets.get(rule.set)
-    if one is None:
+    test_set = scores.sets.get(rule.set)
+    if test_set is None:
         cure = CURES.get(rule.set, f"import a set {rule.set} and name it in evaluate.tests")
         return f"there is no set “{rule.set}” in these scores; {cure}"
     if rule.metric in ("term_error", "recall", "precision", "f1"):
-        if one.terms is None:
-            return f"none of the terms is said in set “{rule.set}”; add sentences that say them"
-        change: Change = getattr(one.terms, "error" if rule.metric == "term_error" else rule.metric)
+        if test_set.terms is None:
+            return f"no reference of set “{rule.set}” has one of the terms; add sentences that have them"
+        name = "error" if rule.metric == "term_error" else rule.metric
+        change: Change = getattr(test_set.terms, name)
     else:
-        change = getattr(one, rule.metric)
+        change = getattr(test_set, rule.metric)
     if change.difference.value is None:
-        return f"set “{rule.set}” holds nothing to count it in; choose another set or metric"
+        return f"set “{rule.set}” has nothing to count it in; choose another set or metric"
     if (rule.with_confidence or rule.not_worse) and change.difference.high is None:
         return (
-            f"no interval can be told from {one.clusters} sentence frames or speakers in set “{rule.set}”; "
+            f"{test_set.clusters} sentence frames or speakers in set “{rule.set}” are too few for an interval; "
             "add recordings, or write with_confidence: false"
         )
     return change
@@ -120,17 +148,18 @@ def _change(scores: Scores, rule: SetRule) -> Change | str:
 def _against_base(scores: Scores, rule: SetRule, change: Change, limit: float) -> _Finding:
     """`limit`: the most that the metric may be worse by; negative where it must be better."""
     value, high = _worse_by(change, rule.metric)
-    far = high if rule.with_confidence and high is not None else value
-    passed = far <= limit + ROUNDING
-    by, asked = (_amount(abs(one), rule.metric, difference=True) for one in (far, limit))
+    judged = high if rule.with_confidence and high is not None else value
+    passed = judged <= limit + ROUNDING
+    amount = _amount(abs(judged), rule.metric, difference=True)
+    asked = _amount(abs(limit), rule.metric, difference=True)
     if limit < 0:
-        told = f"it is better by at least {by}" if far < -ROUNDING else "no improvement is shown"
-        end = f"{asked} was asked for."
+        statement = f"it is better by at least {amount}" if judged < -ROUNDING else "no improvement is shown"
+        demand = f"{asked} was asked for."
     else:
-        told = "it is not worse" if far <= ROUNDING else f"it may be worse by {by}"
-        end = f"up to {asked} is allowed."
-    sure = f"With {_sure(scores)}" if rule.with_confidence else "As measured,"
-    why = f"{_sides(change, rule.metric)} {sure} {told}; {end}"
+        statement = "it is not worse" if judged <= ROUNDING else f"it may be worse by {amount}"
+        demand = f"up to {asked} is allowed."
+    basis = f"With {_sure(scores)}" if rule.with_confidence else "As measured,"
+    why = f"{_sides(change, rule.metric)} {basis} {statement}; {demand}"
     return _Finding(passed, change.difference, _shown(change.difference, rule.metric, difference=True), why)
 
 
@@ -138,89 +167,127 @@ def _worse_by(change: Change, metric: Metric) -> tuple[float, float | None]:
     """How much worse than the base, measured and at the unfavourable end of the interval."""
     rate = change.difference
     value = rate.value or 0.0
-    return (-value, None if rate.low is None else -rate.low) if metric in RISING else (value, rate.high)
+    if metric in RISING:
+        return -value, None if rate.low is None else -rate.low
+    return value, rate.high
 
 
 def _not_worse(change: Change, metric: Metric) -> _Finding:
-    told = {
-        "worse": "That is a loss which chance does not explain.",
-        "better": "That is a gain which chance does not explain.",
-        "unclear": "A difference that chance can explain.",
-    }[change.verdict]
+    explanations = {
+        "worse": "Chance does not explain this loss.",
+        "better": "Chance does not explain this gain.",
+        "unclear": "Chance can explain the difference.",
+    }
     shown = _shown(change.difference, metric, difference=True)
-    return _Finding(change.verdict != "worse", change.difference, shown, f"{_sides(change, metric)} {told}")
+    why = f"{_sides(change, metric)} {explanations[change.verdict]}"
+    return _Finding(change.verdict != "worse", change.difference, shown, why)
 
 
 def _itself(scores: Scores, rule: SetRule, after: Rate, bound: float) -> _Finding:
     rising = rule.metric in RISING
-    far = (after.low if rising else after.high) if rule.with_confidence else after.value
-    if after.value is None or far is None:
-        return _not_measured(f"no interval can be told in set “{rule.set}”; add recordings")
-    passed = far >= bound - ROUNDING if rising else far <= bound + ROUNDING
-    limit, edge = ("at least", "no less than") if rising else ("at most", "no more than")
-    sure = f", and with {_sure(scores)} {edge} {_amount(far, rule.metric)}" if rule.with_confidence else ""
-    why = f"{LABELS[rule.metric]} after tuning: {_amount(after.value, rule.metric)}{sure}; {limit} " \
-          f"{_amount(bound, rule.metric)} was asked for."  # fmt: skip
+    judged = after.value
+    if rule.with_confidence:
+        judged = after.low if rising else after.high
+    if after.value is None or judged is None:
+        return _not_measured(f"the recordings of set “{rule.set}” are too few for an interval; add some")
+    if rising:
+        passed = judged >= bound - ROUNDING
+        limit, edge = "at least", "no less than"
+    else:
+        passed = judged <= bound + ROUNDING
+        limit, edge = "at most", "no more than"
+    basis = f", and with {_sure(scores)} {edge} {_amount(judged, rule.metric)}" if rule.with_confidence else ""
+    measured = f"{LABELS[rule.metric]} after tuning: {_amount(after.value, rule.metric)}{basis}"
+    why = f"{measured}; {limit} {_amount(bound, rule.metric)} was asked for."
     return _Finding(passed, after, _shown(after, rule.metric), why)
 
 
 # --- groups, and the model as a whole --------------------------------------------------------------------------
 
 
+class _Group(NamedTuple):
+    name: str
+    change: Change
+    metric: Metric
+
+    @property
+    def worse_by(self) -> float:
+        return _worse_by(self.change, self.metric)[0]
+
+
 def _slices_check(scores: Scores, rule: SlicesRule, by: str) -> Check:
     what, wanted = f"Groups by {by}, set “{rule.set}”", "no group significantly worse"
+    allowed = float("inf")
     if rule.worse_by_at_most is not None:
+        allowed = rule.worse_by_at_most + ROUNDING
         wanted += f", none by more than {_amount(rule.worse_by_at_most, 'recall', difference=True)}"
-    rows = [(one, *of) for one in scores.slices if one.by == by and one.set == rule.set and (of := _of_slice(one))]
-    small = [one.name for one, change, _ in rows if change.difference.low is None]
-    if not rows or small:
-        cure = f"set “{rule.set}” has no groups by {by} in these scores; its recordings must tell their {by}"
-        cure = f"too few recordings to judge {', '.join(small)}; add some" if small else cure
+    groups = _groups(scores, rule.set, by)
+    if not groups:
+        cure = f"set “{rule.set}” has no groups by {by} in these scores; its recordings must name their {by}"
         return _check(f"categories.{by}", what, _not_measured(cure), wanted)
-    margin = float("inf") if rule.worse_by_at_most is None else rule.worse_by_at_most + ROUNDING
-    lost = [row for row in rows if row[1].verdict == "worse" or _worse_by(row[1], row[2])[0] > margin]
-    worst, change, metric = max(lost or rows, key=lambda row: round(_worse_by(row[1], row[2])[0], 9))
-    named = ", ".join(one.name for one, *_ in lost)
-    told = f"Worse than allowed: {named}." if lost else f"None of {len(rows)} groups lost more than is allowed."
-    why = f"{told} Of these, {worst.name} fared worst. {_sides(change, metric)}"
-    shown = f"{worst.name}: {_shown(change.difference, metric, difference=True)}"
-    return _check(f"categories.{by}", what, _Finding(not lost, change.difference, shown, why), wanted)
+    too_small = [group.name for group in groups if group.change.difference.low is None]
+    if too_small:
+        cure = f"too few recordings to judge {', '.join(too_small)}; add some"
+        return _check(f"categories.{by}", what, _not_measured(cure), wanted)
+
+    lost = [group for group in groups if group.change.verdict == "worse" or group.worse_by > allowed]
+    worst = max(lost or groups, key=lambda group: round(group.worse_by, 9))
+    statement = f"None of {len(groups)} groups lost more than is allowed."
+    if lost:
+        statement = f"Worse than allowed: {', '.join(group.name for group in lost)}."
+    why = f"{statement} Of these, {worst.name} did worst. {_sides(worst.change, worst.metric)}"
+    shown = f"{worst.name}: {_shown(worst.change.difference, worst.metric, difference=True)}"
+    return _check(f"categories.{by}", what, _Finding(not lost, worst.change.difference, shown, why), wanted)
 
 
-def _of_slice(one: Slice) -> tuple[Change, Metric] | None:
-    """Recall where terms are said, word errors elsewhere."""
-    if one.terms:
-        return one.terms.recall, "recall"
-    return (one.wer, "wer") if one.wer else None
+def _groups(scores: Scores, name: str, by: str) -> list[_Group]:
+    """The groups of a set: their recall where they have terms, their word error rate elsewhere."""
+    groups: list[_Group] = []
+    for part in scores.slices:
+        if part.by != by or part.set != name:
+            continue
+        if part.terms:
+            groups.append(_Group(part.name, part.terms.recall, "recall"))
+        elif part.wer:
+            groups.append(_Group(part.name, part.wer, "wer"))
+    return groups
 
 
-def _whole_model(scores: Scores, policy: Policy) -> Iterator[Check]:
-    if rule := policy.silence:
-        wanted = f"at most {rule.words_per_minute_at_most:g} a minute{', whole interval' * rule.with_confidence}"
-        rate = scores.silence.words.after if scores.silence else None
-        far = (rate.high if rule.with_confidence else rate.value) if rate else None
-        finding = _not_measured("set evaluate.silence_s")
-        if rate and scores.silence and far is not None:
-            why = f"In {scores.silence.minutes:.1f} minutes in which nobody speaks, {rate.count} words were heard."
+def _silence_check(scores: Scores, rule: SilenceRule) -> Check:
+    wanted = f"at most {rule.words_per_minute_at_most:g} a minute{_whole_interval(rule.with_confidence)}"
+    finding = _not_measured("set evaluate.silence_s")
+    if scores.silence:
+        rate = scores.silence.words.after
+        judged = rate.high if rule.with_confidence else rate.value
+        if judged is not None:
+            passed = judged <= rule.words_per_minute_at_most + ROUNDING
             shown = f"{rate.value or 0.0:.2f} a minute" + _range(rate, 1, 2)
-            finding = _Finding(far <= rule.words_per_minute_at_most + ROUNDING, rate, shown, why)
-        yield _check("silence.words_per_minute_at_most", "Words heard in silence", finding, wanted)
-    if bound := policy.calibration:
-        one, wanted = scores.calibration, f"at most {100 * bound.ece_at_most:.1f} points off"
-        finding = _not_measured("these scores hold no confidences of words; run `shoptalk evaluate` again")
-        if one:
-            why = f"The confidences of {one.words} words are off by {100 * one.ece:.1f} points on average."
-            rate = Rate(value=one.ece, low=None, high=None, count=one.words)
-            finding = _Finding(one.ece <= bound.ece_at_most + ROUNDING, rate, f"{100 * one.ece:.1f} points", why)
-        yield _check("calibration.ece_at_most", "Confidences that can be believed", finding, wanted)
-    if fast := policy.speed:
-        speed, wanted = scores.speed_after, f"at least {fast.audio_s_per_s_at_least:g} s of audio a second"
-        finding = _not_measured("run `shoptalk evaluate` again, which measures speed as it listens")
-        if speed is not None:
-            why = f"One second of work recognised {speed:.1f} seconds of audio on the machine that evaluated."
-            rate = Rate(value=speed, low=None, high=None, count=0)
-            finding = _Finding(speed >= fast.audio_s_per_s_at_least, rate, f"{speed:.1f} s a second", why)
-        yield _check("speed.audio_s_per_s_at_least", "Speed", finding, wanted)
+            why = f"{rate.count} words were recognised in {scores.silence.minutes:.1f} minutes without speech."
+            finding = _Finding(passed, rate, shown, why)
+    return _check("silence.words_per_minute_at_most", "Words recognised in silence", finding, wanted)
+
+
+def _calibration_check(scores: Scores, rule: CalibrationRule) -> Check:
+    finding = _not_measured("these scores have no confidences of words; run `shoptalk evaluate` again")
+    calibration = scores.calibration
+    if calibration:
+        rate = Rate(value=calibration.ece, low=None, high=None, count=calibration.words)
+        points = f"{100 * calibration.ece:.1f} points"
+        why = f"The confidences of {calibration.words} words are off by {points} on average."
+        finding = _Finding(calibration.ece <= rule.ece_at_most + ROUNDING, rate, points, why)
+    wanted = f"at most {100 * rule.ece_at_most:.1f} points off"
+    return _check("calibration.ece_at_most", "Calibration error of word confidence", finding, wanted)
+
+
+def _speed_check(scores: Scores, rule: SpeedRule) -> Check:
+    finding = _not_measured("run `shoptalk evaluate` again, which measures the speed")
+    speed = scores.speed_after
+    if speed is not None:
+        rate = Rate(value=speed, low=None, high=None, count=0)
+        why = f"One second of work recognised {speed:.1f} seconds of audio on the machine that evaluated."
+        finding = _Finding(speed >= rule.audio_s_per_s_at_least, rate, f"{speed:.1f} s a second", why)
+    wanted = f"at least {rule.audio_s_per_s_at_least:g} s of audio a second"
+    return _check("speed.audio_s_per_s_at_least", "Speed", finding, wanted)
 
 
 # --- words and figures -----------------------------------------------------------------------------------------
@@ -228,9 +295,17 @@ def _whole_model(scores: Scores, policy: Policy) -> Iterator[Check]:
 
 def _check(rule: str, what: str, finding: _Finding, wanted: str) -> Check:
     rate = finding.rate
-    value, low, high = (rate.value, rate.low, rate.high) if rate else (None, None, None)
-    return Check(rule=rule, what=what, passed=finding.passed, measured=finding.measured, value=value, low=low,
-                 high=high, wanted=wanted, why=finding.why)  # fmt: skip
+    return Check(
+        rule=rule,
+        what=what,
+        passed=finding.passed,
+        measured=finding.measured,
+        value=rate.value if rate else None,
+        low=rate.low if rate else None,
+        high=rate.high if rate else None,
+        wanted=wanted,
+        why=finding.why,
+    )
 
 
 def _not_measured(cure: str) -> _Finding:
@@ -240,14 +315,19 @@ def _not_measured(cure: str) -> _Finding:
 def _wanted(name: str, bound: float, rule: SetRule) -> str:
     if name == "not_worse":
         return "not significantly worse"
-    against_base = name in ("better_by", "worse_by_at_most")
-    words = {"better_by": "better by at least", "worse_by_at_most": "worse by at most"}.get(name)
-    amount = _amount(bound, rule.metric, difference=against_base)
-    return f"{words or name.replace('_', ' ')} {amount}{', whole interval' * rule.with_confidence}"
+    against_base = {"better_by": "better by at least", "worse_by_at_most": "worse by at most"}
+    words = against_base.get(name, name.replace("_", " "))
+    amount = _amount(bound, rule.metric, difference=name in against_base)
+    return f"{words} {amount}{_whole_interval(rule.with_confidence)}"
+
+
+def _whole_interval(with_confidence: bool) -> str:
+    return ", whole interval" if with_confidence else ""
 
 
 def _sides(change: Change, metric: Metric) -> str:
-    before, after = (_amount(rate.value or 0.0, metric) for rate in (change.before, change.after))
+    before = _amount(change.before.value or 0.0, metric)
+    after = _amount(change.after.value or 0.0, metric)
     return f"{LABELS[metric]}: {before} before tuning, {after} after."
 
 
@@ -258,13 +338,16 @@ def _sure(scores: Scores) -> str:
 def _amount(value: float, metric: Metric, *, difference: bool = False) -> str:
     if metric in PER_1000_WORDS:
         return f"{value:.2f} per 1,000 words"
-    return f"{100 * value:.1f} {'points' if difference else '%'}"
+    unit = "points" if difference else "%"
+    return f"{100 * value:.1f} {unit}"
 
 
 def _shown(rate: Rate, metric: Metric, *, difference: bool = False) -> str:
     scale, digits = (1, 2) if metric in PER_1000_WORDS else (100, 1)
     value = round(scale * (rate.value or 0.0), digits) + 0.0  # no "-0.0"
-    unit = "" if scale == 1 else " points" if difference else " %"
+    unit = ""
+    if metric not in PER_1000_WORDS:
+        unit = " points" if difference else " %"
     sign = "+" if difference else ""
     return f"{value:{sign}.{digits}f}{unit}" + _range(rate, scale, digits, sign)
 
@@ -272,5 +355,6 @@ def _shown(rate: Rate, metric: Metric, *, difference: bool = False) -> str:
 def _range(rate: Rate, scale: int, digits: int, sign: str = "") -> str:
     if rate.low is None or rate.high is None:
         return ""
-    low, high = (f"{round(scale * end, digits) + 0.0:{sign}.{digits}f}" for end in (rate.low, rate.high))
-    return f" [{low} to {high}]"
+    low = round(scale * rate.low, digits) + 0.0  # no "-0.0"
+    high = round(scale * rate.high, digits) + 0.0
+    return f" [{low:{sign}.{digits}f} to {high:{sign}.{digits}f}]"

@@ -12,13 +12,23 @@ from shoptalk.core.records import Number
 from shoptalk.core.sets import GENERAL, TAUGHT
 
 Metric = Literal[
-    "term_error", "recall", "precision", "f1", "false_insertions", "wer", "cer", "sentence_error", "case",
-    "punctuation", "numbers", "invented_numbers",
-]  # fmt: skip
+    "term_error",
+    "recall",
+    "precision",
+    "f1",
+    "false_insertions",
+    "wer",
+    "cer",
+    "sentence_error",
+    "case",
+    "punctuation",
+    "numbers",
+    "invented_numbers",
+]
 RISING: frozenset[Metric] = frozenset({"recall", "precision", "f1"})
-"""More is better; of all others less is."""
+"""More of these is better; of all others, less is."""
 PER_1000_WORDS: frozenset[Metric] = frozenset({"false_insertions", "invented_numbers"})
-"""Bounds on these are per 1,000 words said; on all others fractions, 0.02 being 2 points of percent."""
+"""Bounds on these are per 1,000 reference words. All others are fractions: 0.02 is 2 percentage points."""
 
 
 class SetRule(Section):
@@ -45,15 +55,15 @@ class SetRule(Section):
         bounds = (self.better_by, self.worse_by_at_most, self.at_most, self.at_least)
         if not self.not_worse and all(bound is None for bound in bounds):
             raise ValueError("give better_by, worse_by_at_most, not_worse: true, at_most or at_least")
-        rising = self.metric in RISING
-        if (self.at_most if rising else self.at_least) is not None:
-            right, wrong = ("at_least", "at_most") if rising else ("at_most", "at_least")
-            raise ValueError(f"{wrong} bounds {self.metric} on its good side; write {right}")
+        if self.metric in RISING and self.at_most is not None:
+            raise ValueError(f"at_most bounds {self.metric} on its good side; write at_least")
+        if self.metric not in RISING and self.at_least is not None:
+            raise ValueError(f"at_least bounds {self.metric} on its good side; write at_most")
         return self
 
 
 class SlicesRule(Section):
-    """No group of a set may lose: each group's recall of terms (of a set without terms, its words wrong)."""
+    """No group of a set may lose: its term recall, or its word error rate where it has no terms."""
 
     set: str = TAUGHT
     by: tuple[Literal["category", "tier", "known", "voice", "accent", "context", "snr"], ...] = Field(
@@ -61,7 +71,7 @@ class SlicesRule(Section):
     )
     """One check for each; the groups are those of the report."""
     worse_by_at_most: Number | None = Field(default=None, ge=0)
-    """Further bound on each group's measured difference, its interval aside: small groups vary."""
+    """A further bound on each group's measured difference, whatever its interval: small groups vary."""
 
 
 class SilenceRule(Section):
@@ -84,7 +94,10 @@ def _several(**defaults: str) -> BeforeValidator:
 
     def rules(given: Any) -> Any:
         listed = given if isinstance(given, list | tuple) else [given]
-        return [{**defaults, **one} if isinstance(one, Mapping) else one for one in listed]
+        completed = []
+        for rule in listed:
+            completed.append({**defaults, **rule} if isinstance(rule, Mapping) else rule)
+        return completed
 
     return BeforeValidator(rules)
 
@@ -97,9 +110,9 @@ class Policy(Section):
     general: Annotated[tuple[SetRule, ...], _several(set=GENERAL, metric="wer")] = ()
     """What must not be forgotten; one rule or a list."""
     numbers: Annotated[tuple[SetRule, ...], _several(set=TAUGHT, metric="numbers")] = ()
-    """Numbers, doses and units heard wrong."""
+    """Numbers, doses and units recognised wrong."""
     false_insertions: Annotated[tuple[SetRule, ...], _several(set=GENERAL, metric="false_insertions")] = ()
-    """Taught terms heard where nobody said them."""
+    """Trained terms in hypotheses whose references do not have them."""
     categories: SlicesRule | None = None
     silence: SilenceRule | None = None
     calibration: CalibrationRule | None = None
@@ -119,5 +132,8 @@ def read_policy(text: str, where: str) -> Policy:
     except yaml.YAMLError as error:
         raise PolicyError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc'])) or 'policy'}: {one['msg']}" for one in error.errors()]
+        problems = []
+        for problem in error.errors():
+            key = ".".join(map(str, problem["loc"])) or "policy"
+            problems.append(f"{key}: {problem['msg']}")
         raise PolicyError(f"{where}: {'; '.join(problems)}; the keys are explained in docs/gate.md") from None

@@ -1,10 +1,11 @@
 """Numbers with their units as a class of errors: ``500 milligram``, ``120 over 80``, ``1.5 milligram per kilogram``.
 
-A quantity is a number of `text.words`, with the unit behind it, and with the numbers that ``to``, ``over``, ``by``,
-``times`` or ``out of`` join to it; ``twice daily`` and ``once daily`` are quantities too. Numbers in names (``b 12``,
-``l 4``, ``type 2``) count, ordinals (``1st``) do not. The normaliser writes "one" as 1, so a 1 counts only where its
-neighbours make it a number: a unit or joined number behind it, ``type``, ``stage`` or a letter before it. "This one",
-"one of them" and also "one stent" are no quantities, on either side.
+A quantity is a number of `text.words` with the unit behind it. Numbers that ``to``, ``over``, ``by``, ``times`` or
+``out of`` join to it belong to it. ``twice daily`` and ``once daily`` are quantities too. Numbers in names (``b 12``,
+``l 4``, ``type 2``) count, ordinals (``1st``) do not.
+
+The normaliser writes "one" as 1, so a 1 counts only where its neighbours make it a number: a unit or joined number
+behind it, or ``type``, ``stage`` or a letter before it. "This one", "one of them" and "one stent" are no quantities.
 """
 
 import re
@@ -28,7 +29,7 @@ _NAMING = frozenset("type stage grade class phase factor level mobitz lead nerve
 
 @dataclass(frozen=True)
 class Example:
-    """A quantity that went wrong: its words as said and as heard, either empty where there is none."""
+    """A wrong quantity: its words in reference (`said`) and hypothesis (`heard`), empty where there is none."""
 
     kind: Kind
     said: str
@@ -42,60 +43,86 @@ class Quantities:
     said: int
     """Quantities of the reference."""
     number: int
-    """Said with other numbers than heard, whatever the unit."""
+    """Other numbers at its place, whatever the unit."""
     unit: int
     """The same numbers, but another unit, or a unit on one side only."""
     missing: int
-    """Nothing that is a quantity was heard at its place."""
+    """The hypothesis has no quantity at its place."""
     invented: int
-    """Quantities heard that answer to none of the reference."""
+    """Quantities of the hypothesis that match none of the reference."""
     examples: tuple[Example, ...] = ()
 
     @property
     def wrong(self) -> int:
-        """Quantities of the reference that were heard otherwise or not at all."""
+        """Quantities of the reference that the hypothesis has otherwise or not at all."""
         return self.number + self.unit + self.missing
 
 
 def count(reference: str, heard: str) -> Quantities:
-    """Quantities of two raw texts, each judged at its place in the alignment of words.
+    """Quantities of two raw texts, each judged at its place in the alignment of words; either text may be empty.
 
-    Right is only a quantity whose every word, numbers and unit, was heard there, with nothing more to it: ``5`` for ``5
-    milligram`` is wrong, and so is ``5 milligram per kilogram``. Either text may be empty.
+    A quantity is right only if the hypothesis has every word of it there, numbers and unit, and nothing more: ``5``
+    for ``5 milligram`` is wrong, and so is ``5 milligram per kilogram``.
     """
     alignment = align(reference, heard)
-    said, free = _spans(alignment.reference), _spans(alignment.heard)
+    expected, unmatched = _spans(alignment.reference), _spans(alignment.heard)
     edges = alignment.edges
-    left = []
-    for start, end in said:  # the right ones first, so that none is taken for a neighbour
-        here = [span for span in free if span[0] < edges[end][1] and span[1] > edges[start][0]]
-        same = [span for span in here if alignment.heard[slice(*span)] == alignment.reference[start:end]]
-        if same:
-            free.remove(same[0])
+    wrong: list[_Span] = []
+    for span in expected:  # the right ones first, so that none is taken for a neighbour
+        words = alignment.reference[slice(*span)]
+        equal = [other for other in _overlapping(edges, span, unmatched) if alignment.heard[slice(*other)] == words]
+        if equal:
+            unmatched.remove(equal[0])
         else:
-            left.append((start, end))
-    examples = []
-    for start, end in left:
-        instead = next((span for span in free if span[0] < edges[end][1] and span[1] > edges[start][0]), None)
-        if instead is not None:
-            free.remove(instead)
-        words = alignment.heard[slice(*instead)] if instead else ()
-        examples.append(_example(alignment.reference[start:end], words))
-    examples += [Example("invented", "", " ".join(alignment.heard[slice(*span)])) for span in free]
-    kinds = [one.kind for one in examples]
-    number, unit, missing, invented = (kinds.count(kind) for kind in ("number", "unit", "missing", "invented"))
-    return Quantities(len(said), number, unit, missing, invented, tuple(examples))
+            wrong.append(span)
+
+    examples: list[Example] = []
+    for span in wrong:
+        words_instead: tuple[str, ...] = ()
+        candidates = _overlapping(edges, span, unmatched)
+        if candidates:
+            unmatched.remove(candidates[0])
+            words_instead = alignment.heard[slice(*candidates[0])]
+        examples.append(_example(alignment.reference[slice(*span)], words_instead))
+    for span in unmatched:
+        examples.append(Example("invented", "", " ".join(alignment.heard[slice(*span)])))
+
+    kinds = [example.kind for example in examples]
+    return Quantities(
+        said=len(expected),
+        number=kinds.count("number"),
+        unit=kinds.count("unit"),
+        missing=kinds.count("missing"),
+        invented=kinds.count("invented"),
+        examples=tuple(examples),
+    )
 
 
-def _example(said: tuple[str, ...], heard: tuple[str, ...]) -> Example:
-    kind: Kind = "missing" if not heard else "unit" if _numbers(said) == _numbers(heard) else "number"
-    return Example(kind, " ".join(said), " ".join(heard))
+def _overlapping(edges: list[tuple[int, int]], span: _Span, candidates: list[_Span]) -> list[_Span]:
+    """Those spans of the hypothesis that touch the place of a span of the reference (see `Alignment.edges`)."""
+    start, end = span
+    low, high = edges[start][0], edges[end][1]
+    return [(first, behind) for first, behind in candidates if first < high and behind > low]
+
+
+def _example(expected: tuple[str, ...], recognised: tuple[str, ...]) -> Example:
+    kind: Kind = "number"
+    if not recognised:
+        kind = "missing"
+    elif _numbers(expected) == _numbers(recognised):
+        kind = "unit"
+    return Example(kind, " ".join(expected), " ".join(recognised))
 
 
 def _numbers(words: tuple[str, ...]) -> list[str]:
     """What is not a unit: the numbers, their signs, ``twice``; ``95%`` has the number 95."""
-    signs = ("minus", "plus", "half", "once", "twice")
-    return [word.strip("%s$€£¢") if _is_number(word) else word for word in words if _is_number(word) or word in signs]
+    numbers: list[str] = []
+    for word in words:
+        if _is_number(word):
+            numbers.append(word.strip("%s$€£¢"))
+        elif word in ("minus", "plus", "half", "once", "twice"):
+            numbers.append(word)
+    return numbers
 
 
 def _is_number(word: str) -> bool:
@@ -125,8 +152,8 @@ def _end(words: tuple[str, ...], start: int) -> int:
     if number == len(words) or not _is_number(words[number]):
         return start
     end = _rest(words, number + 1)
-    lone = end == number + 1 and words[number] == "1"
-    return start if lone and not _is_counting(words, number) else end
+    is_bare_one = end == number + 1 and words[number] == "1"
+    return start if is_bare_one and not _is_counting(words, number) else end
 
 
 def _rest(words: tuple[str, ...], end: int) -> int:
@@ -146,6 +173,8 @@ def _rest(words: tuple[str, ...], end: int) -> int:
 
 def _is_counting(words: tuple[str, ...], place: int) -> bool:
     """Whether a bare 1 is a number by its neighbours, rather than the pronoun."""
-    before, after = (*words[max(place - 1, 0) : place], "")[0], (*words[place + 1 : place + 2], "")[0]
-    letter = len(before) == 1 and before.isalpha() and before not in "ai"
-    return letter or before in _NAMING or _is_number(before) or (len(after) == 1 and after not in "ai")
+    before = words[place - 1] if place > 0 else ""
+    after = words[place + 1] if place + 1 < len(words) else ""
+    follows_letter = len(before) == 1 and before.isalpha() and before not in "ai"
+    precedes_letter = len(after) == 1 and after not in "ai"
+    return follows_letter or precedes_letter or before in _NAMING or _is_number(before)

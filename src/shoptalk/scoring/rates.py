@@ -27,8 +27,8 @@ ROUNDING = 1e-9
 """A bound nearer to 0 than this part of the other bound is 0 but for rounding."""
 
 Name = Literal["words", "characters", "sentences", "case", "punctuation", "numbers", "invented_numbers"]
-"""What is counted beside terms: errors, and what they are counted in. Of punctuation, 1 − F1 as a ratio of sums: marks
-said or heard that have no partner, over all marks said and heard."""
+"""What is counted beside terms. The rate of punctuation is 1 − F1 as a ratio of sums: marks of reference and hypothesis
+without a partner, over all marks of both."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,14 @@ class Pairs:
     @property
     def seconds_N(self) -> Counted:
         """Lengths of the recordings, in whole seconds."""
-        return np.array([round(one.duration_s) for one, _ in self.hypotheses], np.int64)
+        return np.array([round(before.duration_s) for before, _ in self.hypotheses], np.int64)
 
     def of(self, rows: Sequence[int]) -> "Pairs":
         """Some of the utterances."""
         chosen = [self.hypotheses[row] for row in rows]
-        before, after = (one.of(rows) for one in self.counts)
-        return Pairs(chosen, (before, after), _draws(chosen, self.config, self.seed), self.config, self.seed)
+        before, after = self.counts
+        draws = _draws(chosen, self.config, self.seed)
+        return Pairs(chosen, (before.of(rows), after.of(rows)), draws, self.config, self.seed)
 
 
 def count_pairs(
@@ -84,50 +85,54 @@ def count_pairs(
     rules: Rules,
 ) -> Pairs:
     """Count everything in some utterances; words and characters by `rules`, all else by the clinical ones."""
-    before, after = (_count([both[side] for both in pairs], terms, config, rules) for side in (0, 1))
+    before = _count([hypothesis_before for hypothesis_before, _ in pairs], terms, config, rules)
+    after = _count([hypothesis_after for _, hypothesis_after in pairs], terms, config, rules)
     return Pairs(pairs, (before, after), _draws(pairs, config, seed), config, seed)
 
 
 def joined(parts: Sequence[Pairs]) -> Pairs:
     """The utterances of several test sets, counted as each set was, as one."""
-    pairs = [both for one in parts for both in one.hypotheses]
-    before, after = (_joined([one.counts[side] for one in parts]) for side in (0, 1))
+    pairs: list[tuple[Hypothesis, Hypothesis]] = []
+    for part in parts:
+        pairs += part.hypotheses
+    before = _joined([part.counts[0] for part in parts])
+    after = _joined([part.counts[1] for part in parts])
     first = parts[0]
     return Pairs(pairs, (before, after), _draws(pairs, first.config, first.seed), first.config, first.seed)
 
 
-def _joined(counts: Sequence[Counts]) -> Counts:
-    ratios = {
-        name: (
-            np.concatenate([one.ratios[name][0] for one in counts]),
-            np.concatenate([one.ratios[name][1] for one in counts]),
-        )
-        for name in counts[0].ratios
-    }
-    return Counts(ratios, join([one.terms for one in counts]))
+def _joined(parts: Sequence[Counts]) -> Counts:
+    ratios: dict[Name, Ratio] = {}
+    for name in parts[0].ratios:
+        numerators = [part.ratios[name][0] for part in parts]
+        denominators = [part.ratios[name][1] for part in parts]
+        ratios[name] = (np.concatenate(numerators), np.concatenate(denominators))
+    return Counts(ratios, join([part.terms for part in parts]))
 
 
-def _count(heard: Sequence[Hypothesis], terms: Sequence[Term], config: EvaluateSection, rules: Rules) -> Counts:
-    texts = [(one.reference, one.heard) for one in heard]
-    words = [count_words(*text, rules=rules) for text in texts]
-    letters = [count_characters(*text, rules=rules) for text in texts]
-    written = [writing.count(*text) for text in texts]
-    numbers = [quantities.count(*text) for text in texts]
-    reference_N = _column(one.reference for one in words)
-    hidden = frozenset() if config.report_private else frozenset(row for row, one in enumerate(heard) if one.patient)
+def _count(hypotheses: Sequence[Hypothesis], terms: Sequence[Term], config: EvaluateSection, rules: Rules) -> Counts:
+    texts = [(hypothesis.reference, hypothesis.heard) for hypothesis in hypotheses]
+    words = [count_words(*pair, rules=rules) for pair in texts]
+    letters = [count_characters(*pair, rules=rules) for pair in texts]
+    written = [writing.count(*pair) for pair in texts]
+    numbers = [quantities.count(*pair) for pair in texts]
+
+    reference_words_N = _column(count.reference for count in words)
+    marks_N = _column(count.marks_said + count.marks_heard for count in written)
+    unpaired_marks_N = marks_N - 2 * _column(count.marks_right for count in written)
     ratios: dict[Name, Ratio] = {
-        "words": (_column(one.errors for one in words), reference_N),
-        "characters": (_column(one.errors for one in letters), _column(one.reference for one in letters)),
-        "sentences": (_column(one.errors > 0 for one in words), np.ones(len(words), np.int64)),
-        "case": (_column(one.miscased for one in written), _column(one.matched for one in written)),
-        "punctuation": (
-            _column(one.marks_said + one.marks_heard - 2 * one.marks_right for one in written),
-            _column(one.marks_said + one.marks_heard for one in written),
-        ),
-        "numbers": (_column(one.wrong for one in numbers), _column(one.said for one in numbers)),
-        "invented_numbers": (_column(one.invented for one in numbers), reference_N),
+        "words": (_column(count.errors for count in words), reference_words_N),
+        "characters": (_column(count.errors for count in letters), _column(count.reference for count in letters)),
+        "sentences": (_column(count.errors > 0 for count in words), np.ones(len(words), np.int64)),
+        "case": (_column(count.miscased for count in written), _column(count.matched for count in written)),
+        "punctuation": (unpaired_marks_N, marks_N),
+        "numbers": (_column(count.wrong for count in numbers), _column(count.said for count in numbers)),
+        "invented_numbers": (_column(count.invented for count in numbers), reference_words_N),
     }
-    return Counts(ratios, tabulate(terms, texts, hidden=hidden))
+    hidden: set[int] = set()
+    if not config.report_private:
+        hidden = {row for row, hypothesis in enumerate(hypotheses) if hypothesis.patient}
+    return Counts(ratios, tabulate(terms, texts, hidden=frozenset(hidden)))
 
 
 def _column(counts: Iterable[int]) -> Counted:
@@ -135,14 +140,14 @@ def _column(counts: Iterable[int]) -> Counted:
 
 
 def _draws(pairs: Sequence[tuple[Hypothesis, Hypothesis]], config: EvaluateSection, seed: int) -> Draws:
-    clusters = [one.drawn_with for one, _ in pairs]
+    clusters = [before.drawn_with for before, _ in pairs]
     return draw(clusters, draws=config.bootstrap, confidence=config.confidence, seed=seed)
 
 
 def change(pairs: Pairs, name: Name, *, kind: Kind = "ratio", per: int = 1) -> Change:
     """The change of one of the ratios of `Counts`; the rate is in `per` of the denominator."""
-    before, after = (one.ratios[name] for one in pairs.counts)
-    return ratio_change(before, after, pairs.draws, kind=kind, per=per)
+    before, after = pairs.counts
+    return ratio_change(before.ratios[name], after.ratios[name], pairs.draws, kind=kind, per=per)
 
 
 def ratio_change(
@@ -175,43 +180,69 @@ def _verdict(difference: Interval, rising: bool) -> Verdict:
 
 
 def term_scores(own: Pairs, chosen: Sequence[int], *, heard_in: Pairs | None = None) -> TermScores | None:
-    """Scores of the `chosen` terms: recall in `own`, precision, F1 and insertions in `heard_in` (as `own` if None).
+    """Scores of the `chosen` terms; None where no reference of `own` has one of them.
 
-    None where none of the terms is said in `own`.
+    Recall is that of `own`. Precision, F1 and insertions are those of `heard_in`, or of `own` if that is None.
     """
-    if not own.counts[0].terms.reference_NT[:, chosen].any():
+    own_before, own_after = own.counts
+    if not own_before.terms.reference_NT[:, chosen].any():
         return None
-    said = [_term_columns(one.terms, chosen) for one in own.counts]
     wide = heard_in or own
-    heard = [_term_columns(one.terms, chosen) for one in wide.counts]
-    return TermScores(
-        error=_terms_change([(said_N - found_N, said_N) for said_N, _, found_N in said], own.draws),
-        recall=_terms_change([(found_N, said_N) for said_N, _, found_N in said], own.draws, rising=True),
-        precision=_terms_change([(found_N, heard_N) for _, heard_N, found_N in heard], wide.draws, rising=True),
-        f1=_terms_change([(2 * found_N, said_N + heard_N) for said_N, heard_N, found_N in heard], wide.draws,
-                         rising=True),
-        false_insertions=false_insertions(wide, chosen),
-    )  # fmt: skip
+    wide_before, wide_after = wide.counts
+    before, after = _term_counts(own_before.terms, chosen), _term_counts(own_after.terms, chosen)
+    error = ratio_change(before.missed, after.missed, own.draws, kind="proportion")
+    recall = ratio_change(before.recall, after.recall, own.draws, kind="proportion", rising=True)
+
+    before, after = _term_counts(wide_before.terms, chosen), _term_counts(wide_after.terms, chosen)
+    precision = ratio_change(before.precision, after.precision, wide.draws, kind="proportion", rising=True)
+    f1 = ratio_change(before.f1, after.f1, wide.draws, kind="proportion", rising=True)
+    insertions = false_insertions(wide, chosen)
+    return TermScores(error=error, recall=recall, precision=precision, f1=f1, false_insertions=insertions)
 
 
 def terms_of(name: str, terms: Sequence[Term]) -> list[int]:
-    """Places of the terms that a test set is about: the untaught ones in ``untaught``, else the taught ones."""
-    return [place for place, term in enumerate(terms) if term.taught == (name != UNTAUGHT)]
+    """Places of the terms that a test set is about: the held-out ones in ``untaught``, else the trained ones."""
+    trained = name != UNTAUGHT
+    return [place for place, term in enumerate(terms) if term.taught == trained]
 
 
-def _term_columns(table: TermTable, chosen: Sequence[int]) -> tuple[Counted, Counted, Counted]:
-    """Said, heard and found, each (N,)."""
-    said_N, heard_N, found_N = (one[:, chosen].sum(1) for one in (table.reference_NT, table.heard_NT, table.found_NT))
-    return said_N, heard_N, found_N
+@dataclass(frozen=True)
+class _TermCounts:
+    """Occurrences of some terms, each (N,)."""
+
+    reference_N: Counted
+    heard_N: Counted
+    found_N: Counted
+
+    @property
+    def missed(self) -> Ratio:
+        return self.reference_N - self.found_N, self.reference_N
+
+    @property
+    def recall(self) -> Ratio:
+        return self.found_N, self.reference_N
+
+    @property
+    def precision(self) -> Ratio:
+        return self.found_N, self.heard_N
+
+    @property
+    def f1(self) -> Ratio:
+        return 2 * self.found_N, self.reference_N + self.heard_N
 
 
-def _terms_change(sides: Sequence[Ratio], draws: Draws, *, rising: bool = False) -> Change:
-    return ratio_change(sides[0], sides[1], draws, kind="proportion", rising=rising)
+def _term_counts(table: TermTable, chosen: Sequence[int]) -> _TermCounts:
+    return _TermCounts(
+        reference_N=table.reference_NT[:, chosen].sum(axis=1),
+        heard_N=table.heard_NT[:, chosen].sum(axis=1),
+        found_N=table.found_NT[:, chosen].sum(axis=1),
+    )
 
 
 def false_insertions(pairs: Pairs, chosen: Sequence[int]) -> Change:
     """Of the chosen terms, per 1,000 reference words."""
-    before, after = (
-        (one.terms.inserted_NT[:, chosen].sum(1), pairs.reference_words_N) for one in pairs.counts
-    )  # fmt: skip
-    return ratio_change(before, after, pairs.draws, per=1_000)
+    before, after = pairs.counts
+    words_N = pairs.reference_words_N
+    inserted_before_N = before.terms.inserted_NT[:, chosen].sum(axis=1)
+    inserted_after_N = after.terms.inserted_NT[:, chosen].sum(axis=1)
+    return ratio_change((inserted_before_N, words_N), (inserted_after_N, words_N), pairs.draws, per=1_000)

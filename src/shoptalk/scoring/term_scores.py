@@ -1,4 +1,4 @@
-"""Terms found again, missed and made up, each judged at the place where it stands in the reference."""
+"""Terms found, missed and falsely inserted, each judged at the place where it stands in the reference."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from shoptalk.core.terms import occurrences, phonetic_distance
 from shoptalk.scoring.wer import Alignment, align
 
 NOTHING = ""
-"""What was heard instead of a term where nothing was."""
+"""Stands for the words recognised instead of a term where there are none."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Match:
     reference: int
     """Occurrences in the reference."""
     heard: int
-    """Occurrences in what was heard."""
+    """Occurrences in the hypothesis."""
     found: int
-    """Occurrences of the reference that were heard at their place."""
+    """Occurrences of the reference that the hypothesis has at their place."""
     instead: tuple[str, ...] = ()
-    """For each missed occurrence the words that were heard at its place."""
+    """For each missed occurrence the words that were recognised at its place."""
 
     @property
     def inserted(self) -> int:
-        """Occurrences that were heard where the reference has none: false insertions."""
+        """Occurrences of the hypothesis where the reference has none: false insertions."""
         return self.heard - self.found
 
 
@@ -41,10 +41,11 @@ class Place(NamedTuple):
     start: int
     end: int
     low: int
-    """What was heard at it, with what was inserted beside it, starts at this word; it ends before `high`."""
+    """The first word of the hypothesis that is aligned with it or inserted beside it."""
     high: int
+    """The word behind the last one of these."""
     found: bool
-    """Whether the term was heard there."""
+    """Whether the hypothesis has the term there."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class TermTable:
     heard_NT: npt.NDArray[np.int64]
     found_NT: npt.NDArray[np.int64]
     instead: tuple[Counter[str], ...]
-    """For each term what was heard instead, and how often."""
+    """For each term the words recognised instead, and how often."""
     missed: tuple[tuple[int, ...], ...]
     """For each term the utterances in which it was missed."""
 
@@ -64,87 +65,108 @@ class TermTable:
         return self.heard_NT - self.found_NT
 
     def of(self, rows: Sequence[int]) -> "TermTable":
-        """The table of some utterances; what was heard instead stays that of all."""
+        """The table of some utterances; `instead` and `missed` stay those of all."""
         chosen = list(rows)
-        counts = (self.reference_NT[chosen], self.heard_NT[chosen], self.found_NT[chosen])
-        return TermTable(*counts, self.instead, self.missed)
+        return TermTable(
+            reference_NT=self.reference_NT[chosen],
+            heard_NT=self.heard_NT[chosen],
+            found_NT=self.found_NT[chosen],
+            instead=self.instead,
+            missed=self.missed,
+        )
 
 
 def match(term: Term, reference: str, heard: str) -> Match:
-    """Count a term; an occurrence is found if the aligned words, with what was inserted beside them, hold it.
+    """Count a term; an occurrence is found if the aligned words, with what was inserted beside them, contain it.
 
-    Each occurrence heard answers for one of the reference, so a model that repeats or sprays a term gains no recall
-    and loses precision.
+    Each occurrence in the hypothesis matches one of the reference. A model that repeats or sprays a term gains no
+    recall and loses precision.
     """
-    said = places(term, reference, heard)
-    instead = tuple(_instead(align(reference, heard), place) for place in said if not place.found)
-    return Match(len(said), len(occurrences(term, heard)), len(said) - len(instead), instead)
+    occurring = places(term, reference, heard)
+    instead: list[str] = []
+    for place in occurring:
+        if not place.found:
+            instead.append(_instead(align(reference, heard), place))
+    return Match(
+        reference=len(occurring),
+        heard=len(occurrences(term, heard)),
+        found=len(occurring) - len(instead),
+        instead=tuple(instead),
+    )
 
 
 def places(term: Term, reference: str, heard: str) -> list[Place]:
-    """Where the reference has the term, and whether it was heard there, as `match` says."""
+    """Where the reference has the term, and whether the hypothesis has it there, as `match` says."""
     expected = occurrences(term, reference)
     if not expected:
         return []
     edges = align(reference, heard).edges
-    free = list(occurrences(term, heard))
-    found = []
+    unmatched = list(occurrences(term, heard))
+    result: list[Place] = []
     for start, end in expected:
         low, high = edges[start][0], edges[end][1]
-        here = next((span for span in free if span[0] < high and span[1] > low), None)
-        if here is not None:
-            free.remove(here)
-        found.append(Place(start, end, low, high, here is not None))
-    return found
+        overlapping = [(first, behind) for first, behind in unmatched if first < high and behind > low]
+        if overlapping:
+            unmatched.remove(overlapping[0])
+        result.append(Place(start, end, low, high, found=bool(overlapping)))
+    return result
 
 
 def tabulate(
     terms: Sequence[Term], pairs: Sequence[tuple[str, str]], *, hidden: frozenset[int] = frozenset()
 ) -> TermTable:
-    """`match` for every term and every (reference, heard); of `hidden` rows nothing but counts is kept."""
+    """`match` for every term and every (reference, hypothesis); of `hidden` rows nothing but counts is kept."""
     shape = (len(pairs), len(terms))
-    reference_NT, heard_NT, found_NT = (np.zeros(shape, np.int64) for _ in range(3))
-    instead: tuple[Counter[str], ...] = tuple(Counter() for _ in terms)
-    missed: tuple[list[int], ...] = tuple([] for _ in terms)
+    reference_NT = np.zeros(shape, np.int64)
+    heard_NT = np.zeros(shape, np.int64)
+    found_NT = np.zeros(shape, np.int64)
+    instead: list[Counter[str]] = [Counter() for _ in terms]
+    missed: list[list[int]] = [[] for _ in terms]
     for row, (reference, heard) in enumerate(pairs):
         for column, term in enumerate(terms):
-            one = match(term, reference, heard)
-            reference_NT[row, column], heard_NT[row, column], found_NT[row, column] = (
-                one.reference,
-                one.heard,
-                one.found,
-            )
-            if one.instead and row not in hidden:
-                instead[column].update(one.instead)
+            counted = match(term, reference, heard)
+            reference_NT[row, column] = counted.reference
+            heard_NT[row, column] = counted.heard
+            found_NT[row, column] = counted.found
+            if counted.instead and row not in hidden:
+                instead[column].update(counted.instead)
                 missed[column].append(row)
-    return TermTable(reference_NT, heard_NT, found_NT, instead, tuple(map(tuple, missed)))
+    return TermTable(reference_NT, heard_NT, found_NT, tuple(instead), tuple(tuple(rows) for rows in missed))
 
 
 def join(tables: Sequence[TermTable]) -> TermTable:
     """The tables of several test sets, for the same terms, as one."""
-    starts = np.cumsum([0, *(len(one.reference_NT) for one in tables)])
+    term_count = len(tables[0].missed)
+    instead: list[Counter[str]] = [Counter() for _ in range(term_count)]
+    missed: list[list[int]] = [[] for _ in range(term_count)]
+    first_row = 0
+    for table in tables:
+        for column in range(term_count):
+            instead[column].update(table.instead[column])
+            missed[column] += [first_row + row for row in table.missed[column]]
+        first_row += len(table.reference_NT)
     return TermTable(
-        np.concatenate([one.reference_NT for one in tables]),
-        np.concatenate([one.heard_NT for one in tables]),
-        np.concatenate([one.found_NT for one in tables]),
-        tuple(sum(counters, Counter()) for counters in zip(*(one.instead for one in tables), strict=True)),
-        tuple(
-            tuple(int(start) + row for start, one in zip(starts, tables, strict=False) for row in one.missed[column])
-            for column in range(len(tables[0].missed))
-        ),
+        reference_NT=np.concatenate([table.reference_NT for table in tables]),
+        heard_NT=np.concatenate([table.heard_NT for table in tables]),
+        found_NT=np.concatenate([table.found_NT for table in tables]),
+        instead=tuple(instead),
+        missed=tuple(tuple(rows) for rows in missed),
     )
 
 
 def _instead(alignment: Alignment, place: Place) -> str:
-    """Of the words heard at the place of a missed term, those that sound most like it: the rest is beside the point.
+    """Of the words recognised at the place of a missed term, those that sound most like it.
 
-    The least edits say little about which of several wrong words stands for which, so sound decides.
+    The alignment with the fewest edits says little about which of several wrong words stands for which, so the
+    sound decides.
     """
-    wanted = " ".join(alignment.reference[place.start : place.end])
-    most = place.end - place.start + 3
-    choices = [
-        " ".join(alignment.heard[start:end])
-        for start in range(place.low, place.high)
-        for end in range(start + 1, min(start + most, place.high) + 1)
-    ]
-    return min(choices, key=lambda words: phonetic_distance(wanted, words)) if choices else NOTHING
+    term = " ".join(alignment.reference[place.start : place.end])
+    most_words = place.end - place.start + 3
+    nearest, nearest_distance = NOTHING, float("inf")
+    for start in range(place.low, place.high):
+        for end in range(start + 1, min(start + most_words, place.high) + 1):
+            candidate = " ".join(alignment.heard[start:end])
+            distance = phonetic_distance(term, candidate)
+            if distance < nearest_distance:
+                nearest, nearest_distance = candidate, distance
+    return nearest
