@@ -93,7 +93,7 @@ def test_the_demo_goes_the_whole_road(demo: tuple[Road, str]) -> None:
     missing = [stage.product for stage in STAGES if not (road.folder / stage.product).exists()]
     assert not missing
     assert not list(road.folder.rglob("*.partial"))
-    for expected in ("before", "after", "Taught terms missed", "Untaught terms missed", "Word errors, general speech"):
+    for expected in ("before", "after", "Trained terms missed", "Held-out terms missed", "Word errors, general speech"):
         assert expected in printed
     report = re.search(r"^report: (.*)$", printed, re.MULTILINE)
     assert report and "<html" in Path(report.group(1)).read_text(encoding="utf-8")

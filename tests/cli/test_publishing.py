@@ -50,7 +50,7 @@ def test_figures_and_table_are_written(scored: Run, capsys: pytest.CaptureFixtur
     assert figures["machine"]["cores"] >= 1
     readme = Path("README.md").read_text()
     assert "an old table" not in readme
-    assert "| Taught terms missed |" in readme
+    assert "| Trained terms missed |" in readme
     assert "By `shoptalk demo --recipe small.yaml --run runs/small` in 1.5 minutes." in readme
     assert readme.startswith("# A title\n<!-- results:small -->\n|")
     assert readme.endswith(README[README.index("<!-- /results:small -->") :]), "the rest is as it was"

@@ -53,7 +53,7 @@ sha256 of every file; Shoptalk verifies them before it opens any.
   not use it to decide on a diagnosis or a treatment, nor without a person who checks what it wrote.
 - It was tuned on synthetic speech. Accents, ages, microphones and rooms that the training data lacks will do worse
   than the figures above; measure on recordings of your own before you use it.
-- Nothing is promised for terms that were not taught; the report of the run scores them apart.
+- Nothing is promised for terms that were not trained; the report of the run scores them apart.
 """
 
 

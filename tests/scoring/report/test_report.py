@@ -73,12 +73,12 @@ def test_html_shows_the_headline_the_misheard_and_the_differences(scores: Scores
     assert ">80.0 %<" in page and ">20.0 %<" in page
     assert re.search(r"met forming <span[^>]*>\(2; 0\.\d\d\)</span>, metal man", page)
     assert "<del>metformin</del> <ins>met forming</ins>" in page
-    assert page.index("Taught terms, worst first") < page.index("Untaught terms (control)") < page.index("Examples")
+    assert page.index("Trained terms, worst first") < page.index("Held-out terms (control)") < page.index("Examples")
 
 
 def test_markdown_keeps_its_tables_whole(scores: Scores, hostile: Scores) -> None:
     text = markdown(scores)
-    assert "| Taught terms missed | 80.0 % " in text and "| metformin | 3 | 0.0 % | 66.7 % |" in text
+    assert "| Trained terms missed | 80.0 % " in text and "| metformin | 3 | 0.0 % | 66.7 % |" in text
     for report in (text, markdown(hostile)):
         assert "<script" not in report and "<img" not in report
         for table in re.findall(r"(?:^\|.*\|$\n?)+", report, re.M):
@@ -88,7 +88,7 @@ def test_markdown_keeps_its_tables_whole(scores: Scores, hostile: Scores) -> Non
 def test_console_table_lines_up(scores: Scores) -> None:
     lines = console_table(scores).splitlines()
     assert lines[0].split() == ["before", "after", "difference"]
-    taught = next(line for line in lines if line.startswith("Taught terms missed"))
+    taught = next(line for line in lines if line.startswith("Trained terms missed"))
     assert taught[lines[0].index("after") :].startswith("20.0 %") and taught.endswith("unclear")
     assert "10 test utterances (5 taught, 2 untaught, 3 general)" in lines[-1]
 

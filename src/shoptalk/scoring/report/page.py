@@ -79,8 +79,8 @@ def html(
         headlines=headlines(scores),
         beside=beside(scores),
         tables=[
-            ("Taught terms, worst first", worst_first(scores, taught=True)),
-            ("Untaught terms (control)", worst_first(scores, taught=False)),
+            ("Trained terms, worst first", worst_first(scores, taught=True)),
+            ("Held-out terms (control)", worst_first(scores, taught=False)),
         ],
         parts=_parts(scores),
         curves=_curves(scores),
@@ -111,7 +111,7 @@ def _curves(scores: Scores) -> list[tuple[str, str]]:
     found = []
     for title, changes in (
         ("Word errors under noise", [row.wer for row in rows]),
-        ("Taught terms missed under noise", [row.terms.error if row.terms else None for row in rows]),
+        ("Trained terms missed under noise", [row.terms.error if row.terms else None for row in rows]),
     ):
         known = [one for one in changes if one is not None]
         if len(known) == len(labels):

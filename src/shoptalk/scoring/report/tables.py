@@ -20,21 +20,19 @@ class Headline:
 
 
 def headlines(scores: Scores) -> list[Headline]:
-    """What was learned, what was not taught, what was not forgotten; only what was scored."""
+    """The figures of the summary: trained terms, held-out terms, word errors; only what was scored."""
     lines = []
     taught, untaught, general = (scores.sets.get(name) for name in TESTS)
     if taught and taught.terms:
-        lines.append(
-            Headline("Taught terms missed", "of all times they were said, in new sentences", taught.terms.error)
-        )
+        lines.append(Headline("Trained terms missed", "of all occurrences, in new sentences", taught.terms.error))
     if untaught and untaught.terms:
-        lines.append(Headline("Untaught terms missed", "the control: these were never taught", untaught.terms.error))
+        lines.append(Headline("Held-out terms missed", "the control: these were never trained", untaught.terms.error))
     if taught:
-        lines.append(Headline("Word errors, sentences of the trade", "of all words said", taught.wer))
+        lines.append(Headline("Word errors, sentences with terms", "of all reference words", taught.wer))
     if general:
         lines.append(Headline("Word errors, general speech", "what must not be forgotten", general.wer))
-        invented = "in general speech, for each 1,000 words"
-        lines.append(Headline("Taught terms nobody said", invented, general.false_insertions, percent=False))
+        where = "in general speech, per 1,000 words"
+        lines.append(Headline("False insertions of terms", where, general.false_insertions, percent=False))
     return lines
 
 
@@ -116,8 +114,8 @@ def _basis(scores: Scores) -> str:
 
 def markdown(scores: Scores) -> str:
     """The scores as GitHub Markdown: summary, terms worst first, categories."""
-    parts = ["# What was learned, and what was not forgotten", _basis(scores), summary_table(scores)]
-    for title, taught in (("Taught terms, worst first", True), ("Untaught terms (control)", False)):
+    parts = ["# Scores before and after tuning", _basis(scores), summary_table(scores)]
+    for title, taught in (("Trained terms, worst first", True), ("Held-out terms (control)", False)):
         if rows := worst_first(scores, taught=taught):
             parts += [f"## {title}", _markdown_table(_TERM_HEAD, [_term_cells(row) for row in rows])]
     if scores.slices:
@@ -141,7 +139,7 @@ def _slice_cells(row: Slice) -> tuple[str, ...]:
     return (f"{row.by} {row.name}", row.set, str(row.count), *(recall or [NONE] * 2), *(errors or [NONE] * 2))
 
 
-_BESIDE_HEAD = ("recogniser", "taught terms missed", "terms nobody said", "word errors, trade", "general", "speed")
+_BESIDE_HEAD = ("recogniser", "trained terms missed", "false insertions", "word errors, with terms", "general", "speed")
 
 
 def beside(scores: Scores) -> list[tuple[str, ...]]:
@@ -181,7 +179,7 @@ def _further(scores: Scores) -> list[tuple[str, ...]]:
     if scores.silence:
         change = scores.silence.words
         sides = (_with_interval(rate, False) for rate in (change.before, change.after))
-        rows.append(("Words heard where nobody speaks, per minute", *sides))
+        rows.append(("Words invented where nobody speaks, per minute", *sides))
     if scores.calibration:
         rows.append(("Calibration error of word confidence", NONE, figure(scores.calibration.ece)))
     return rows
@@ -194,14 +192,14 @@ def set_changes(one: SetScores) -> list[tuple[str, Change, bool]]:
         ("Character errors", one.cer, True),
         ("Sentences with an error", one.sentence_error, True),
         ("Numbers, doses and units wrong", one.numbers, True),
-        ("Numbers nobody said, per 1,000 words", one.invented_numbers, False),
+        ("Numbers invented, per 1,000 words", one.invented_numbers, False),
         ("Punctuation errors (1 − F1)", one.punctuation, True),
         ("Capitals wrong", one.case, True),
-        ("Taught terms nobody said, per 1,000 words", one.false_insertions, False),
+        ("False insertions of terms, per 1,000 words", one.false_insertions, False),
     ]
 
 
-_TERM_HEAD = ("term", "said", "recall before", "recall after", "precision after", "heard instead, before", "after")
+_TERM_HEAD = ("term", "occurrences", "recall before", "recall after", "precision after", "instead, before", "after")
 
 
 def _term_cells(row: TermRow) -> tuple[str, ...]:
