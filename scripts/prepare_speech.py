@@ -2,12 +2,16 @@
 
     python scripts/prepare_speech.py MATERIAL
 
-MATERIAL is a folder with real/{train,dev}.jsonl, synthetic/{train,test}.jsonl and text/sentences.jsonl. Makes
-`assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and `.local/base/{synthetic,real,dev}.jsonl`,
-whose lines point into MATERIAL. From text/sentences.jsonl it takes what `recipes/base-speech.yaml` is to speak beside
-that, `.local/base/transcripts.jsonl`. The test part holds whole speakers and characters that train nothing; a sentence
-of the test part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is
-made.
+MATERIAL is a folder with real/{train,dev,train-more}.jsonl, synthetic/{train,test}.jsonl and
+text/{sentences,general}.jsonl. Makes `assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and
+`.local/base/{synthetic,real,dev,real-more,dev-more}.jsonl`, whose lines point into MATERIAL. The lists with `more` are
+those of `recipes/base-tiny-more.yaml`: they take in real/train-more.jsonl, and hold out whole speakers of every source
+of several for dev. The test part holds whole speakers and characters that train nothing; a sentence of the test part is
+in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is made.
+
+What is to be spoken: `.local/base/transcripts.jsonl` for `recipes/base-speech.yaml`, `.local/base/to-hear.jsonl` for
+`speak_features.py`, and for it too all the rest of the texts, with sentences of numbers drawn by `corpus/numerals.py`,
+in parts of 2,000: `.local/base/parts/000.jsonl` and so on. Each part is a mixture of all texts.
 
 The real recordings are written in lower case without punctuation; a model that is to write case and punctuation must
 not unlearn it from them, so `as_written` gives their texts a capital, "I" and a final mark.
@@ -23,12 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import yaml
 from tqdm import tqdm
 
 from shoptalk.core import terms
 from shoptalk.core.files import write_text
 from shoptalk.corpus.lexicon import load
+from shoptalk.corpus.numerals import sentence
 
 Row = dict[str, Any]
 
@@ -39,7 +45,13 @@ SPOKEN_SENTENCES = 620
 SPOKEN_WORDS = range(5, 21)
 HEARD_SENTENCES = {"clinical": 7_000, "prose": 6_000}
 HEARD_WORDS = range(3, 23)
+PART_WORDS = range(2, 27)
+PART_SENTENCES = 2_000
+SENTENCES_WITH_NUMBERS = 8_000
+DEV_SPEAKERS = {"librispeech": 2, "fotaq": 6, "speechocean762": 6}
+"""Held out of `recipes/base-tiny-more.yaml`, of each source; the others have one speaker."""
 PROSE = re.compile(r"[A-Za-z][A-Za-z ,.'?!;:-]+")
+WORDLESS_SPEAKER = "fotaq_dog_APE"  # what it calls out is not English
 MIXED_SPEAKERS = {"fotaq_cut", "fotaq_JOE"}  # cut scenes by many characters, and the player's: never held out
 QUESTION = re.compile(
     r"^(what|who|whose|where|when|why|how|do|does|did|are|is|am|can|could|would|will|have|has|should)\b"
@@ -83,8 +95,20 @@ def main() -> None:
     _write(Path(".local/base/transcripts.jsonl"), clinical)
     known |= {_key(row["text"]) for row in clinical}
     more = _unspoken(_clinical(material), known, drugs, HEARD_WORDS)[: HEARD_SENTENCES["clinical"]]
-    prose = _unspoken(_prose(arguments.prose), known, drugs, HEARD_WORDS)[: HEARD_SENTENCES["prose"]]
-    _write(Path(".local/base/to-hear.jsonl"), _first(more + prose, len(more + prose)))
+    examples = _prose(arguments.prose)
+    prose = _unspoken(examples, known, drugs, HEARD_WORDS)[: HEARD_SENTENCES["prose"]]
+    to_hear = _first(more + prose, len(more + prose))
+    _write(Path(".local/base/to-hear.jsonl"), to_hear)
+
+    more_real = [row for row in _rows(material / "real" / "train-more.jsonl", real=True) if unheard(row)]
+    more_real = [row for row in more_real if not drugs & set(_key(row["text"]).split())]
+    base["real-more"], real_dev = _with_dev_speakers(base["real"] + more_real)
+    base["dev-more"] = real_dev + [row for row in dev if row["source"] == "synthetic"]
+    known |= {_key(row["text"]) for row in to_hear + more_real}
+    texts = _clinical(material) + examples + _general(material) + _with_numbers()
+    terms_named = _terms_of(Path("lexicons/clinical.yaml"))
+    texts = [row for row in texts if not terms_named.search(_key(row["text"]))]
+    _write_parts(_unspoken(texts, known, drugs, PART_WORDS))
     for name, rows in base.items():
         _write(Path(f".local/base/{name}.jsonl"), [{**row, "audio_filepath": str(row["path"])} for row in rows])
 
@@ -136,6 +160,23 @@ def _held_out(rows: list[Row]) -> list[Row]:
     return chosen
 
 
+def _with_dev_speakers(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """(train, dev): dev has `DEV_UTTERANCES` of each source of several speakers, whose speakers are not in train.
+
+    A sentence of dev that another speaker says stays in train if it has fewer than four words: "yes" is no leak.
+    """
+    held_out: set[str] = set()
+    dev: list[Row] = []
+    for source, count in DEV_SPEAKERS.items():
+        speakers = {row["speaker"] for row in rows if row["source"] == source}
+        speakers -= {*MIXED_SPEAKERS, WORDLESS_SPEAKER}
+        chosen = set(sorted(speakers, key=lambda speaker: _order(f"dev:{speaker}"))[:count])
+        dev += _first([row for row in rows if row["speaker"] in chosen], DEV_UTTERANCES)
+        held_out |= chosen
+    texts = {_key(row["text"]) for row in dev if len(row["text"].split()) > 3}
+    return [row for row in rows if row["speaker"] not in held_out and _key(row["text"]) not in texts], dev
+
+
 def _first(rows: list[Row], count: int) -> list[Row]:
     return sorted(rows, key=lambda row: _order(row["id"]))[:count]
 
@@ -158,6 +199,34 @@ def _rehearsal(rows: list[Row]) -> list[Row]:
 def _clinical(material: Path) -> list[Row]:
     lines = (material / "text" / "sentences.jsonl").read_text(encoding="utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row["split"] == "train"]
+
+
+def _general(material: Path) -> list[Row]:
+    """Everyday, proverb and book sentences; where a clause was cut off, its comma before the point goes."""
+    rows = [json.loads(line) for line in (material / "text" / "general.jsonl").read_text("utf-8").split("\n") if line]
+    return [{**row, "text": _tidy(row["text"])} for row in rows]
+
+
+def _tidy(text: str) -> str:
+    text = "".join(character for character in text if character.isprintable())
+    return re.sub(r"[,;:\s]+([.?!,])", r"\1", re.sub(r"\s+", " ", text)).strip()
+
+
+def _with_numbers() -> list[Row]:
+    """Sentences with numbers, doses, dates and acronyms: written with digits, spoken in words."""
+    drawn = {}
+    for number in range(SENTENCES_WITH_NUMBERS):
+        name = f"numerals-{number:05}"
+        written, spoken = sentence(np.random.default_rng(list(name.encode())))
+        drawn.setdefault(written, {"id": name, "text": written, "spoken": spoken, "source": "numerals"})
+    return list(drawn.values())
+
+
+def _write_parts(rows: list[Row]) -> None:
+    """Write what is to be spoken in parts of `PART_SENTENCES`; `_unspoken` has mixed the texts."""
+    for start in range(0, len(rows), PART_SENTENCES):
+        _write(Path(f".local/base/parts/{start // PART_SENTENCES:03}.jsonl"), rows[start : start + PART_SENTENCES])
+    print(f"{len(rows)} sentences to be spoken, in parts of {PART_SENTENCES}")
 
 
 def _prose(wordnet: Path) -> list[Row]:
@@ -183,10 +252,17 @@ def _unspoken(rows: list[Row], known: set[str], drugs: set[str], lengths: range)
         if len(words) in lengths and not drugs & set(words) and " ".join(words) not in known:
             chosen.setdefault(" ".join(words), row)
     return [
-        {"id": row["id"], "text": row["text"], "spoken": row["text"], "term_ids": [], "carrier": row["text"],
-         "split": "train", "source": row["source"]}
+        {
+            "id": row["id"],
+            "text": row["text"],
+            "spoken": row.get("spoken", row["text"]),
+            "term_ids": [],
+            "carrier": row["text"],
+            "split": "train",
+            "source": row["source"],
+        }
         for row in chosen.values()
-    ]  # fmt: skip
+    ]
 
 
 def _drugs(lexicon: Path) -> set[str]:
@@ -197,6 +273,13 @@ def _drugs(lexicon: Path) -> set[str]:
     terms = content["terms"] if isinstance(content, dict) else content
     names = [n for t in terms if t["category"] == "drug" for n in (t["text"], *t.get("variants", ()))]
     return {word for name in names for word in _key(name).split() if len(word) > 3}
+
+
+def _terms_of(lexicon: Path) -> re.Pattern[str]:
+    """Finds any term of the lexicon in a `_key`, so that the many new texts make no more terms known to the base."""
+    names = {_key(form) for term in load([lexicon]) for form in (term.text, *term.variants)}
+    longest_first = sorted(names, key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})s?\b")
 
 
 def _ship(rows: list[Row], part: str, *, encode: bool) -> None:

@@ -1,11 +1,12 @@
 """Speak sentences as log-mel features, without Kokoro's vocoder, for the training of a base.
 
-    python scripts/speak_features.py fit runs/base-speech/30-speech.jsonl
-    python scripts/speak_features.py speak .local/base/to-hear.jsonl
+    python scripts/speak_features.py fit .local/base/transcripts.jsonl
+    python scripts/speak_features.py speak .local/base/to-hear.jsonl .local/base/parts/???.jsonl
 
-`fit` lets Kokoro speak the first sentences of a manifest of stage 30 whole, and trains the decoder from its hidden
-states to features (`tuning/mel_decoder.py`). `speak` writes features for a list of transcripts, with the times of their
-words. Both go on where they were interrupted.
+`fit` lets Kokoro speak the first sentences of a list of transcripts whole, and trains the decoder from its hidden
+states to features (`tuning/mel_decoder.py`). `speak` writes features for lists of transcripts, one after the
+other, with the times of their words where text and speech have the same. Both go on where they were interrupted;
+`speak` leaves a list alone whose features are there.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from shoptalk.core import files
+from shoptalk.core.errors import TermError
 from shoptalk.core.models import store
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Record, Transcript
@@ -55,16 +57,18 @@ class SpokenFeatures(Record):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("fit", "speak"))
-    parser.add_argument("manifest", type=Path)
+    parser.add_argument("manifests", type=Path, nargs="+")
     arguments = parser.parse_args()
     BeforeVocoder(store.path("kokoro-voices"))  # fetches and makes what the processes share
-    {"fit": fit, "speak": speak}[arguments.what](arguments.manifest)
+    make = {"fit": fit, "speak": speak}[arguments.what]
+    for manifest in arguments.manifests:
+        make(manifest)
 
 
-def fit(speech: Path) -> None:
-    rows = files.read_lines(speech)[:FIT_SENTENCES]
-    made = ordered(_spoken_whole, rows, workers=0, start=_start_whole, arguments=())
-    paths = list(tqdm(made, total=len(rows), desc="spoken whole"))
+def fit(transcripts: Path) -> None:
+    sentences = list(files.read(transcripts, Transcript))[:FIT_SENTENCES]
+    made = ordered(_spoken_whole, sentences, workers=0, start=_start_whole, arguments=())
+    paths = list(tqdm(made, total=len(sentences), desc="spoken whole"))
     featurize = nemo.featurizer(nemo.restore(BASE))
     pairs = [_pair(path, featurize) for path in paths]
     with tqdm(total=FIT_STEPS, desc="mel decoder") as bar:
@@ -89,11 +93,15 @@ def fit(speech: Path) -> None:
 def speak(transcripts: Path) -> None:
     wanted = list(files.read(transcripts, Transcript))
     target = transcripts.with_name(f"{transcripts.stem}-features.jsonl")
+    if target.is_file():
+        return
 
     def spoken(done: frozenset[str]) -> Iterator[SpokenFeatures]:
-        left = [one for one in wanted if one.id not in done]
-        made = ordered(_features, left, workers=0, start=_start_features, arguments=())
-        yield from tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem)
+        left = [transcript for transcript in wanted if transcript.id not in done]
+        made = ordered(_features, left, workers=0, start=_start_features, arguments=(transcripts.stem,))
+        for made_of_it in tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem):
+            if made_of_it:
+                yield made_of_it
 
     signature = hashlib.sha256(transcripts.read_bytes() + DECODER.read_bytes()).hexdigest()[:16]
     files.write_records(target, spoken, signature=signature)
@@ -109,12 +117,12 @@ def _start_whole() -> None:
     _state.update(acoustics=BeforeVocoder(store.path("kokoro-voices")), tts=load_published())
 
 
-def _spoken_whole(row: dict[str, Any]) -> Path:
-    path = FOLDER / "pairs" / f"{row['id']}.npz"
+def _spoken_whole(transcript: Transcript) -> Path:
+    path = FOLDER / "pairs" / f"{transcript.id}.npz"
     if not path.is_file():
-        voice = {"voice": row["voice"], "speed": row["speed"]}
-        before = _state["acoustics"].of(row["text"], **voice)
-        samples_T = _state["tts"].speak_untrimmed(row["text"], **voice, pronunciations={})
+        voice, speed = draw_voice(transcript.id, "train", SpeechSection(), seed=SEED)
+        before = _state["acoustics"].of(transcript.spoken, voice=voice, speed=speed)
+        samples_T = _state["tts"].speak_untrimmed(transcript.spoken, voice=voice, speed=speed, pronunciations={})
         seen = mel_decoder.seen(before.hidden_CK, before.pitch_K)
         with files.write_file(path) as partial, partial.open("wb") as out:
             np.savez(out, samples=samples_T, seen=seen, timbre=before.timbre_S)
@@ -126,24 +134,32 @@ def _pair(path: Path, featurize: Any) -> Pair:
     return Pair(held["seen"], held["timbre"], featurize(held["samples"]))
 
 
-def _start_features() -> None:
+def _start_features(part: str) -> None:
     torch.set_num_threads(1)
     decoder = MelDecoder.restore(torch.load(DECODER, weights_only=True))
-    _state.update(acoustics=BeforeVocoder(store.path("kokoro-voices")), decoder=decoder)
+    folder = FOLDER / "features" / part
+    folder.mkdir(parents=True, exist_ok=True)
+    _state.update(folder=folder, acoustics=BeforeVocoder(store.path("kokoro-voices")), decoder=decoder)
 
 
-def _features(transcript: Transcript) -> SpokenFeatures:
+def _features(transcript: Transcript) -> SpokenFeatures | None:
+    """None: Kokoro has nothing to say for this text, or more than it can say at a time."""
     voice, speed = draw_voice(transcript.id, "train", SpeechSection(), seed=SEED)
-    before = _state["acoustics"].of(transcript.spoken, voice=voice, speed=speed)
+    try:
+        before = _state["acoustics"].of(transcript.spoken, voice=voice, speed=speed)
+    except TermError as error:
+        print(f"{transcript.id} is left out: {error}", flush=True)
+        return None
     rng = np.random.default_rng([SEED, *transcript.id.encode()])
     features_TM = _state["decoder"].speak(mel_decoder.seen(before.hidden_CK, before.pitch_K), before.timbre_S, rng)
     kept = mel_decoder.loud_part(features_TM)
     features_TM = features_TM[kept].astype(np.float16)
-    path = FOLDER / "features" / f"{transcript.id}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = _state["folder"] / f"{transcript.id}.npy"
     np.save(path, features_TM)
     cut_s = kept.start * HOP_S
-    words = tuple((one.word, round(one.start_s - cut_s, 3), round(one.end_s - cut_s, 3)) for one in before.words)
+    words = tuple((word.word, round(word.start_s - cut_s, 3), round(word.end_s - cut_s, 3)) for word in before.words)
+    if transcript.text != transcript.spoken:
+        words = ()  # digits and the words that they are read as differ in number
     return SpokenFeatures(
         id=transcript.id, audio_filepath=str(path.resolve()), duration=round(len(features_TM) * HOP_S, 2),
         text=transcript.text, speaker=voice, speed=speed, source="synthetic", words=words,

@@ -15,7 +15,7 @@ shoptalk lexicon --recipe recipes/base-speech.yaml --run runs/base-speech
 shoptalk speech --recipe recipes/base-speech.yaml --run runs/base-speech # 620 more sentences
 python scripts/align_speech.py runs/base-speech/30-speech.jsonl --to .local/base/more.jsonl
 shoptalk train --recipe recipes/base-tiny-start.yaml --run runs/base-tiny-start
-python scripts/speak_features.py fit runs/base-speech/30-speech.jsonl
+python scripts/speak_features.py fit .local/base/transcripts.jsonl
 python scripts/speak_features.py speak .local/base/to-hear.jsonl # 13,000 sentences as features
 shoptalk train --recipe recipes/base-tiny.yaml --run runs/base-tiny
 python scripts/package_base.py runs/base-tiny tiny # models/…, results/base.json
