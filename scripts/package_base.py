@@ -45,7 +45,8 @@ def main() -> None:
     name = f"shoptalk-base-en-{arguments.size}"
     made_by = json.loads((arguments.run / "recipe.json").read_text())
     train = config.load(Path(made_by["recipe"]), tuple(made_by["set"])).train
-    rows = [row for path in (*train.manifests, *train.rehearsal_manifests) for row in read_lines(path)]
+    grown = [path for pattern in train.growing_manifests for path in sorted(Path().glob(pattern))]
+    rows = [row for path in (*train.manifests, *grown, *train.rehearsal_manifests) for row in read_lines(path)]
     texts = {row["text"] for row in rows}
     known = known_terms(texts)
     folder = Path("models") / name

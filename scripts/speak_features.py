@@ -6,7 +6,7 @@
 `fit` lets Kokoro speak the first sentences of a list of transcripts whole, and trains the decoder from its hidden
 states to features (`tuning/mel_decoder.py`). `speak` writes features for lists of transcripts, one after the
 other, with the times of their words where text and speech have the same. Both go on where they were interrupted;
-`speak` leaves a list alone whose features are there.
+what is there is not made again.
 """
 
 import argparse
@@ -66,6 +66,8 @@ def main() -> None:
 
 
 def fit(transcripts: Path) -> None:
+    if DECODER.is_file():
+        return
     sentences = list(files.read(transcripts, Transcript))[:FIT_SENTENCES]
     made = ordered(_spoken_whole, sentences, workers=0, start=_start_whole, arguments=())
     paths = list(tqdm(made, total=len(sentences), desc="spoken whole"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains shoptalk-base-en-tiny again from nothing: scripts/train_base.sh MATERIAL (what that is: models/README.md).
-# Some five hours on two cores; each step goes on where it was interrupted when the command is given again.
+# Some thirty hours on two cores, most of it the last three steps; each step goes on where it was interrupted when the command is given again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 material=${1:?usage: scripts/train_base.sh MATERIAL (a folder of speech, see models/README.md)}
@@ -18,4 +18,8 @@ shoptalk train --recipe recipes/base-tiny-start.yaml --run runs/base-tiny-start
 python scripts/speak_features.py fit .local/base/transcripts.jsonl
 python scripts/speak_features.py speak .local/base/to-hear.jsonl # 13,000 sentences as features
 shoptalk train --recipe recipes/base-tiny.yaml --run runs/base-tiny
-python scripts/package_base.py runs/base-tiny tiny # models/…, results/base.json
+python scripts/speak_features.py speak .local/base/parts/???.jsonl # 120,000 more, in parts
+shoptalk train --recipe recipes/base-tiny-more.yaml --run runs/base-tiny-more
+python scripts/export_base.py runs/base-tiny-more --to .local/base/plateau.nemo
+shoptalk train --recipe recipes/base-tiny-decay.yaml --run runs/base-tiny-decay
+python scripts/package_base.py runs/base-tiny-decay tiny # models/…, results/base.json

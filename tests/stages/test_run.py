@@ -162,3 +162,18 @@ def test_seconds_add_up_for_the_recipe_as_it_is(recipe: Callable[..., Recipe], t
         opened.add_seconds(opened.signature(name), seconds)
     assert opened.seconds() == 4.5
     assert Run(tmp_path, recipe(CHANGES["train"]), tmp_path).seconds() == 3.5
+
+
+def test_manifests_that_grow_are_taken_as_they_are_there_and_leave_the_signature(
+    recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    opened = Run(tmp_path / "run", recipe("train.growing_manifests=['parts/???-features.jsonl']"), tmp_path)
+    (pattern,) = opened.recipe.train.growing_manifests
+    before = opened.signature("train")
+    assert opened.matching(pattern) == []
+    (tmp_path / "parts").mkdir()
+    for name in ("001-features.jsonl", "000-features.jsonl", "002-features.jsonl.partial", "002.jsonl"):
+        (tmp_path / "parts" / name).write_text("")
+    expected = [tmp_path / "parts" / name for name in ("000-features.jsonl", "001-features.jsonl")]
+    assert opened.matching(pattern) == opened.matching(str(tmp_path / pattern)) == expected
+    assert opened.signature("train") == before

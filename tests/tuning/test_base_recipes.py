@@ -10,6 +10,7 @@ from tests.tuning import speech
 from shoptalk.core import config
 from shoptalk.integrations import nemo
 from shoptalk.tuning.features import read_manifest
+from shoptalk.tuning.module import rate_at
 from shoptalk.tuning.tokenizer import train_tokenizer
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 
@@ -32,6 +33,16 @@ def test_tiny_goes_on_from_the_model_that_its_start_makes() -> None:
     start, tiny = (config.load(ROOT / "recipes" / f"{name}.yaml").train for name in ("base-tiny-start", "base-tiny"))
     assert tiny.model is None and tiny.init == "runs/base-tiny-start/60-train/tuned.nemo"
     assert set(start.manifests) < set(tiny.manifests) and start.dev_manifests == tiny.dev_manifests
+
+
+def test_the_decay_is_the_end_of_the_long_training_on_the_same_material() -> None:
+    more, decay = (config.load(ROOT / "recipes" / f"{name}.yaml") for name in ("base-tiny-more", "base-tiny-decay"))
+    assert more.train.init == "runs/base-tiny/60-train/tuned.nemo" and decay.train.init == ".local/base/plateau.nemo"
+    own = {"init", "steps", "decay_part"}
+    assert more.train.model_dump(exclude=own) == decay.train.model_dump(exclude=own)
+    assert more.augment == decay.augment
+    assert rate_at(more.train.steps - 100, more.train) == 1.0
+    assert rate_at(decay.train.steps // 2, decay.train) == pytest.approx(0.5, abs=0.01)
 
 
 class Stop(Exception):

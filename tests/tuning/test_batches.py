@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk.tuning.batches import FRAME_STEP, Item, Pool, _draw, padded_frames, plan_round
+from shoptalk.tuning.batches import FRAME_STEP, Item, Pool, _draw, draw_rows, padded_frames, plan_round, with_rows
 
 MAX_FRAMES = 1_400
 BUDGET = 4_800
@@ -108,3 +108,23 @@ def test_processes_get_batches_of_like_length_at_each_step() -> None:
     assert sorted(apart)[-2] < 400, "the longest may be paired with the shortest"
     items = Counter(item for batch in batches for item in batch)
     assert max(items.values()) == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths, st.integers(0, 2**31))
+def test_rows_are_two_to_four_recordings_and_never_too_long(frames: list[int], seed: int) -> None:
+    singles = pool([*frames, 100])
+    rng = np.random.default_rng(seed)
+    rows = draw_rows(singles.frames, 30, max_frames=MAX_FRAMES, pauses=(10, 90), rng=rng)
+    every = with_rows(singles, rows)
+    assert len(rows) == 30 and len(every.frames) == len(singles.frames) + 30
+    for row, row_frames in zip(rows, every.frames[len(singles.frames) :], strict=True):
+        assert 2 <= len(row.entries) <= 4 and len(row.pauses) == len(row.entries) - 1
+        assert row_frames.tolist() == (singles.frames[list(row.entries)].sum(axis=0) + sum(row.pauses)).tolist()
+        assert row_frames.max() <= MAX_FRAMES
+
+
+def test_recordings_that_are_too_long_for_two_give_no_rows() -> None:
+    singles = pool([900, 1_000])
+    rows = draw_rows(singles.frames, 5, max_frames=MAX_FRAMES, pauses=(10, 90), rng=np.random.default_rng(1))
+    assert rows == [] and with_rows(singles, rows) is singles

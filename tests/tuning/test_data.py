@@ -89,7 +89,11 @@ def test_noise_reaches_its_part_of_the_utterances() -> None:
     assert changed(0.3) == pytest.approx(0.3, abs=0.08)
 
 
-@pytest.mark.parametrize("effect", ["feature_room", "feature_telephone"])
+@pytest.mark.parametrize(
+    "effect",
+    ["feature_room", "feature_telephone", "feature_shaped_noise", "feature_babble", "feature_warp", "feature_level",
+     "feature_low_pass"],
+)  # fmt: skip
 def test_rooms_and_telephones_reach_their_part_of_the_utterances(effect: str) -> None:
     def features(part: float) -> list[torch.Tensor]:
         taken = rounds(CONFIG.model_copy(update={effect: part, "eval_every_steps": 40}))
@@ -97,6 +101,54 @@ def test_rooms_and_telephones_reach_their_part_of_the_utterances(effect: str) ->
 
     changed = [not torch.equal(a, b) for a, b in zip(features(0.0), features(0.4), strict=True)]
     assert np.mean(changed) == pytest.approx(0.4, abs=0.08)
+
+
+def test_a_tempo_changes_the_length_and_ends_come_and_go() -> None:
+    plain = {int(frames) for batch in rounds() for frames in batch.frames}
+    paced = rounds(CONFIG.model_copy(update={"feature_tempo": (0.8, 1.25)}))
+    ends = rounds(CONFIG.model_copy(update={"feature_ends": 1.0}))
+    assert plain == {50}
+    lengths = [int(frames) for batch in paced for frames in batch.frames]
+    assert min(lengths) >= 39 and max(lengths) <= 63 and len(set(lengths)) > 10
+    lengths = [int(frames) for batch in ends for frames in batch.frames]
+    assert min(lengths) < 50 < max(lengths)
+
+
+def test_joined_recordings_have_the_tokens_of_all_in_their_order() -> None:
+    taken = rounds(CONFIG.model_copy(update={"joined": 0.6, "eval_every_steps": 40}))
+    joined = 0
+    for batch in taken:
+        for frames, tokens, length, said in zip(*batch[1:], strict=True):
+            written = tokens[: int(length)].tolist()
+            count = len(written) // 2 if 1 in written else len(written)
+            assert written in ([1, 1] * count, [2] * count) and (count == 1) == (int(frames) == 50)
+            assert int(frames) <= 500 and (count == 1 or (said == UNKNOWN).all())
+            joined += count > 1
+    assert joined > 20
+
+
+def test_wordless_utterances_have_nothing_to_write() -> None:
+    taken = rounds(CONFIG.model_copy(update={"wordless": 0.3, "eval_every_steps": 40}), noise=cache([0.0]))
+    lengths = [int(length) for batch in taken for length in batch.lengths]
+    assert np.mean([length == 0 for length in lengths]) == pytest.approx(0.3, abs=0.08)
+    every = next(iter(rounds(CONFIG.model_copy(update={"wordless": 0.999}))))
+    assert not every.lengths.any() and every.tokens.shape[1] > 0 and torch.isfinite(every.features).all()
+
+
+def test_while_frames_lead_nothing_is_joined_clipped_or_wordless() -> None:
+    update = {"aligned_rounds": 1, "joined": 0.5, "wordless": 0.5, "feature_ends": 1.0}
+    for batch in rounds(CONFIG.model_copy(update=update)):
+        assert (batch.frames == 50).all() and (batch.said != UNKNOWN).all() and (batch.lengths == 2).all()
+
+
+OLD_SUMS = (5074.129, 5068.849, 5102.752, 5076.055, 5152.087, 5088.316)
+"""Of the batches of a round as they were before there were other effects than noise, rooms and telephones."""
+
+
+def test_new_keys_change_no_draw_of_old_recipes() -> None:
+    config = CONFIG.model_copy(update={"feature_noise": 0.5, "feature_room": 0.3, "feature_telephone": 0.3})
+    sums = [float(batch.features.abs().sum()) for batch in rounds(config, noise=cache([0.0]))]
+    assert sums == pytest.approx(OLD_SUMS, rel=1e-5)
 
 
 def test_nothing_short_enough_is_named() -> None:

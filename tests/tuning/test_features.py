@@ -15,7 +15,7 @@ from shoptalk.core.errors import ManifestError
 from shoptalk.core.records import Samples
 from shoptalk.integrations import nemo
 from shoptalk.tuning.data import collate
-from shoptalk.tuning.features import Entry, FeatureCache, cached, read_manifest
+from shoptalk.tuning.features import Entry, FeatureCache, FeatureCaches, cached, read_manifest
 
 MELS = 5
 
@@ -77,6 +77,15 @@ def test_other_recordings_get_a_file_of_their_own(recordings: list[Entry], tmp_p
     opened(tmp_path / "cache", recordings, Counted())
     opened(tmp_path / "cache", recordings[:2], Counted())
     assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_several_caches_are_as_one(recordings: list[Entry], tmp_path: Path) -> None:
+    parts = [opened(tmp_path / "cache", entries, Counted()) for entries in (recordings[:2], recordings[2:])]
+    whole, together = opened(tmp_path / "whole", recordings, Counted()), FeatureCaches(parts)
+    assert together.entries == recordings and np.array_equal(together.lengths, whole.lengths)
+    for entry in range(3):
+        for speed in range(2):
+            assert np.array_equal(together.get(entry, speed), whole.get(entry, speed))
 
 
 def test_equal_to_nemos_preprocessor(tiny_nemo_model: Any, tmp_path: Path) -> None:

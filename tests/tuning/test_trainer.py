@@ -269,6 +269,29 @@ def test_dev_is_a_fixed_spread_subset(setting: Setting, tmp_path: Path) -> None:
     assert chosen == [names[0], names[4], names[7]]
 
 
+def test_dev_is_scored_for_each_source_and_the_hours_are_counted(setting: Setting, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in setting.manifest.read_text().splitlines()]
+    sourced = tmp_path / "sourced.jsonl"
+    sources = ("book", "game", "book", "game")
+    lines = [json.dumps({**row, "source": source}) for row, source in zip(rows, sources, strict=True)]
+    sourced.write_text("".join(line + "\n" for line in lines))
+    recipe = config.changed((
+        *SETTINGS, "train.steps=2", "train.dev_utterances=4", "train.joined=0.3", "train.wordless=0.2",
+        "train.feature_babble=0.5", "train.feature_ends=0.5", "train.feature_tempo=[0.9, 1.1]",
+    ))  # fmt: skip
+    said: list[str] = []
+    data = TrainingData([setting.manifest], [sourced], [sourced], [setting.noise])
+    ASRTrainer(recipe, data, tmp_path / "run", init=str(setting.init), say=said.append).fit()
+    (row,) = history(tmp_path / "run")
+    words = {source: 0 for source in sources}
+    for line, source in zip(rows, sources, strict=True):
+        words[source] += len(text.words(line["text"]))
+    total = sum(row[f"dev_wer_{source}"] * count for source, count in words.items())
+    assert row["dev_wer"] == pytest.approx(total / sum(words.values()), abs=1e-4)
+    assert 0 < row["hours"] <= 2 * 6 * 1.3 / 3600  # two steps of at most six seconds, with quiet added
+    assert any("book" in line and "game" in line for line in said)
+
+
 def test_a_model_from_scratch_has_the_shape_of_the_recipe(setting: Setting, tmp_path: Path) -> None:
     widths = "{d_model: 16, layers: 1, heads: 2, subsampling_channels: 8, predictor: 16, joint: 16, vocabulary: 100}"
     recipe = config.changed((f"train.model={widths}", "train.sigma=0.03", "train.omega=0.2"))

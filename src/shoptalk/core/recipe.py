@@ -128,6 +128,9 @@ class TrainSection(Section):
     """Likewise general speech for rehearsal."""
     dev_manifests: tuple[Path, ...] = ()
     """Likewise dev recordings, on which the best weights are chosen."""
+    growing_manifests: tuple[str, ...] = ()
+    """Patterns (`*`, `?`) of further training manifests that are made a part at a time. Each start of a training takes
+    in those that are there; the signature knows the patterns only, so that a training goes on when more are there."""
     steps: int = Field(default=2_000, ge=1)
     """Optimiser steps."""
     batch_s: float = Field(default=120.0, gt=0)
@@ -165,6 +168,28 @@ class TrainSection(Section):
     """Part of the recordings that get a room's reverberation in the mel power domain."""
     feature_telephone: float = Field(default=0.0, ge=0, le=1)
     """Part of the recordings that are reduced to a telephone's band."""
+    feature_shaped_noise: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings that get steady noise of a drawn colour, `augment.snr_db` strong."""
+    feature_babble: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings that get three to six other recordings at once behind them, `augment.snr_db` strong."""
+    feature_tempo: tuple[float, float] = (1.0, 1.0)
+    """Range of the factor by which each utterance is played faster at the same pitch."""
+    feature_warp: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings that get another vocal-tract length, by a factor of `feature_warp_factors`."""
+    feature_warp_factors: tuple[float, float] = (0.84, 1.2)
+    """Range of that factor; above 1 formants and pitch lie higher."""
+    feature_tilt: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings whose spectrum is tilted, before noise is added."""
+    feature_level: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings that are made quieter or louder, down to where the front end's floor covers them."""
+    feature_low_pass: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings that lose everything above 2.5 to 7 kHz."""
+    feature_ends: float = Field(default=0.0, ge=0, le=1)
+    """Part of the recordings whose start and end are clipped, or have up to a second of quiet before and behind."""
+    joined: float = Field(default=0.0, ge=0, lt=1)
+    """Part of the drawn utterances that are two to four recordings in a row, up to `max_utterance_s` long."""
+    wordless: float = Field(default=0.0, ge=0, lt=1)
+    """Part of the recordings that noise or digital silence stands in for, with nothing to write."""
     time_masks: int = Field(default=2, ge=0)
     """SpecAugment: masks in time on each recording."""
     time_mask_part: float = Field(default=0.05, ge=0, le=1)

@@ -6,6 +6,7 @@
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model
 - `verbalise`: 20: written text as it is spoken
+- `numerals`: sentences with numbers, for the training of a base
 - `voices`: 30: who speaks which sentence
 - `speech`: 30: transcripts spoken
 - `augmentation`: 40: noisy copies of the training speech

@@ -41,6 +41,12 @@ class Run:
                 return candidate
         raise RecipeError(f"{path}: not found; looked for {', '.join(map(str, tried))}")
 
+    def matching(self, pattern: str) -> list[Path]:
+        """The files of a pattern with `*` and `?`, in order: of the first of the folders of `resolve` that has any."""
+        bases = (Path("/"),) if Path(pattern).is_absolute() else self._bases
+        relative = pattern.lstrip("/")
+        return next((found for base in bases if (found := sorted(base.glob(relative)))), [])
+
     @cached_property
     def _bases(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys((self.recipe_folder, self.recipe_folder.parent, Path.cwd(), resources.root())))

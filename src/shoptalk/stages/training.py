@@ -17,6 +17,7 @@ def train(run: StageRun) -> None:
     if section.manifests:
         named = (section.manifests, section.rehearsal_manifests, section.dev_manifests)
         taught, rehearsal, dev = ([run.resolve(path) for path in paths] for paths in named)
+        taught += [path for pattern in section.growing_manifests for path in run.matching(pattern)]
         for path in (*taught, *rehearsal, *dev):
             require_trainable(path)
     else:

@@ -6,7 +6,8 @@
 - `data`: from manifests to batches
 - `batches`: which recordings are in a batch
 - `features`: cached log-mel features
-- `mel_effects`: noise, rooms and telephone lines on features
+- `mel_effects`: voices, noise, rooms and lines on features
+- `variety`: which of these effects an utterance gets
 - `mel_decoder`: features of Kokoro's speech without its vocoder
 - `alignment`: which token each frame stands for
 - `tokenizer`: a BPE tokenizer

@@ -85,3 +85,39 @@ def _cut(items: Sequence[Item], lengths: npt.NDArray[np.int64], budget: int) -> 
         longest = max(longest, padded)
     if batch:
         yield batch
+
+
+@dataclass(frozen=True)
+class Row:
+    """Recordings of one pool in a row, drawn to be one utterance."""
+
+    entries: tuple[int, ...]
+    pauses: tuple[int, ...]
+    """Frames of quiet behind each but the last."""
+
+
+def draw_rows(
+    frames: npt.NDArray[np.int64], count: int, *, max_frames: int, pauses: tuple[int, int], rng: np.random.Generator
+) -> list[Row]:
+    """`count` rows of two to four recordings, none longer than `max_frames` at any speed; none where two are too long.
+
+    `frames` has the mel frames of each recording at each speed.
+    """
+    longest = frames.max(axis=1)
+    usable = np.flatnonzero(longest <= (max_frames - pauses[1]) // 2)
+    rows = []
+    for _ in range(count if usable.size else 0):
+        entries = rng.choice(usable, size=int(rng.integers(2, 5)))
+        quiet = rng.integers(pauses[0], pauses[1] + 1, size=len(entries) - 1)
+        ends = np.cumsum(longest[entries]) + np.cumsum([0, *quiet])
+        kept = int((ends <= max_frames).sum())
+        rows.append(Row(tuple(map(int, entries[:kept])), tuple(map(int, quiet[: kept - 1]))))
+    return rows
+
+
+def with_rows(pool: Pool, rows: Sequence[Row]) -> Pool:
+    """The pool with each row as one more recording, behind all others."""
+    if not rows:
+        return pool
+    lengths = [pool.frames[list(row.entries)].sum(axis=0) + sum(row.pauses) for row in rows]
+    return Pool(np.concatenate([pool.frames, lengths]), pool.share)

@@ -12,22 +12,21 @@ from shoptalk.core.recipe import TrainSection
 from shoptalk.core.tokens import FRAME_S, SUBSAMPLING
 from shoptalk.tuning import mel_effects
 from shoptalk.tuning.alignment import UNKNOWN, frame_tokens
-from shoptalk.tuning.batches import Item, Pool, padded_frames, plan_round
-from shoptalk.tuning.features import FeatureCache
+from shoptalk.tuning.batches import Item, Pool, Row, draw_rows, padded_frames, plan_round, with_rows
+from shoptalk.tuning.features import FeatureCache, FeatureCaches
 from shoptalk.tuning.module import Batch
+from shoptalk.tuning.variety import PAUSE_FRAMES, happens, varied, without_words
 
 HOPS_PER_S = 100
 TOKEN_STEP = 8  # targets are padded to multiples of it, for the reason of `batches.FRAME_STEP`
 FLOOR = 1e-5  # NeMo's guard against a silent mel bin when features are normalised
-REVERBERATION_S = (0.2, 0.8)
-DIRECT_DB = (0.0, 12.0)
 
 
 @dataclass(frozen=True)
 class Recordings:
     """One pool of training recordings with everything a batch needs."""
 
-    cache: FeatureCache
+    cache: FeatureCache | FeatureCaches
     tokens: Sequence[Sequence[int]]
     said: Sequence[npt.NDArray[np.int64] | None]
     """The token of each encoder frame at speed 1, of recordings whose word times are known."""
@@ -53,7 +52,7 @@ class Rounds:
         self._noise = noise
         self._snr_db = snr_db
         self._seed = seed
-        self._planned = [Pool(pool.cache.places[..., 1], pool.share) for pool in pools]
+        self._planned = [Pool(pool.cache.lengths, pool.share) for pool in pools]
         self._timed = [_only_timed(pool) for pool in pools]
         if not any(pool.frames.size and pool.frames.min() <= self._max_frames for pool in self._planned):
             raise TrainingError("no recording is short enough to train on; raise train.max_utterance_s")
@@ -70,44 +69,73 @@ class Rounds:
 
     def __iter__(self) -> Iterator[Batch]:
         rng = np.random.default_rng([self._seed, self.round, 1, self.rank])
+        rows = [self._rows(number) for number in range(len(self._pools))]
+        pools = self._timed if self._aligned else self._planned
         plan = plan_round(
-            self._timed if self.round < self._config.aligned_rounds else self._planned, steps=len(self),
+            [with_rows(pool, joined) for pool, joined in zip(pools, rows, strict=True)], steps=len(self),
             budget_frames=round(self._config.batch_s * HOPS_PER_S), max_frames=self._max_frames,
             seed=self._seed, round_=self.round, processes=self.processes,
         )  # fmt: skip
         for items in plan[self.rank :: self.processes]:
-            yield self._batch(items, rng)
+            yield self._batch(items, rows, rng)
 
-    def _batch(self, items: Sequence[Item], rng: np.random.Generator) -> Batch:
-        features = [self._features(item, rng) for item in items]
-        tokens = [self._pools[pool].tokens[entry] for pool, entry, _ in items]
-        said = [self._said(item, len(one_TM)) for item, one_TM in zip(items, features, strict=True)]
+    @property
+    def _aligned(self) -> bool:
+        """Whether frames lead in this round; then every utterance keeps the times of its words."""
+        return self.round < self._config.aligned_rounds
+
+    def _rows(self, number: int) -> list[Row]:
+        """The rows of this round, the same in every process: `joined` of all that may be drawn."""
+        frames, part = self._planned[number].frames, self._config.joined
+        if self._aligned or not part:
+            return []
+        rng = np.random.default_rng([self._seed, self.round, 2, number])
+        count = round(len(frames) * part / (1 - part))
+        return draw_rows(frames, count, max_frames=self._max_frames, pauses=PAUSE_FRAMES, rng=rng)
+
+    def _batch(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], rng: np.random.Generator) -> Batch:
+        features, tokens, said = [], [], []
+        for item in items:
+            utterance_TM, ids, frame_ids = self._utterance(item, rows[item[0]], rng)
+            features.append(utterance_TM)
+            tokens.append(ids)
+            said.append(frame_ids)
         return collate(features, tokens, said)
 
-    def _said(self, item: Item, frames: int) -> npt.NDArray[np.int64]:
-        """The token of each encoder frame; a recording played faster says the same in fewer frames."""
-        pool, entry, _ = item
-        known = self._pools[pool].said[entry]
-        wanted = -(-frames // SUBSAMPLING)
-        return np.full(wanted, UNKNOWN) if known is None else known[np.arange(wanted) * len(known) // wanted]
+    def _utterance(
+        self, item: Item, rows: Sequence[Row], rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.float32], Sequence[int], npt.NDArray[np.int64]]:
+        """Features, tokens and the token of each encoder frame."""
+        number, entry, speed = item
+        pool, config = self._pools[number], self._config
+        row = rows[entry - len(pool.tokens)] if entry >= len(pool.tokens) else Row((entry,), ())
+        tokens = [token for member in row.entries for token in pool.tokens[member]]
+        clean = [pool.cache.get(member, speed).astype(np.float32) for member in row.entries]
+        clean_TM = mel_effects.join(clean, pauses=row.pauses, rng=rng) if row.pauses else clean[0]
+        if not self._aligned and happens(config.wordless, rng):
+            silent_TM = without_words(*clean_TM.shape, rng, noise=self._noise)
+            return silent_TM, [], np.full(-(-len(silent_TM) // SUBSAMPLING), UNKNOWN)
+        if self._aligned:
+            config = config.model_copy(update={"feature_ends": 0.0})
 
-    def _features(self, item: Item, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        pool, entry, speed = item
-        config = self._config
-        heard_TM = self._pools[pool].cache.get(entry, speed).astype(np.float32)
-        if rng.uniform() < config.feature_room:
-            reverberation_s, direct_db = rng.uniform(*REVERBERATION_S), rng.uniform(*DIRECT_DB)
-            heard_TM = mel_effects.room(heard_TM, reverberation_s=reverberation_s, direct_db=direct_db)
-        if self._noise is not None and rng.uniform() < config.feature_noise:
-            noise_TM = self._noise.get(int(rng.integers(len(self._noise.entries)))).astype(np.float32)
-            heard_TM = mel_effects.add_noise(heard_TM, noise_TM, snr_db=rng.uniform(*self._snr_db), rng=rng)
-        return mel_effects.telephone(heard_TM, rng) if rng.uniform() < config.feature_telephone else heard_TM
+        def another(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+            other = int(rng.integers(len(pool.tokens)))
+            return pool.cache.get(other, speed).astype(np.float32)
+
+        heard_TM = varied(clean_TM, config, rng, noise=self._noise, snr_db=self._snr_db, another=another)
+        return heard_TM, tokens, _said(pool.said[entry] if not row.pauses else None, len(heard_TM))
+
+
+def _said(known: npt.NDArray[np.int64] | None, frames: int) -> npt.NDArray[np.int64]:
+    """The token of each encoder frame; a recording played faster says the same in fewer frames."""
+    wanted = -(-frames // SUBSAMPLING)
+    return np.full(wanted, UNKNOWN) if known is None else known[np.arange(wanted) * len(known) // wanted]
 
 
 def _only_timed(pool: Recordings) -> Pool:
     """The pool as it is planned while frames lead: what has no word times is longer than any limit."""
     timed = np.array([one is not None for one in pool.said], bool)
-    return Pool(np.where(timed[:, None], pool.cache.places[..., 1], np.iinfo(np.int64).max), pool.share)
+    return Pool(np.where(timed[:, None], pool.cache.lengths, np.iinfo(np.int64).max), pool.share)
 
 
 def collate(
@@ -119,7 +147,8 @@ def collate(
     frames = torch.tensor([len(one) for one in features])
     lengths = torch.tensor([len(one) for one in tokens])
     features_BMT = torch.zeros(len(features), features[0].shape[1], padded_frames(int(frames.max())))
-    tokens_BU = torch.zeros(len(tokens), -(-int(lengths.max()) // TOKEN_STEP) * TOKEN_STEP, dtype=torch.long)
+    longest = max(1, int(lengths.max()))  # a batch may be without words
+    tokens_BU = torch.zeros(len(tokens), -(-longest // TOKEN_STEP) * TOKEN_STEP, dtype=torch.long)
     said_BS = torch.full((len(said), max(map(len, said))), UNKNOWN)
     for row, (one_TM, ids, heard) in enumerate(zip(features, tokens, said, strict=True)):
         normal_TM = (one_TM - one_TM.mean(axis=0)) / (one_TM.std(axis=0, ddof=1) + FLOOR)
@@ -129,7 +158,9 @@ def collate(
     return Batch(features_BMT, frames, tokens_BU, lengths, said_BS)
 
 
-def recordings(cache: FeatureCache, *, share: float, tokenize: Callable[[str], list[int]], blank: int) -> Recordings:
+def recordings(
+    cache: FeatureCache | FeatureCaches, *, share: float, tokenize: Callable[[str], list[int]], blank: int
+) -> Recordings:
     """Tokenise the texts of cached recordings, and place the tokens of those with word times."""
     said = [
         frame_tokens(entry.words, tokenize, frames=round(entry.duration_s / FRAME_S), frame_s=FRAME_S, blank=blank)

@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ class Entry:
     text: str
     words: tuple[tuple[str, float, float], ...] = ()
     """(word, start in seconds, end in seconds) of each word, where the manifest knows them."""
+    source: str = ""
+    """Where the recording comes from, where the manifest says so."""
 
 
 def read_manifest(path: Path) -> list[Entry]:
@@ -50,7 +53,8 @@ def read_manifest(path: Path) -> list[Entry]:
             row = json.loads(line)
             name = row["audio_filepath"]
             words = tuple((str(word), float(start_s), float(end_s)) for word, start_s, end_s in row.get("words", ()))
-            entries.append(Entry(row.get("id", name), path.parent / name, float(row["duration"]), row["text"], words))
+            entry = Entry(row.get("id", name), path.parent / name, float(row["duration"]), row["text"], words)
+            entries.append(replace(entry, source=str(row.get("source", ""))))
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestError(
                 f"{path}:{number}: a manifest line needs audio_filepath, duration and text ({error})"
@@ -69,6 +73,11 @@ class FeatureCache:
     stored_TM: Features
     """The frames of all, one behind the other."""
 
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Mel frames of each entry at each speed, shape (entries, speeds)."""
+        return self.places[..., 1]
+
     def frames(self, entry: int, speed: int = 0) -> int:
         """Mel frames of an entry at one of `speeds`."""
         return int(self.places[entry, speed, 1])
@@ -77,6 +86,33 @@ class FeatureCache:
         """Log-mel features (T, M)."""
         first, frames = self.places[entry, speed]
         return self.stored_TM[first : first + frames]
+
+
+@dataclass(frozen=True)
+class FeatureCaches:
+    """Several caches of the same speeds as one, entry behind entry: each manifest has a file of its own."""
+
+    parts: Sequence[FeatureCache]
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The entries of all parts."""
+        return [entry for part in self.parts for entry in part.entries]
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Mel frames of each entry at each speed, shape (entries, speeds)."""
+        return np.concatenate([part.lengths for part in self.parts])
+
+    @cached_property
+    def _firsts(self) -> npt.NDArray[np.int64]:
+        counts = [len(part.entries) for part in self.parts]
+        return np.cumsum([0, *counts[:-1]])
+
+    def get(self, entry: int, speed: int = 0) -> Features:
+        """Log-mel features (T, M)."""
+        part = int(np.searchsorted(self._firsts, entry, side="right")) - 1
+        return self.parts[part].get(entry - int(self._firsts[part]), speed)
 
 
 def cached(

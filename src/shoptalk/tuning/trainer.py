@@ -21,8 +21,8 @@ from shoptalk.core.recipe import Recipe, TrainSection
 from shoptalk.integrations import nemo
 from shoptalk.tuning import tracking
 from shoptalk.tuning.cpu_speed import quicken
-from shoptalk.tuning.data import Recordings, Rounds, recordings
-from shoptalk.tuning.features import Entry, cached, read_manifest
+from shoptalk.tuning.data import HOPS_PER_S, Recordings, Rounds, recordings
+from shoptalk.tuning.features import Entry, FeatureCaches, cached, read_manifest
 from shoptalk.tuning.module import TuningModule, centre_input
 from shoptalk.tuning.tokenizer import train_tokenizer
 
@@ -146,14 +146,18 @@ class ASRTrainer:
         return Rounds(pools, self.config, noise=noise, snr_db=self.recipe.augment.snr_db, seed=self.recipe.seed)
 
     def _pool(self, model: nemo.Model, manifests: Sequence[Path], share: float) -> Recordings:
-        entries = [entry for path in manifests for entry in read_manifest(path)]
-        if not entries:
+        lists = [entries for path in manifests if (entries := read_manifest(path))]
+        if not lists:
             raise TrainingError(f"{', '.join(map(str, manifests))}: nothing to train on")
-        with tqdm(total=len(entries), desc="features", unit="rec") as bar:
-            cache = cached(
-                self.folder / "features", entries, self.config.feature_speeds, mels=model.cfg.preprocessor.features,
-                featurize=nemo.featurizer(model), progress=bar.update,
-            )  # fmt: skip
+        with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
+            parts = [
+                cached(
+                    self.folder / "features", entries, self.config.feature_speeds, mels=model.cfg.preprocessor.features,
+                    featurize=nemo.featurizer(model), progress=bar.update,
+                )
+                for entries in lists
+            ]  # fmt: skip
+        cache = parts[0] if len(parts) == 1 else FeatureCaches(parts)
         return recordings(cache, share=share, tokenize=model.tokenizer.text_to_ids, blank=model.tokenizer.vocab_size)
 
     def dev(self) -> list[Entry]:
@@ -184,6 +188,7 @@ class Keeper(Callback):
         self._config = config
         self._say = say
         self._audio: list[Any] = []
+        self._frames = 0  # of this process, in this round
         self._bar: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -193,6 +198,7 @@ class Keeper(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self._frames += int(batch.frames.sum())
         if self._bar:
             self._bar.update(trainer.global_step - self._bar.n)
 
@@ -207,44 +213,70 @@ class Keeper(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast(TuningModule, pl_module)
         weights = module.weights()
-        wer = self._dev_wer(module, weights, trainer)
+        wer_of = self._dev_wer(module, weights, trainer)
+        wer = wer_of.pop("all")
         module.log("dev_wer", wer, rank_zero_only=True)
         loss = float(trainer.callback_metrics.get("loss", np.nan))
         if trainer.is_global_zero:
-            self._note(trainer, weights, wer, loss)
+            self._note(trainer, weights, {"dev_wer": wer, **wer_of}, loss)
         _whole(self.last, trainer.save_checkpoint, trainer)  # last of all: what it does not know of is done again
         if trainer.is_global_zero:
-            self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %")
+            parts = "".join(f", {source} {100 * value:.1f} %" for source, value in wer_of.items())
+            self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %{parts}")
 
-    def _note(self, trainer: Trainer, weights: Mapping[str, torch.Tensor], wer: float, loss: float) -> None:
+    def _note(
+        self, trainer: Trainer, weights: Mapping[str, torch.Tensor], wer_of: Mapping[str, float], loss: float
+    ) -> None:
         history = [row for row in self.history() if row["step"] < trainer.global_step]
-        if all(wer < row["dev_wer"] for row in history):
+        if all(wer_of["dev_wer"] < row["dev_wer"] for row in history):
             copies = {key: one.detach().clone() for key, one in weights.items()}
             _whole(self.best, lambda path: torch.save(copies, path), trainer)
-        history.append({"step": trainer.global_step, "dev_wer": wer, "loss": round(loss, 4)})
+        hours = (
+            history[-1].get("hours", 0.0) if history else 0.0
+        ) + self._frames / HOPS_PER_S / 3600 * trainer.world_size
+        self._frames = 0
+        history.append({"step": trainer.global_step, **wer_of, "loss": round(loss, 4), "hours": round(hours, 3)})
         write_text(self._history, json.dumps(history, indent=1))
 
     def history(self) -> list[dict[str, float]]:
-        """Step, dev WER and loss at the end of each round so far."""
+        """Step, dev WER (all, and of each source), loss and hours of audio at the end of each round so far."""
         return json.loads(self._history.read_text()) if self._history.is_file() else []
 
-    def _dev_wer(self, module: TuningModule, weights: Mapping[str, torch.Tensor], trainer: Trainer) -> float:
-        """WER with the weights that would be saved, each process hearing its part of the dev recordings."""
+    def _dev_wer(self, module: TuningModule, weights: Mapping[str, torch.Tensor], trainer: Trainer) -> dict[str, float]:
+        """WER with the weights that would be saved, of "all" dev recordings and of each source if there are several.
+
+        Each process recognises its part of the recordings.
+        """
         model, part = module.model, self._dev[trainer.global_rank :: trainer.world_size]
         self._audio = self._audio or [audio.decode(entry.audio) for entry in part]
         trained = {key: value.clone() for key, value in model.state_dict().items()}
         model.load_state_dict(weights)
         model.joint.log_softmax = None
-        heard = nemo.NemoRecognizer(model, batch=16).recognize(self._audio)
+        recognized = nemo.NemoRecognizer(model, batch=16).recognize(self._audio)
         model.joint.log_softmax = False
         model.load_state_dict(trained)
         model.train()
-        references = [" ".join(text.words(entry.text)) for entry in part]
-        counts = jiwer.process_words(references, [" ".join(text.words(one.text)) for one in heard])
-        errors = counts.substitutions + counts.deletions + counts.insertions
-        words = counts.substitutions + counts.deletions + counts.hits
-        errors, words = sum_over_processes((errors, words), trainer.strategy)
-        return round(errors / words, 5)
+        sources = sorted({entry.source for entry in self._dev})
+        counts = [0] * 2 * len(sources)  # errors and words of each source
+        for entry, recognition in zip(part, recognized, strict=True):
+            place = 2 * sources.index(entry.source)
+            errors, words = _errors_and_words(entry.text, recognition.text)
+            counts[place] += errors
+            counts[place + 1] += words
+        counts = sum_over_processes(counts, trainer.strategy)
+        errors_of, words_of = counts[::2], counts[1::2]
+        wer_of = {"all": round(sum(errors_of) / sum(words_of), 5)}
+        if len(sources) > 1:
+            for source, errors, words in zip(sources, errors_of, words_of, strict=True):
+                wer_of[f"dev_wer_{source}"] = round(errors / max(1, words), 5)
+        return wer_of
+
+
+def _errors_and_words(reference: str, hypothesis: str) -> tuple[int, int]:
+    """Wrong words, and words of the reference."""
+    counts = jiwer.process_words(" ".join(text.words(reference)), " ".join(text.words(hypothesis)))
+    errors = counts.substitutions + counts.deletions + counts.insertions
+    return errors, counts.substitutions + counts.deletions + counts.hits
 
 
 def sum_over_processes(counts: Sequence[int], strategy: Any) -> list[int]:
