@@ -310,13 +310,13 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
 # --- Names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_exists(page: Path) -> None:
     missing = [span for span in code_spans(page) if not is_there(span)]
     assert not missing, f"{page.relative_to(ROOT)} names what does not exist: {missing}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in links(page):
         if target.startswith("http"):
@@ -416,13 +416,35 @@ def tracked() -> list[Path]:
 # --- Form
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_lines_end_at_120_characters(page: Path) -> None:
     assert not long_lines(page, most=120)
 
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_picture_of_the_report_is_small() -> None:
+    content = (ROOT / "docs" / "report.png").read_bytes()
+    assert content.startswith(b"\x89PNG") and len(content) <= 300_000
+
+
+def test_a_picture_is_taken_of_a_report(tmp_path: Path) -> None:
+    from scripts.picture_of_report import BROWSERS
+    from tests.scoring.sample import sample_scores
+
+    from shoptalk.scoring.report.page import html
+
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip("no Chromium is installed")
+    page, picture = tmp_path / "report.html", tmp_path / "report.png"
+    page.write_text(html(sample_scores()), encoding="utf-8")
+    command = [sys.executable, "scripts/picture_of_report.py", str(page), str(picture), "--width", "400"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    header = picture.read_bytes()[:24]
+    assert header.startswith(b"\x89PNG") and int.from_bytes(header[16:20], "big") == 400
 
 
 def test_pasted_help_and_keys_are_current() -> None:
