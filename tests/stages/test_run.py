@@ -10,7 +10,7 @@ from shoptalk.core import config
 from shoptalk.core.errors import RecipeError
 from shoptalk.core.recipe import Recipe
 from shoptalk.stages import run
-from shoptalk.stages.run import Run
+from shoptalk.stages.run import Run, UndeclaredError
 from shoptalk.stages.table import BY_NAME, STAGES
 
 DOWNSTREAM = {
@@ -176,4 +176,8 @@ def test_manifests_that_grow_are_taken_as_they_are_there_and_leave_the_signature
         (tmp_path / "parts" / name).write_text("")
     expected = [tmp_path / "parts" / name for name in ("000-features.jsonl", "001-features.jsonl")]
     assert opened.matching(pattern) == opened.matching(str(tmp_path / pattern)) == expected
+    seen_by_stage = opened.of_stage("train")
+    assert seen_by_stage.matching(pattern) == expected
+    with pytest.raises(UndeclaredError, match=r"growing_manifests"):
+        seen_by_stage.matching("other/*.jsonl")
     assert opened.signature("train") == before

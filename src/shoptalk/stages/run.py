@@ -159,6 +159,14 @@ class StageRun:
             raise UndeclaredError(f"stage {self.stage.name} reads {path}, which no key in its `reads` names")
         return self.run.resolve(path)
 
+    def matching(self, pattern: str) -> list[Path]:
+        """The files of a pattern in a declared key, as many as there are."""
+        if pattern not in self.recipe.train.growing_manifests:
+            raise UndeclaredError(
+                f"stage {self.stage.name} reads {pattern}, which train.growing_manifests does not name"
+            )
+        return self.run.matching(pattern)
+
     def signature(self) -> str:
         """The signature that the product will carry."""
         return self.run.signature(self.stage.name)

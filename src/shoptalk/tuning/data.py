@@ -113,7 +113,8 @@ class Rounds:
         clean = [pool.cache.get(member, speed).astype(np.float32) for member in row.entries]
         clean_TM = mel_effects.join(clean, pauses=row.pauses, rng=rng) if row.pauses else clean[0]
         if not self._aligned and happens(config.wordless, rng):
-            silent_TM = without_words(*clean_TM.shape, rng, noise=self._noise)
+            frames, mels = clean_TM.shape
+            silent_TM = without_words(frames, mels, rng, noise=self._noise)
             return silent_TM, [], np.full(-(-len(silent_TM) // SUBSAMPLING), UNKNOWN)
         if self._aligned:
             config = config.model_copy(update={"feature_ends": 0.0})
