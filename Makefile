@@ -22,7 +22,7 @@ e2e: setup  ## the slow tests: the demo recipe, shrunk, through the real models 
 base: setup  ## train shoptalk-base-en-tiny again: make base MATERIAL=folder (models/README.md)
 	@scripts/train_base.sh "$(MATERIAL)"
 
-docs: setup  ## paste the commands' help and the recipe's keys into docs/
+docs: setup  ## paste what the code knows into docs/: help, recipe keys, models, test sets
 	$(PYTHON_IN_VENV) scripts/paste_docs.py
 
 lint: setup  ## ruff: rules and format

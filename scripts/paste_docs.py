@@ -1,11 +1,14 @@
-"""Write what the code knows into the documents: the help of every command, and the recipe's keys with their meaning.
+"""Write what the code knows into the documents: the commands' help, the recipe's keys, the models, the known test sets.
 
     python scripts/paste_docs.py            # rewrite what stands between the marks
     python scripts/paste_docs.py --check    # change nothing; status 1 if a document is not current
 
-The marks are comments: ``<!-- help:COMMAND -->`` for the help of a command (``shoptalk`` for the list of all), and
-``<!-- keys:SECTION -->`` for a section of the recipe (``recipe`` for the keys that are in no section). Each ends with
-the same comment and a slash, ``<!-- /help:COMMAND -->``.
+The marks are comments. Each ends with the same comment and a slash, such as ``<!-- /help:COMMAND -->``:
+
+- ``<!-- help:COMMAND -->``: the help of a command; ``shoptalk`` for the list of all.
+- ``<!-- keys:SECTION -->``: a section of the recipe; ``recipe`` for the keys that are in no section.
+- ``<!-- models:sources -->``, ``<!-- models:hashes -->``: the model store.
+- ``<!-- sets:catalogue -->``: the known test sets.
 """
 
 import argparse
@@ -13,7 +16,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -24,11 +27,15 @@ from pydantic.fields import FieldInfo
 
 from shoptalk.cli import build_parser
 from shoptalk.core.files import write_text
+from shoptalk.core.models import store
 from shoptalk.core.recipe import NoEffect, Recipe, Section
+from shoptalk.testsets import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
-MARKED = re.compile(r"<!-- (help|keys):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
+MOST_FILES = 10
+"""A model of more files has no row for each."""
+MARKED = re.compile(r"<!-- (help|keys|models|sets):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
 NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
 
 
@@ -63,7 +70,8 @@ def pasted(text: str) -> str:
 
 def block(kind: str, name: str) -> str:
     """What stands between two marks, and the marks."""
-    content = command_help(name) if kind == "help" else section_keys(name)
+    makers = {"help": command_help, "keys": section_keys, "models": models, "sets": known_test_sets}
+    content = makers[kind](name)
     return f"<!-- {kind}:{name} -->\n{content}\n<!-- /{kind}:{name} -->"
 
 
@@ -190,6 +198,54 @@ def shown_default(value: Any) -> str:
         value = int(value)
     written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
     return f"`{written}`"
+
+
+def models(name: str) -> str:
+    """A table of the model store: where each model comes from, or the sha256 of its files."""
+    return source_table() if name == "sources" else hash_table()
+
+
+def source_table() -> str:
+    rows = []
+    for model in store.list_models():
+        parts = [part for members in model.mirror.values() for part in members]
+        packages = list(dict.fromkeys(part.partition("/")[0] for part in parts))
+        mirror = f"`{packages[0]}`"
+        if len(packages) > 1:
+            mirror += f" … `{packages[-1].partition(':')[2]}` ({len(packages)} packages)"
+        megabytes = f"{model.size_bytes / 1e6:,.1f}"
+        rows.append((f"`{model.name}`", model.role, model.licence, megabytes, model.page, mirror))
+    return table(("name", "what", "licence", "MB", "official page", "mirror"), rows)
+
+
+def hash_table() -> str:
+    """The sha256 of each file; models of many files of one kind have them in the index alone."""
+    rows = []
+    for model in store.list_models():
+        if len(model.files) > MOST_FILES:
+            rows.append((f"{model.name}: {len(model.files)} files", "each pinned in `core/models/index.yaml`"))
+            continue
+        rows += [(f"{model.name}: {name}", f"`{file.sha256}`") for name, file in model.files.items()]
+    return table(("file", "sha256"), rows)
+
+
+def known_test_sets(_: str) -> str:
+    """A table of the catalogue: licence, use, page and hub data set of each known test set."""
+    rows = []
+    for name, known in catalogue.known_sets().items():
+        use = "**scored only**" if known.use == "evaluation" else "used"
+        hub = "—"
+        if known.hub:
+            parts = [part for part in (known.hub.dataset, known.hub.config, known.hub.split) if part]
+            hub = ", ".join(f"`{part}`" for part in parts)
+        rows.append((f"`{name}`", known.what, known.licence, use, known.page, hub))
+    return table(("name", "what", "licence", "may be", "page", "hub data set, config, split"), rows)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 if __name__ == "__main__":

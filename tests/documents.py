@@ -15,7 +15,7 @@ PAGES = [
 """Every page that says what is now true; the log tells what was."""
 
 _COMMENT = re.compile(r"<!-- (not run|file): (.*) -->")
-_PASTED = re.compile(r"<!-- (help|keys|results):.*?<!-- /.*?-->", re.DOTALL)
+_PASTED = re.compile(r"<!-- (help|keys|models|sets|results):.*?<!-- /.*?-->", re.DOTALL)
 _FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 

@@ -158,8 +158,8 @@ class TrainSection(Section):
     CTC loss alone. The joiner takes two fifths of a step on a CPU."""
     aligned_rounds: int = Field(default=0, ge=0)
     """For a model from scratch: rounds at the start in which the CTC head learns which token each frame stands for.
-    The manifests must give the times of words (`words`). Without these rounds the predictor learns the sentences by
-    heart before the encoder tells it anything."""
+    The manifests must give the times of words (`words`). Without these rounds the predictor memorises the sentences
+    before the encoder's frames are of any use."""
     feature_speeds: tuple[float, ...] = (1.0,)
     """Speeds at which features of the training audio are cached; one is drawn each time."""
     feature_noise: float = Field(default=0.0, ge=0, le=1)
