@@ -1,4 +1,4 @@
-"""The model card of a bundle: what the model is, where it comes from, how well it does, and what it is not for."""
+"""The model card of a bundle: what the model is, where it comes from, its scores, and its limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ class Origin:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Origin":
         """From its JSON form."""
-        return cls(**{**content, "attributions": tuple(content["attributions"]), "data": tuple(content["data"])})
+        tuples = {"attributions": tuple(content["attributions"]), "data": tuple(content["data"])}
+        return cls(**{**content, **tuples})
 
 
 _USE = """## Use
@@ -51,9 +52,9 @@ sha256 of every file; Shoptalk verifies them before it opens any.
   relies on it.
 - **It is not a medical device.** It writes wrong words with confidence, names of medicines and doses among them. Do
   not use it to decide on a diagnosis or a treatment, nor without a person who checks what it wrote.
-- It was tuned on synthetic speech. Accents, ages, microphones and rooms that the training data lacks will do worse
-  than the figures above; measure on recordings of your own before you use it.
-- Nothing is promised for terms that were not trained; the report of the run scores them apart.
+- It was tuned on synthetic speech. Expect more errors than the figures above for accents, ages, microphones and rooms
+  that the training data lacks. Measure it on recordings of your own before you use it.
+- It is tuned for its trained terms only. The report of the run scores held-out terms apart.
 """
 
 
@@ -64,16 +65,18 @@ def render(info: NemoInfo, *, config: PackageSection, origin: Origin, scores: Ma
         "library_name": "nemo",
         "license": origin.licence.lower(),
         "pipeline_tag": "automatic-speech-recognition",
-        **({"base_model": origin.base} if origin.base else {}),
     }
+    if origin.base:
+        front["base_model"] = origin.base
     made = f"Tuned from `{origin.base}`" if origin.base else "Trained from scratch"
     head = f"# {config.title}\n\n`{config.name}`: {_shape(info)}. {made} with Shoptalk, recipe `{origin.recipe}`.\n"
     licence = [f"Licence: {origin.licence}.", *origin.attributions]
+    history = [made, f"Recipe: `{origin.recipe}`", *origin.data]
     parts = [
         f"---\n{yaml.safe_dump(front)}---\n",
         head,
         f"## Licence and attribution\n\n{_bullets(licence)}",
-        f"## How it was made\n\n{_bullets([made, f'Recipe: `{origin.recipe}`', *origin.data])}",
+        f"## How it was made\n\n{_bullets(history)}",
         f"## Scores\n\n{score_table(scores)}",
         _USE,
     ]
@@ -84,21 +87,28 @@ def score_table(scores: Mapping[str, Any] | None) -> str:
     """Figures with their intervals, before and after; says so where nothing was measured."""
     if not scores:
         return "Nothing was measured. Do not rely on this model before it is.\n"
-    pairs = {name: value for name, value in scores.items() if isinstance(value, Mapping) and "after" in value}
-    counts = [f"{_words(name)}: {value:g}" for name, value in scores.items() if isinstance(value, int | float)]
-    rows = [
-        f"| {_words(name)} | {_rate(pair.get('before'))} | {_rate(pair['after'])} |" for name, pair in pairs.items()
-    ]
-    table = ["| figure | base | this model |", "|---|---|---|", *rows] if rows else []
-    note = ["", "In brackets: bootstrap intervals, as the report of the run describes them."] if rows else []
-    return "\n".join([*table, *note, *([""] if table and counts else []), *_bullets(counts).splitlines()]) + "\n"
+    rows: list[str] = []
+    counts: list[str] = []
+    for name, value in scores.items():
+        if isinstance(value, Mapping) and "after" in value:
+            rows.append(f"| {_words(name)} | {_rate(value.get('before'))} | {_rate(value['after'])} |")
+        elif isinstance(value, int | float):
+            counts.append(f"{_words(name)}: {value:g}")
+    parts: list[str] = []
+    if rows:
+        table = ["| figure | base | this model |", "|---|---|---|", *rows]
+        note = "In brackets: bootstrap intervals, as the report of the run describes them."
+        parts += ["\n".join(table) + "\n", f"{note}\n"]
+    if counts:
+        parts.append(_bullets(counts))
+    return "\n".join(parts) or "\n"
 
 
 def _rate(rate: Any) -> str:
     """In percent, with its interval where it has one."""
-    value, low, high = (
-        (rate[key] for key in ("value", "low", "high")) if isinstance(rate, Mapping) else (rate, None, None)
-    )
+    value, low, high = rate, None, None
+    if isinstance(rate, Mapping):
+        value, low, high = rate["value"], rate["low"], rate["high"]
     if value is None:
         return "–"
     interval = "" if low is None or high is None else f" ({100 * low:.1f} … {100 * high:.1f})"

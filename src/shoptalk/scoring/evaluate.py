@@ -9,7 +9,7 @@ from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Misheard, Other, Scores, SetScores, Silence, TermRow
 from shoptalk.core.sets import GENERAL, LONG, NOISY, SILENCE, TAUGHT, UNTAUGHT
 from shoptalk.core.terms import occurrences, phonetic_distance
-from shoptalk.core.text import words
+from shoptalk.core.text import Rules, words
 from shoptalk.scoring import significance
 from shoptalk.scoring.calibration import calibrate
 from shoptalk.scoring.examples import example, examples
@@ -32,7 +32,7 @@ DOMAIN = (TAUGHT, UNTAUGHT, LONG, NOISY)
 _ORDER = (TAUGHT, UNTAUGHT, GENERAL, LONG)
 
 MISHEARD = 5
-"""So many of the forms heard instead of a term are kept."""
+"""So many of the forms recognised instead of a term are kept."""
 
 
 def evaluate(
@@ -45,27 +45,28 @@ def evaluate(
     known: frozenset[str] | None = None,
     dev: Sequence[Hypothesis] = (),
 ) -> Scores:
-    """Score what the base heard (`before`) against what the tuned model heard (`after`) on the same utterances.
+    """Score the hypotheses of the base (`before`) against those of the tuned model (`after`) on the same utterances.
 
-    `known` are the ids of the terms that stand in the base's training text (see `terms.occurring`); `dev` is what the
-    tuned model heard in dev, on which the temperature of its confidence is fitted. `ScoringError`: the two sides do
+    `known` are the ids of the terms in the base's training text (see `terms.occurring`). `dev` are the tuned model's
+    hypotheses of the dev set, on which the temperature of its confidence is fitted. `ScoringError`: the two sides do
     not pair by id, or there is nothing to score.
     """
     terms = sorted(terms, key=lambda term: (not term.taught, term.id))
     after = list(after)
     parts = _parts(pair(before, after), terms, config, seed)
-    sets = {name: one for name, one in parts.items() if name not in (NOISY, SILENCE)}
+    sets = {name: pairs for name, pairs in parts.items() if name not in (NOISY, SILENCE)}
     if not sets:
         raise ScoringError("no hypotheses to score")
-    scored = [one for one in after if one.set in sets]
+    scored = [hypothesis for hypothesis in after if hypothesis.set in sets]
+    hypotheses = {name: pairs.hypotheses for name, pairs in sets.items()}
     return Scores(
-        sets={name: _set_scores(name, one, terms) for name, one in sets.items()},
+        sets={name: _set_scores(name, pairs, terms) for name, pairs in sets.items()},
         terms=tuple(_term_rows(terms, sets, known)),
         slices=tuple(slices(sets, parts.get(NOISY), terms, known)),
         silence=_silence(parts[SILENCE]) if SILENCE in parts else None,
         calibration=calibrate(dev, scored, terms, config, seed=seed),
         word_times=word_times(scored, config, seed=seed),
-        examples=tuple(examples({name: one.hypotheses for name, one in sets.items()}, private=config.report_private)),
+        examples=tuple(examples(hypotheses, private=config.report_private)),
         unfound=tuple(_unfound(scored, terms)),
         confidence=config.confidence,
         bootstrap=config.bootstrap,
@@ -83,10 +84,12 @@ def compare(
     seed: int,
     speed: float | None,
 ) -> Other:
-    """Another recogniser beside the tuned model, on the utterances that it heard."""
-    by_id = {one.id: one for one in heard}
-    parts = _parts(pair(by_id.values(), (one for one in tuned if one.id in by_id)), terms, config, seed)
-    return Other(name=name, sets={key: _set_scores(key, one, terms) for key, one in parts.items()}, speed=speed)
+    """Another recogniser, whose hypotheses are `heard`, beside the tuned model on the same utterances."""
+    by_id = {hypothesis.id: hypothesis for hypothesis in heard}
+    tuned_too = [hypothesis for hypothesis in tuned if hypothesis.id in by_id]
+    parts = _parts(pair(by_id.values(), tuned_too), terms, config, seed)
+    sets = {set_name: _set_scores(set_name, pairs, terms) for set_name, pairs in parts.items()}
+    return Other(name=name, sets=sets, speed=speed)
 
 
 def _parts(
@@ -94,23 +97,27 @@ def _parts(
 ) -> dict[str, Pairs]:
     """The utterances by test set, counted; the sets of every run first."""
     by_set: dict[str, list[tuple[Hypothesis, Hypothesis]]] = {}
-    for both in pairs:
-        by_set.setdefault(both[0].set, []).append(both)
-    names = [name for name in _ORDER if name in by_set] + sorted(by_set.keys() - set(_ORDER))
-    return {
-        name: count_pairs(by_set[name], terms, config, seed=seed, rules="clinical" if name in DOMAIN else "leaderboard")
-        for name in names
-    }
+    for before, after in pairs:
+        by_set.setdefault(before.set, []).append((before, after))
+    usual = [name for name in _ORDER if name in by_set]
+    imported = sorted(by_set.keys() - set(_ORDER))
+    parts: dict[str, Pairs] = {}
+    for name in usual + imported:
+        rules: Rules = "clinical" if name in DOMAIN else "leaderboard"
+        parts[name] = count_pairs(by_set[name], terms, config, seed=seed, rules=rules)
+    return parts
 
 
 def _set_scores(name: str, pairs: Pairs, terms: Sequence[Term]) -> SetScores:
-    errors = [one.words[0] for one in pairs.counts]
-    clusters = [one.drawn_with for one, _ in pairs.hypotheses]
+    counts_before, counts_after = pairs.counts
+    errors_before_N, _ = counts_before.words
+    errors_after_N, _ = counts_after.words
+    seconds = sum(before.duration_s for before, _ in pairs.hypotheses)
     return SetScores(
         utterances=len(pairs.hypotheses),
         clusters=pairs.draws.count,
         words=int(pairs.reference_words_N.sum()),
-        minutes=round(sum(one.duration_s for one, _ in pairs.hypotheses) / 60, 2),
+        minutes=round(seconds / 60, 2),
         wer=change(pairs, "words"),
         cer=change(pairs, "characters"),
         sentence_error=change(pairs, "sentences", kind="proportion"),
@@ -120,9 +127,14 @@ def _set_scores(name: str, pairs: Pairs, terms: Sequence[Term]) -> SetScores:
         invented_numbers=change(pairs, "invented_numbers", per=1_000),
         false_insertions=false_insertions(pairs, terms_of(TAUGHT, terms)),
         terms=term_scores(pairs, terms_of(name, terms)),
-        significance=significance.power(errors[0], errors[1], pairs.reference_words_N, clusters,
-                                        confidence=pairs.config.confidence),
-    )  # fmt: skip
+        significance=significance.power(
+            errors_before_N,
+            errors_after_N,
+            pairs.reference_words_N,
+            [before.drawn_with for before, _ in pairs.hypotheses],
+            confidence=pairs.config.confidence,
+        ),
+    )
 
 
 def home(term: Term) -> str:
@@ -131,13 +143,14 @@ def home(term: Term) -> str:
 
 
 def _term_rows(terms: Sequence[Term], sets: Mapping[str, Pairs], known: frozenset[str] | None) -> Iterable[TermRow]:
-    everything = joined([one for name, one in sets.items() if name != LONG])
+    everything = joined([pairs for name, pairs in sets.items() if name != LONG])
     for place, term in enumerate(terms):
         own = sets.get(home(term))
         scores = term_scores(own, [place], heard_in=everything) if own else None
         if own is None or scores is None:
             continue
-        before, after = (one.terms for one in own.counts)
+        before, after = own.counts
+        missed_rows = after.terms.missed[place]
         yield TermRow(
             id=term.id,
             text=term.text,
@@ -146,36 +159,46 @@ def _term_rows(terms: Sequence[Term], sets: Mapping[str, Pairs], known: frozense
             taught=term.taught,
             known=None if known is None else term.id in known,
             scores=scores,
-            instead_before=_misheard(term, before.instead[place]),
-            instead_after=_misheard(term, after.instead[place]),
-            missed=example(own.hypotheses[after.missed[place][0]], "still wrong") if after.missed[place] else None,
+            instead_before=_misheard(term, before.terms.instead[place]),
+            instead_after=_misheard(term, after.terms.instead[place]),
+            missed=example(own.hypotheses[missed_rows[0]], "still wrong") if missed_rows else None,
         )
 
 
-def _misheard(term: Term, heard: Counter[str]) -> tuple[Misheard, ...]:
-    ranked = sorted(heard.items(), key=lambda item: (-item[1], item[0]))[:MISHEARD]
-    return tuple(
-        Misheard(words=said, count=count, distance=round(phonetic_distance(term.text, said), 3))
-        for said, count in ranked
-    )
+def _misheard(term: Term, instead: Counter[str]) -> tuple[Misheard, ...]:
+    """The commonest forms recognised instead of a term."""
+    forms: list[Misheard] = []
+    for words_instead, count in _commonest(instead):
+        distance = round(phonetic_distance(term.text, words_instead), 3)
+        forms.append(Misheard(words=words_instead, count=count, distance=distance))
+    return tuple(forms)
+
+
+def _commonest(counted: Counter[str]) -> list[tuple[str, int]]:
+    """The `MISHEARD` most frequent; of equally frequent ones the first in the alphabet."""
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:MISHEARD]
 
 
 def _silence(pairs: Pairs) -> Silence:
     """Words per minute of recordings without speech, and the commonest of them."""
     seconds_N = pairs.seconds_N
-    before, after = (one.words[0] for one in pairs.counts)
-    made_up = Counter(word for _, one in pairs.hypotheses for word in words(one.heard))
-    ranked = sorted(made_up.items(), key=lambda item: (-item[1], item[0]))[:MISHEARD]
+    counts_before, counts_after = pairs.counts
+    words_before_N, _ = counts_before.words
+    words_after_N, _ = counts_after.words
+    invented: Counter[str] = Counter()
+    for _, after in pairs.hypotheses:
+        invented.update(words(after.heard))
+    commonest = [Misheard(words=word, count=count, distance=0.0) for word, count in _commonest(invented)]
     return Silence(
         minutes=round(float(seconds_N.sum()) / 60, 2),
-        words=ratio_change((before, seconds_N), (after, seconds_N), pairs.draws, per=60),
-        made_up=tuple(Misheard(words=word, count=count, distance=0.0) for word, count in ranked),
+        words=ratio_change((words_before_N, seconds_N), (words_after_N, seconds_N), pairs.draws, per=60),
+        made_up=tuple(commonest),
     )
 
 
-def _unfound(heard: Sequence[Hypothesis], terms: Sequence[Term]) -> Iterable[str]:
+def _unfound(hypotheses: Sequence[Hypothesis], terms: Sequence[Term]) -> Iterable[str]:
     by_id = {term.id: term for term in terms}
-    for one in heard:
-        for term_id in one.term_ids:
-            if term_id in by_id and not occurrences(by_id[term_id], one.reference):
-                yield f"{one.id}: {term_id}"
+    for hypothesis in hypotheses:
+        for term_id in hypothesis.term_ids:
+            if term_id in by_id and not occurrences(by_id[term_id], hypothesis.reference):
+                yield f"{hypothesis.id}: {term_id}"

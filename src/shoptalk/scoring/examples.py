@@ -22,27 +22,26 @@ def examples(sets: Mapping[str, Sequence[tuple[Hypothesis, Hypothesis]]], *, pri
         few = 4 if name == TAUGHT else 2
         rows: list[Row] = []
         for before, after in pairs:
-            if (before.patient and not private) or len(before.reference.split()) > MOST_WORDS:
+            if before.patient and not private:
                 continue
-            errors = (
-                count_words(before.reference, before.heard).errors,
-                count_words(after.reference, after.heard).errors,
-            )
-            rows.append((errors[1] - errors[0], errors[1], before, after))
+            if len(before.reference.split()) > MOST_WORDS:
+                continue
+            errors_before = count_words(before.reference, before.heard).errors
+            errors_after = count_words(after.reference, after.heard).errors
+            rows.append((errors_after - errors_before, errors_after, before, after))
         improved = sorted((row for row in rows if row[0] < 0), key=lambda row: (row[0], row[1], row[2].id))
         worse = sorted((row for row in rows if row[0] > 0), key=lambda row: (-row[0], row[2].id))
         stuck = sorted((row for row in rows if row[0] == 0 and row[1]), key=lambda row: (-row[1], row[2].id))
-        kinds: tuple[tuple[Kind, list[Row]], ...] = (
-            ("improved", improved[:few]),
-            ("still wrong", stuck[:2]),
-            ("worse", worse[:2]),
-        )
-        for kind, chosen in kinds:
-            yield from (example((before, after), kind) for _, _, before, after in chosen)
+        for _, _, before, after in improved[:few]:
+            yield example((before, after), "improved")
+        for _, _, before, after in stuck[:2]:
+            yield example((before, after), "still wrong")
+        for _, _, before, after in worse[:2]:
+            yield example((before, after), "worse")
 
 
 def example(pair: tuple[Hypothesis, Hypothesis], kind: Kind) -> Example:
-    """A sentence as it was said and heard before and after."""
+    """A sentence: its reference, and what was recognised before and after."""
     before, after = pair
     return Example(
         id=before.id, set=before.set, kind=kind, reference=before.reference, before=before.heard, after=after.heard

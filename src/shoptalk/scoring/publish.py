@@ -10,8 +10,25 @@ from shoptalk.core.errors import ScoringError
 from shoptalk.core.scores import Change, Other, Rate, Scores
 from shoptalk.core.sets import GENERAL, TAUGHT, UNTAUGHT
 
-_TELLING = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
-            "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve")  # fmt: skip
+_TELLING = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "neon",
+    "asimd",
+    "asimddp",
+    "bf16",
+    "i8mm",
+    "sve",
+)
 """CPU flags that decide how fast matrices are multiplied."""
 
 
@@ -30,14 +47,14 @@ def publish(
 
 
 def figures(scores: Scores) -> dict[str, Any]:
-    """What a run reached; rates are fractions with their intervals.
+    """The headline figures of a run; rates are fractions with their intervals.
 
-    `term_error` is that of the taught terms in their own test set. `ScoringError` where that or the general set was
-    not scored, for then there is nothing to publish.
+    `term_error` is that of the trained terms in their own test set. `ScoringError`: that set or the general one was
+    not scored.
     """
     taught, general = scores.sets.get(TAUGHT), scores.sets.get(GENERAL)
     if taught is None or taught.terms is None or general is None:
-        raise ScoringError("only a run that scored both taught terms and the general set can be published")
+        raise ScoringError("only a run that scored both the trained terms and the general set can be published")
     untaught = scores.sets.get(UNTAUGHT)
     control = untaught.terms.error if untaught and untaught.terms else None
     return {
@@ -49,24 +66,24 @@ def figures(scores: Scores) -> dict[str, Any]:
         },
         "untaught_term_error": _sides(control) if control else None,
         "false_insertions_per_1000_general_words": _sides(general.false_insertions),
-        "others": {one.name: _other(one) for one in scores.others},
+        "others": {other.name: _other(other) for other in scores.others},
         "silence_words_per_minute": _sides(scores.silence.words) if scores.silence else None,
         "calibration_error": _round(scores.calibration.ece) if scores.calibration else None,
         "audio_seconds_per_second": scores.speed_after,
         "test_utterances": scores.utterances,
-        "utterances": {name: one.utterances for name, one in scores.sets.items()},
+        "utterances": {name: test_set.utterances for name, test_set in scores.sets.items()},
         "general_words": general.words,
         "confidence": scores.confidence,
     }
 
 
-def _other(one: Other) -> dict[str, Any]:
-    taught, general = one.sets[TAUGHT], one.sets[GENERAL]
-    error = taught.terms.error.before if taught.terms else None
+def _other(other: Other) -> dict[str, Any]:
+    taught, general = other.sets[TAUGHT], other.sets[GENERAL]
+    term_error = taught.terms.error.before if taught.terms else None
     return {
-        "term_error": _rate(error) if error else None,
+        "term_error": _rate(term_error) if term_error else None,
         "general_wer": _rate(general.wer.before),
-        "audio_seconds_per_second": one.speed,
+        "audio_seconds_per_second": other.speed,
     }
 
 

@@ -8,13 +8,13 @@ from shoptalk.core.sets import TAUGHT, UNTAUGHT, clean_id
 from shoptalk.scoring.rates import Pairs, change, joined, term_scores, terms_of
 
 MOST_NAMES = 12
-"""With more voices than this, one says little about each: speakers are the clusters of the intervals anyway."""
+"""With more voices than this, a row for each says little; speakers are the clusters of the intervals anyway."""
 CLEAN = "clean"
 
 _OF_UTTERANCE: dict[str, Callable[[Hypothesis], str]] = {
-    "voice": lambda one: one.voice,
-    "accent": lambda one: one.accent,
-    "context": lambda one: one.context,
+    "voice": lambda hypothesis: hypothesis.voice,
+    "accent": lambda hypothesis: hypothesis.accent,
+    "context": lambda hypothesis: hypothesis.context,
 }
 
 
@@ -58,8 +58,8 @@ def _by_utterances(
     by: str, name: str, pairs: Pairs, terms: Sequence[Term], key: Callable[[Hypothesis], str]
 ) -> Iterable[Slice]:
     members: dict[str, list[int]] = {}
-    for row, (one, _) in enumerate(pairs.hypotheses):
-        members.setdefault(key(one), []).append(row)
+    for row, (before, _) in enumerate(pairs.hypotheses):
+        members.setdefault(key(before), []).append(row)
     members.pop("", None)
     if 2 <= len(members) <= MOST_NAMES:
         for value, rows in sorted(members.items()):
@@ -69,19 +69,26 @@ def _by_utterances(
 def _by_snr(sets: Mapping[str, Pairs], noisy: Pairs, terms: Sequence[Term]) -> Iterable[Slice]:
     """Each SNR, loudest noise first, and the same sentences without noise."""
     by_snr: dict[float, list[int]] = {}
-    for row, (one, _) in enumerate(noisy.hypotheses):
-        by_snr.setdefault(one.snr_db or 0.0, []).append(row)
+    for row, (before, _) in enumerate(noisy.hypotheses):
+        by_snr.setdefault(before.snr_db or 0.0, []).append(row)
+    set_name = noisy.hypotheses[0][0].set
     for snr_db, rows in sorted(by_snr.items()):
-        yield _slice("snr", f"{snr_db:g} dB", noisy.hypotheses[0][0].set, noisy.of(rows), terms)
-    same = {clean_id(one.id) for one, _ in noisy.hypotheses}
+        yield _slice("snr", f"{snr_db:g} dB", set_name, noisy.of(rows), terms)
+    clean_ids = {clean_id(before.id) for before, _ in noisy.hypotheses}
     everything = joined(list(sets.values()))
-    if rows := [row for row, (one, _) in enumerate(everything.hypotheses) if one.id in same]:
-        yield _slice("snr", CLEAN, noisy.hypotheses[0][0].set, everything.of(rows), terms)
+    clean_rows = [row for row, (before, _) in enumerate(everything.hypotheses) if before.id in clean_ids]
+    if clean_rows:
+        yield _slice("snr", CLEAN, set_name, everything.of(clean_rows), terms)
 
 
 def _slice(by: str, value: str, name: str, pairs: Pairs, terms: Sequence[Term]) -> Slice:
-    scores = term_scores(pairs, terms_of(name, terms))
     return Slice.model_validate(
-        {"by": by, "name": value, "set": name, "count": len(pairs.hypotheses), "wer": change(pairs, "words"),
-         "terms": scores}
-    )  # fmt: skip
+        {
+            "by": by,
+            "name": value,
+            "set": name,
+            "count": len(pairs.hypotheses),
+            "wer": change(pairs, "words"),
+            "terms": term_scores(pairs, terms_of(name, terms)),
+        }
+    )

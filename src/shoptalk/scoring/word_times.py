@@ -1,10 +1,11 @@
-"""Errors of word times: where a rightly heard word was placed, against where it is known to be said. W = words."""
+"""Errors of word times: the times of a correctly recognised word against its known ones. W = words."""
 
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import numpy as np
+import numpy.typing as npt
 
 from shoptalk.core import scores
 from shoptalk.core.recipe import EvaluateSection
@@ -13,15 +14,19 @@ from shoptalk.scoring.bootstrap import ranges
 
 
 def word_times(hypotheses: Sequence[Hypothesis], config: EvaluateSection, *, seed: int) -> scores.WordTimes | None:
-    """Start and end errors of all rightly heard words whose times are known; None if there are none."""
-    timed = [(one, matched(one.said, one.words)) for one in hypotheses]
-    timed = [(one, pairs) for one, pairs in timed if pairs]
-    if not timed:
+    """Start and end errors of all correctly recognised words whose times are known; None if there are none."""
+    clusters: list[str] = []
+    late_ms: list[npt.NDArray[np.float64]] = []
+    """For each hypothesis the errors of start and end, shape (W, 2)."""
+    for hypothesis in hypotheses:
+        pairs = matched(hypothesis.said, hypothesis.words)
+        if not pairs:
+            continue
+        late_s = [(heard.start_s - said.start_s, heard.end_s - said.end_s) for said, heard in pairs]
+        late_ms.append(1000 * np.array(late_s))
+        clusters.append(hypothesis.drawn_with)
+    if not late_ms:
         return None
-    late_ms = [
-        1000 * np.array([[heard.start_s - said.start_s, heard.end_s - said.end_s] for said, heard in pairs])
-        for _, pairs in timed
-    ]
 
     def measure(rows: Sequence[int]) -> dict[str, float]:
         late_W2 = np.concatenate([late_ms[row] for row in rows])
@@ -34,19 +39,24 @@ def word_times(hypotheses: Sequence[Hypothesis], config: EvaluateSection, *, see
             "start_late_median": float(np.median(late_W2[:, 0])),
         }
 
-    intervals = ranges(measure, [one.drawn_with for one, _ in timed], config, seed=seed)
-    words = sum(len(pairs) for _, pairs in timed)
-    return scores.WordTimes.model_validate({"words": words, **measure(range(len(timed))), "ranges": intervals})
+    intervals = ranges(measure, clusters, config, seed=seed)
+    words = sum(len(late_W2) for late_W2 in late_ms)
+    return scores.WordTimes.model_validate({"words": words, **measure(range(len(late_ms))), "ranges": intervals})
 
 
 def matched(said: Sequence[Word], heard: Sequence[Word]) -> list[tuple[Word, Word]]:
-    """Each word that was rightly heard, as said and as heard.
+    """Each correctly recognised word, from the known words (`said`) and the recognised ones (`heard`).
 
     `text.words` may cut a word in two ("I'm"), which have one start, so words are compared as they stand.
     """
-    plain_said, plain_heard = ([re.sub(r"[^\w']", "", one.word).lower() for one in words] for words in (said, heard))
-    return [
-        (said[here + i], heard[there + i])
-        for here, there, length in SequenceMatcher(None, plain_said, plain_heard, autojunk=False).get_matching_blocks()
-        for i in range(length)
-    ]
+    plain_said, plain_heard = _plain(said), _plain(heard)
+    blocks = SequenceMatcher(None, plain_said, plain_heard, autojunk=False).get_matching_blocks()
+    pairs: list[tuple[Word, Word]] = []
+    for said_start, heard_start, length in blocks:
+        for offset in range(length):
+            pairs.append((said[said_start + offset], heard[heard_start + offset]))
+    return pairs
+
+
+def _plain(words: Sequence[Word]) -> list[str]:
+    return [re.sub(r"[^\w']", "", word.word).lower() for word in words]

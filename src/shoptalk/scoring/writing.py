@@ -1,8 +1,8 @@
-"""Capitals and punctuation, apart from words: only behind and in words that were rightly heard.
+"""Capitals and punctuation, apart from words: only in and behind words that were recognised correctly.
 
-Raw texts are cut at spaces, hyphens and slashes, and aligned by what `text.words` makes of each piece. What that cannot
-do: a number said in several words and written in digits ("five hundred", ``500``) is no rightly heard word here,
-nor is a word written in one piece on one side and in two on the other, so their capitals and marks are not judged.
+Raw texts are cut at spaces, hyphens and slashes, and aligned by what `text.words` makes of each piece. Two kinds of
+words are never aligned so, and their capitals and marks are not judged: a number spelled out on one side and in digits
+on the other ("five hundred", ``500``), and a word in one piece on one side and in two on the other.
 """
 
 import re
@@ -31,11 +31,11 @@ class Writing:
     """Counts of one pair of texts; rates are to be taken of their sums."""
 
     matched: int
-    """Rightly heard words whose capitals can be compared: the same letters, and no unit."""
+    """Correct words whose capitals can be compared: the same letters, and no unit."""
     miscased: int
     """Those of them that are written with other capitals, be it a sentence start, a name or an acronym."""
     marks_said: int
-    """Marks of the reference behind rightly heard words."""
+    """Marks of the reference behind correct words; `marks_heard` are those of the hypothesis."""
     marks_heard: int
     marks_right: int
     """Marks that stand behind the word on both sides."""
@@ -44,29 +44,30 @@ class Writing:
 def count(reference: str, heard: str) -> Writing:
     """Capitals and marks of two raw texts; either may be empty.
 
-    A mark counts where the word before it was rightly heard, so marks beside missing or inserted words count on
-    neither side. The period of an abbreviation (``Dr.``, ``p.o.``) is none.
+    A mark counts where the word before it is correct, so marks beside missing or inserted words count on neither
+    side. The period of an abbreviation (``Dr.``, ``p.o.``) is no mark.
     """
-    pairs = _pairs(_pieces(reference), _pieces(heard))
-    cased = [(one, other) for one, other in pairs if one.text.lower() == other.text.lower() and one.key not in UNITS]
-    shared = [(set(one.marks) & set(MARKS), set(other.marks) & set(MARKS)) for one, other in pairs]
-    return Writing(
-        matched=len(cased),
-        miscased=sum(one.text != other.text for one, other in cased),
-        marks_said=sum(len(said) for said, _ in shared),
-        marks_heard=sum(len(got) for _, got in shared),
-        marks_right=sum(len(said & got) for said, got in shared),
-    )
+    matched = miscased = marks_said = marks_heard = marks_right = 0
+    for expected, recognised in _pairs(_pieces(reference), _pieces(heard)):
+        if expected.text.lower() == recognised.text.lower() and expected.key not in UNITS:
+            matched += 1
+            miscased += expected.text != recognised.text
+        expected_marks = set(expected.marks) & set(MARKS)
+        recognised_marks = set(recognised.marks) & set(MARKS)
+        marks_said += len(expected_marks)
+        marks_heard += len(recognised_marks)
+        marks_right += len(expected_marks & recognised_marks)
+    return Writing(matched, miscased, marks_said, marks_heard, marks_right)
 
 
 def _pairs(reference: list[_Piece], heard: list[_Piece]) -> list[tuple[_Piece, _Piece]]:
     """The pieces that stand for the same words, in the alignment with the least edits."""
     edits = Levenshtein.editops([piece.key for piece in reference], [piece.key for piece in heard])
-    return [
-        (reference[block.a + offset], heard[block.b + offset])
-        for block in edits.as_matching_blocks()
-        for offset in range(block.size)
-    ]
+    pairs: list[tuple[_Piece, _Piece]] = []
+    for block in edits.as_matching_blocks():
+        for offset in range(block.size):
+            pairs.append((reference[block.a + offset], heard[block.b + offset]))
+    return pairs
 
 
 def _pieces(text: str) -> list[_Piece]:

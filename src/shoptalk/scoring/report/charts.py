@@ -9,7 +9,7 @@ from shoptalk.core.scores import CalibrationBin, Rate
 WIDTH, HEIGHT = 420.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 20.0, 10.0, 30.0
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
-"""Between the lines of the grid, of which there are to be at most five."""
+"""Distances between lines of the grid; the smallest that needs at most five lines is taken."""
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,25 @@ class Series:
 
 def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str:
     """Rates over labelled steps with their intervals, from 0 to the highest bound."""
-    rates = [rate for one in series for rate in one.rates if rate.value is not None]
-    highest = max([rate.high or rate.value or 0.0 for rate in rates] or [0.0])
-    step = next((one for one in STEPS if highest <= 5 * one), highest / 5)
+    highest = 0.0
+    for line in series:
+        for rate in line.rates:
+            highest = max(highest, rate.high or rate.value or 0.0)
+    steps = [step for step in STEPS if highest <= 5 * step]
+    step = steps[0] if steps else highest / 5
     top = step * max(1, math.ceil(highest / step - 1e-9))
-    left = [LEFT + (place + 0.5) * (WIDTH - LEFT - RIGHT) / len(labels) for place in range(len(labels))]
+    column_width = (WIDTH - LEFT - RIGHT) / len(labels)
+    centres = [LEFT + (place + 0.5) * column_width for place in range(len(labels))]
     parts = _axis(top, step)
-    parts += [_text(x, HEIGHT - 10, label, "middle") for x, label in zip(left, labels, strict=True)]
-    for shift, one in enumerate(series):
-        offset = 5.0 * (shift - (len(series) - 1) / 2)  # intervals of two lines would hide each other
-        points = [
-            (x + offset, rate) for x, rate in zip(left, one.rates, strict=True) if rate.value is not None
-        ]  # fmt: skip
+    parts += [_text(x, HEIGHT - 10, label, "middle") for x, label in zip(centres, labels, strict=True)]
+    for place, line in enumerate(series):
+        offset = 5.0 * (place - (len(series) - 1) / 2)  # intervals of two lines would hide each other
+        points: list[tuple[float, Rate]] = []
+        for x, rate in zip(centres, line.rates, strict=True):
+            if rate.value is not None:
+                points.append((x + offset, rate))
         path = " ".join(f"{x:.1f},{_y(rate.value or 0.0, top):.1f}" for x, rate in points)
-        parts.append(f'<g class="{one.style}"><polyline points="{path}" fill="none" stroke="currentColor" />')
+        parts.append(f'<g class="{line.style}"><polyline points="{path}" fill="none" stroke="currentColor" />')
         for x, rate in points:
             if rate.low is not None and rate.high is not None:
                 parts.append(_line(x, _y(rate.low, top), x, _y(rate.high, top)))
@@ -46,13 +51,12 @@ def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str
 
 
 def reliability(bins: Sequence[CalibrationBin], *, title: str) -> str:
-    """Part of the words that was right against their mean confidence; on the diagonal both are equal."""
+    """The part of correct words against their mean confidence; on the diagonal both are equal."""
+    width = WIDTH - LEFT - RIGHT
     parts = [*_axis(1.0, 0.25), _line(LEFT, _y(0, 1), WIDTH - RIGHT, _y(1, 1), "grid")]
-    parts += [
-        _text(LEFT + part * (WIDTH - LEFT - RIGHT), HEIGHT - 10, f"{100 * part:.0f} %", "middle")
-        for part in (0, 0.5, 1)
-    ]
-    points = [(LEFT + one.confidence * (WIDTH - LEFT - RIGHT), _y(one.right, 1.0)) for one in bins]
+    for confidence in (0, 0.5, 1):
+        parts.append(_text(LEFT + confidence * width, HEIGHT - 10, f"{100 * confidence:.0f} %", "middle"))
+    points = [(LEFT + part.confidence * width, _y(part.right, 1.0)) for part in bins]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<g class="key-after"><polyline points="{path}" fill="none" stroke="currentColor" />')
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="currentColor" />' for x, y in points]

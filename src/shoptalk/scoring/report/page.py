@@ -1,16 +1,17 @@
 """The report as one self-contained HTML page that a clinician can read: no scripts, nothing loaded, texts escaped."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from shoptalk.core import audio, pages
 from shoptalk.core.records import Samples
-from shoptalk.core.scores import Rate, Scores, Slice
+from shoptalk.core.scores import Scores, Slice
 from shoptalk.scoring.report import charts
 from shoptalk.scoring.report.tables import (
+    HELD_OUT_TERMS,
+    TRAINED_TERMS,
     Headline,
     beside,
     figure,
@@ -33,7 +34,7 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of words in a comparison: equal, or what was said (`reference`) and what was heard."""
+    """A run of words in a comparison: equal ones, or those of the reference and of the hypothesis (`heard`)."""
 
     equal: bool
     reference: str
@@ -46,18 +47,21 @@ def pieces(reference: str, heard: str) -> list[Piece]:
     runs: list[Piece] = []
     for kind, start, end, heard_start, heard_end in alignment.chunks:
         equal = kind == "equal"
-        said, got = " ".join(alignment.reference[start:end]), " ".join(alignment.heard[heard_start:heard_end])
+        expected = " ".join(alignment.reference[start:end])
+        recognised = " ".join(alignment.heard[heard_start:heard_end])
         if runs and not equal and not runs[-1].equal:
             last = runs.pop()
-            said, got = f"{last.reference} {said}".strip(), f"{last.heard} {got}".strip()
-        runs.append(Piece(equal, said, got))
+            expected = f"{last.reference} {expected}".strip()
+            recognised = f"{last.heard} {recognised}".strip()
+        runs.append(Piece(equal, expected, recognised))
     return runs
 
 
 def shown(scores: Scores) -> list[str]:
     """Ids of the utterances whose recordings the page has: its examples, and one missed sentence of each term."""
+    examples = [example.id for example in scores.examples]
     missed = [row.missed.id for row in scores.terms if row.missed]
-    return list(dict.fromkeys([one.id for one in scores.examples] + missed))
+    return list(dict.fromkeys(examples + missed))
 
 
 def data_url(samples_T: Samples) -> str:
@@ -73,14 +77,15 @@ def html(
     facts: Mapping[str, str] | None = None,
 ) -> str:
     """The page. `sounds` maps ids of utterances to data URLs; `facts` are shown at the end, e.g. the base model."""
-    page: str = pages.environment(__package__, figure=figure, interval=interval).get_template("report.html.j2").render(
+    template = pages.environment(__package__, figure=figure, interval=interval).get_template("report.html.j2")
+    page: str = template.render(
         title=title,
         scores=scores,
         headlines=headlines(scores),
         beside=beside(scores),
         tables=[
-            ("Trained terms, worst first", worst_first(scores, taught=True)),
-            ("Held-out terms (control)", worst_first(scores, taught=False)),
+            (TRAINED_TERMS, worst_first(scores, taught=True)),
+            (HELD_OUT_TERMS, worst_first(scores, taught=False)),
         ],
         parts=_parts(scores),
         curves=_curves(scores),
@@ -91,48 +96,51 @@ def html(
         place=partial(_place, scores),
         facts=facts or {},
         confidence=f"{100 * scores.confidence:g} %",
-    )  # fmt: skip
+    )
     return page
 
 
 def _parts(scores: Scores) -> list[tuple[str, list[Slice]]]:
-    """The slices of each kind, but for the curve over SNR; the set that was taught first."""
-    return [
-        (heading, rows) for by, heading in _PARTS.items() if (rows := [row for row in scores.slices if row.by == by])
-    ]
+    """Headings and slices of each kind, without the curve over SNR."""
+    parts: list[tuple[str, list[Slice]]] = []
+    for by, heading in _PARTS.items():
+        rows = [row for row in scores.slices if row.by == by]
+        if rows:
+            parts.append((heading, rows))
+    return parts
 
 
 def _curves(scores: Scores) -> list[tuple[str, str]]:
-    """Titles and charts of word errors and missed terms over SNR, noisiest first."""
+    """Titles and charts of word and term error rates over SNR, noisiest first."""
     rows = [row for row in scores.slices if row.by == "snr"]
-    if not rows:
-        return []
     labels = [row.name for row in rows]
-    found = []
+    word_errors = [row.wer for row in rows if row.wer]
+    term_errors = [row.terms.error for row in rows if row.terms]
+    charts_by_title: list[tuple[str, str]] = []
     for title, changes in (
-        ("Word errors under noise", [row.wer for row in rows]),
-        ("Trained terms missed under noise", [row.terms.error if row.terms else None for row in rows]),
+        ("Word errors under noise", word_errors),
+        ("Trained terms missed under noise", term_errors),
     ):
-        known = [one for one in changes if one is not None]
-        if len(known) == len(labels):
-            series = [charts.Series(side, f"key-{side}", _side(known, side)) for side in ("before", "after")]
-            found.append((title, charts.curve(labels, series, title=title)))
-    return found
-
-
-def _side(changes: Sequence[Any], side: str) -> list[Rate]:
-    return [getattr(one, side) for one in changes]
+        if rows and len(changes) == len(rows):
+            before = charts.Series("before", "key-before", [change.before for change in changes])
+            after = charts.Series("after", "key-after", [change.after for change in changes])
+            charts_by_title.append((title, charts.curve(labels, [before, after], title=title)))
+    return charts_by_title
 
 
 def _reliability(scores: Scores) -> str | None:
     if not scores.calibration:
         return None
-    return charts.reliability(scores.calibration.bins, title="Words right against their confidence")
+    return charts.reliability(scores.calibration.bins, title="Part of correct words against their confidence")
 
 
 def _place(scores: Scores, line: Headline, value: float | None) -> str:
     """Where a value lies on the scale of its headline, in percent of the width; percentages share one scale."""
-    sharing = [one.change for one in headlines(scores) if one.percent == line.percent]
-    ends = [rate.high or rate.value or 0.0 for change in sharing for rate in (change.before, change.after)]
+    ends: list[float] = []
+    for other in headlines(scores):
+        if other.percent == line.percent:
+            for rate in (other.change.before, other.change.after):
+                ends.append(rate.high or rate.value or 0.0)
     top = max(ends) or 1.0
-    return f"{100 * min(max((value or 0.0) / top, 0.0), 1.0):.2f}"
+    part = min(max((value or 0.0) / top, 0.0), 1.0)
+    return f"{100 * part:.2f}"

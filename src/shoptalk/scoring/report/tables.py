@@ -7,6 +7,8 @@ from shoptalk.core.scores import Change, Misheard, Rate, Scores, SetScores, Slic
 from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
 
 NONE = "–"
+TRAINED_TERMS = "Trained terms, worst first"
+HELD_OUT_TERMS = "Held-out terms (control)"
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Headline:
 
 def headlines(scores: Scores) -> list[Headline]:
     """The figures of the summary: trained terms, held-out terms, word errors; only what was scored."""
-    lines = []
+    lines: list[Headline] = []
     taught, untaught, general = (scores.sets.get(name) for name in TESTS)
     if taught and taught.terms:
         lines.append(Headline("Trained terms missed", "of all occurrences, in new sentences", taught.terms.error))
@@ -37,11 +39,13 @@ def headlines(scores: Scores) -> list[Headline]:
 
 
 def worst_first(scores: Scores, *, taught: bool) -> list[TermRow]:
-    """The terms, those that are still missed most often first."""
-    rows = [row for row in scores.terms if row.taught == taught]
-    return sorted(
-        rows, key=lambda row: (row.scores.recall.after.value or 0.0, row.scores.recall.before.value or 0.0, row.id)
-    )
+    """The trained terms, or the held-out ones; those with the lowest recall first."""
+
+    def rank(row: TermRow) -> tuple[float, float, str]:
+        recall = row.scores.recall
+        return recall.after.value or 0.0, recall.before.value or 0.0, row.id
+
+    return sorted((row for row in scores.terms if row.taught == taught), key=rank)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------
@@ -60,7 +64,8 @@ def interval(rate: Rate, *, percent: bool = True, signed: bool = False) -> str:
     """``10.0 to 14.9``, in the unit of `figure`."""
     if rate.low is None or rate.high is None:
         return "no interval"
-    low, high = (figure(value, percent=percent, signed=signed).removesuffix(" %") for value in (rate.low, rate.high))
+    low = figure(rate.low, percent=percent, signed=signed).removesuffix(" %")
+    high = figure(rate.high, percent=percent, signed=signed).removesuffix(" %")
     return f"{low} to {high}"
 
 
@@ -70,9 +75,10 @@ def _with_interval(rate: Rate, percent: bool, signed: bool = False) -> str:
     return f"{figure(rate.value, percent=percent, signed=signed)} [{interval(rate, percent=percent, signed=signed)}]"
 
 
-def instead(heard: Sequence[Misheard], most: int = 3) -> str:
+def instead(forms: Sequence[Misheard], most: int = 3) -> str:
     """``met forming (4), nothing (1)``."""
-    return ", ".join(f"{one.words or 'nothing'} ({one.count})" for one in heard[:most]) or NONE
+    counted = [f"{form.words or 'nothing'} ({form.count})" for form in forms[:most]]
+    return ", ".join(counted) or NONE
 
 
 # --- console and Markdown --------------------------------------------------------------------------------------
@@ -81,10 +87,15 @@ def instead(heard: Sequence[Misheard], most: int = 3) -> str:
 def console_table(scores: Scores) -> str:
     """Before → after with intervals, for the end of a run."""
     rows = [_SUMMARY_HEAD, *_summary(scores)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([*lines, _basis(scores)])
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for row in rows:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(padded).rstrip())
+    ruler = "-" * max(len(line) for line in lines)
+    lines.insert(1, ruler)
+    lines.append(_basis(scores))
+    return "\n".join(lines)
 
 
 def summary_table(scores: Scores) -> str:
@@ -96,35 +107,39 @@ _SUMMARY_HEAD = ("", "before", "after", "difference", "")
 
 
 def _summary(scores: Scores) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for line in headlines(scores):
-        change = line.change
-        sides = [_with_interval(rate, line.percent) for rate in (change.before, change.after)]
-        label = line.label + ("" if line.percent else " (per 1,000 words)")
-        rows.append((label, *sides, _with_interval(change.difference, line.percent, signed=True), change.verdict))
+        label = line.label if line.percent else f"{line.label} (per 1,000 words)"
+        before = _with_interval(line.change.before, line.percent)
+        after = _with_interval(line.change.after, line.percent)
+        difference = _with_interval(line.change.difference, line.percent, signed=True)
+        rows.append((label, before, after, difference, line.change.verdict))
     return rows
 
 
 def _basis(scores: Scores) -> str:
-    counted = ", ".join(f"{one.utterances} {name}" for name, one in scores.sets.items())
-    return (
-        f"{scores.utterances} test utterances ({counted}); [{100 * scores.confidence:g} % intervals, paired bootstrap]"
-    )
+    counted = ", ".join(f"{test_set.utterances} {name}" for name, test_set in scores.sets.items())
+    confidence = f"{100 * scores.confidence:g} %"
+    return f"{scores.utterances} test utterances ({counted}); [{confidence} intervals, paired bootstrap]"
 
 
 def markdown(scores: Scores) -> str:
     """The scores as GitHub Markdown: summary, terms worst first, categories."""
     parts = ["# Scores before and after tuning", _basis(scores), summary_table(scores)]
-    for title, taught in (("Trained terms, worst first", True), ("Held-out terms (control)", False)):
-        if rows := worst_first(scores, taught=taught):
+    for title, taught in ((TRAINED_TERMS, True), (HELD_OUT_TERMS, False)):
+        rows = worst_first(scores, taught=taught)
+        if rows:
             parts += [f"## {title}", _markdown_table(_TERM_HEAD, [_term_cells(row) for row in rows])]
     if scores.slices:
-        parts += ["## Parts of the test", _markdown_table(_SLICE_HEAD, [_slice_cells(one) for one in scores.slices])]
+        parts += ["## Parts of the test", _markdown_table(_SLICE_HEAD, [_slice_cells(row) for row in scores.slices])]
     if scores.others:
         parts += ["## Beside other recognisers", beside_table(scores)]
     parts += ["## What else was measured", _markdown_table(("figure", "before", "after"), _further(scores))]
     if scores.unfound:
-        parts += ["## Not scored", "Terms not found in their own sentence: " + _cell("; ".join(scores.unfound))]
+        parts += [
+            "## Not scored",
+            "Terms missing in the reference that names them: " + _cell("; ".join(scores.unfound)),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -132,11 +147,16 @@ _SLICE_HEAD = ("part", "set", "of", "term recall before", "after", "word errors 
 
 
 def _slice_cells(row: Slice) -> tuple[str, ...]:
-    recall = (
-        [_with_interval(rate, True) for rate in (row.terms.recall.before, row.terms.recall.after)] if row.terms else []
-    )
-    errors = [_with_interval(rate, True) for rate in (row.wer.before, row.wer.after)] if row.wer else []
-    return (f"{row.by} {row.name}", row.set, str(row.count), *(recall or [NONE] * 2), *(errors or [NONE] * 2))
+    recall = _both_sides(row.terms.recall if row.terms else None)
+    errors = _both_sides(row.wer)
+    return (f"{row.by} {row.name}", row.set, str(row.count), *recall, *errors)
+
+
+def _both_sides(change: Change | None, *, percent: bool = True) -> tuple[str, str]:
+    """The cells of before and after."""
+    if change is None:
+        return NONE, NONE
+    return _with_interval(change.before, percent), _with_interval(change.after, percent)
 
 
 _BESIDE_HEAD = ("recogniser", "trained terms missed", "false insertions", "word errors, with terms", "general", "speed")
@@ -148,7 +168,9 @@ def beside(scores: Scores) -> list[tuple[str, ...]]:
         _beside("base", scores.sets, "before", scores.speed_before),
         _beside("tuned", scores.sets, "after", scores.speed_after),
     ]
-    return rows + [_beside(one.name, one.sets, "before", one.speed) for one in scores.others]
+    for other in scores.others:
+        rows.append(_beside(other.name, other.sets, "before", other.speed))
+    return rows
 
 
 def beside_table(scores: Scores) -> str:
@@ -158,44 +180,50 @@ def beside_table(scores: Scores) -> str:
 
 def _beside(name: str, sets: Mapping[str, SetScores], side: str, speed: float | None) -> tuple[str, ...]:
     taught, general = sets.get(TAUGHT), sets.get(GENERAL)
-    changes = (
-        (taught.terms.error if taught and taught.terms else None, True),
-        (general.false_insertions if general else None, False),
-        (taught.wer if taught else None, True),
-        (general.wer if general else None, True),
-    )
-    cells = [_with_interval(getattr(change, side), percent) if change else NONE for change, percent in changes]
+    term_error = taught.terms.error if taught and taught.terms else None
+    cells = [
+        _one_side(term_error, side),
+        _one_side(general.false_insertions if general else None, side, percent=False),
+        _one_side(taught.wer if taught else None, side),
+        _one_side(general.wer if general else None, side),
+    ]
     return (name, *cells, f"{speed:.0f} x real time" if speed else NONE)
+
+
+def _one_side(change: Change | None, side: str, *, percent: bool = True) -> str:
+    """The cell of ``before`` or ``after``."""
+    if change is None:
+        return NONE
+    rate: Rate = getattr(change, side)
+    return _with_interval(rate, percent)
 
 
 def _further(scores: Scores) -> list[tuple[str, ...]]:
     """Figures that the summary does not have, where they were measured."""
-    rows = [
-        (f"{label}, {name}", *(_with_interval(rate, percent) for rate in (change.before, change.after)))
-        for name, one in scores.sets.items()
-        for label, change, percent in set_changes(one)
-        if change.before.value is not None
-    ]
+    rows: list[tuple[str, ...]] = []
+    for name, test_set in scores.sets.items():
+        for label, change, percent in set_changes(test_set):
+            if change.before.value is not None:
+                rows.append((f"{label}, {name}", *_both_sides(change, percent=percent)))
     if scores.silence:
-        change = scores.silence.words
-        sides = (_with_interval(rate, False) for rate in (change.before, change.after))
+        sides = _both_sides(scores.silence.words, percent=False)
         rows.append(("Words invented where nobody speaks, per minute", *sides))
     if scores.calibration:
         rows.append(("Calibration error of word confidence", NONE, figure(scores.calibration.ece)))
     return rows
 
 
-def set_changes(one: SetScores) -> list[tuple[str, Change, bool]]:
+def set_changes(test_set: SetScores) -> list[tuple[str, Change, bool]]:
     """The figures of a set with their names, and whether they are percentages."""
     return [
-        ("Word errors", one.wer, True),
-        ("Character errors", one.cer, True),
-        ("Sentences with an error", one.sentence_error, True),
-        ("Numbers, doses and units wrong", one.numbers, True),
-        ("Numbers invented, per 1,000 words", one.invented_numbers, False),
-        ("Punctuation errors (1 − F1)", one.punctuation, True),
-        ("Capitals wrong", one.case, True),
-        ("False insertions of terms, per 1,000 words", one.false_insertions, False),
+        ("Word errors", test_set.wer, True),
+        ("Character errors", test_set.cer, True),
+        ("Sentences with an error", test_set.sentence_error, True),
+        ("Numbers, doses and units wrong", test_set.numbers, True),
+        ("Numbers invented, per 1,000 words", test_set.invented_numbers, False),
+        ("Punctuation errors (1 − F1)", test_set.punctuation, True),
+        ("Capitals wrong", test_set.case, True),
+        ("False insertions of terms, per 1,000 words", test_set.false_insertions, False),
     ]
 
 
@@ -215,10 +243,17 @@ def _term_cells(row: TermRow) -> tuple[str, ...]:
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [_markdown_row(head), _markdown_row(["---"] * len(head))]
+    for row in rows:
+        lines.append(_markdown_row([_cell(cell) for cell in row]))
+    return "\n".join(lines)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _cell(text: str) -> str:
+    """One line, with what Markdown or HTML would read as markup escaped."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return text.replace("|", "\\|").replace("[", "\\[").replace("`", "\\`").replace("*", "\\*")
