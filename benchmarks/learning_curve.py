@@ -24,15 +24,16 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--to", type=Path, default=Path("results/learning_curve.json"))
     arguments = parser.parse_args()
-    from shoptalk.core import audio, files
+    from shoptalk.core import files
+    from shoptalk.core.examples import load, read_manifest
     from shoptalk.scoring import publish
 
-    rows = files.read_lines(TEST)
+    rows = read_manifest(TEST)
     sets = {
-        "unheard_voices": [row for row in rows if row["source"] == "synthetic"],
-        "real": [row for row in rows if row["source"] != "synthetic"][::REAL_EVERY],
+        "unheard_voices": [row for row in rows if row.source == "synthetic"],
+        "real": [row for row in rows if row.source != "synthetic"][::REAL_EVERY],
     }
-    heard = {name: [audio.decode(TEST.parent / row["audio_filepath"]) for row in part] for name, part in sets.items()}
+    heard = {name: [load(row) for row in part] for name, part in sets.items()}
     curve = []
     for path in arguments.checkpoints:
         point = {"checkpoint": _name(path), **_errors(arguments.model, path, sets, heard)}
@@ -43,7 +44,7 @@ def main() -> None:
         "command": f"python benchmarks/learning_curve.py {arguments.model} {shown}",
         "date": f"{date.today()}",
         "machine": publish.machine(),
-        "words": {name: sum(len(row["text"].split()) for row in part) for name, part in sets.items()},
+        "words": {name: sum(len(row.text.split()) for row in part) for name, part in sets.items()},
         "curve": curve,
     }
     files.write_text(arguments.to, json.dumps(result, indent=1) + "\n")
@@ -72,7 +73,7 @@ def _errors(model_path: Path, path: Path, sets: dict[str, Sequence[Any]], heard:
     recognizer = nemo.NemoRecognizer(model, batch=16)
     for name, part in sets.items():
         texts = recognizer.recognize(heard[name])
-        counts = [count_words(row["text"], one.text) for row, one in zip(part, texts, strict=True)]
+        counts = [count_words(row.text, one.text) for row, one in zip(part, texts, strict=True)]
         found[f"wer_{name}"] = round(total(counts).rate, 4)
     return found
 

@@ -44,7 +44,7 @@ def measure(sentences: int) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from shoptalk.core import files
+    from shoptalk.core.examples import read_manifest
     from shoptalk.core.models import store
     from shoptalk.integrations import nemo
     from shoptalk.integrations.kokoro import BeforeVocoder, Kokoro, prepare
@@ -56,17 +56,17 @@ def measure(sentences: int) -> dict[str, Any]:
     decoder = MelDecoder.restore(torch.load(DECODER, weights_only=True))
     voices = store.path("kokoro-voices")
     whole, before = Kokoro(prepare(), voices), BeforeVocoder(voices)
-    rows = [row for row in files.read_lines(TEST) if row["source"] == "synthetic"][:sentences]
+    rows = [row for row in read_manifest(TEST) if row.source == "synthetic"][:sentences]
     seconds, features = {"sound": 0.0, "features": 0.0}, {"sound": [], "features": []}
     rng = np.random.default_rng(7)
     spoken_s = 0.0
     for number, row in enumerate([rows[0], *rows]):  # the first warms up
-        voice = {"voice": row["speaker"], "speed": 1.0}
+        voice = {"voice": row.speaker, "speed": 1.0}
         begin = time.perf_counter()
-        samples_T = whole.speak_untrimmed(row["text"], **voice, pronunciations={})
+        samples_T = whole.speak_untrimmed(row.text, **voice, pronunciations={})
         heard_TM = featurize(samples_T)
         middle = time.perf_counter()
-        known = before.of(row["text"], **voice)
+        known = before.of(row.text, **voice)
         drawn_TM = decoder.speak(seen(known.hidden_CK, known.pitch_K), known.timbre_S, rng)
         end = time.perf_counter()
         if number:
@@ -76,7 +76,7 @@ def measure(sentences: int) -> dict[str, Any]:
             features["sound"].append(heard_TM)
             features["features"].append(drawn_TM)
     errors = {
-        kind: total(count_words(row["text"], text) for row, text in zip(rows, _read(model, made), strict=True))
+        kind: total(count_words(row.text, text) for row, text in zip(rows, _read(model, made), strict=True))
         for kind, made in features.items()
     }
     return {

@@ -128,10 +128,11 @@ def batches(rounds: int) -> dict[str, Any]:
 def _module_and_speech() -> tuple[Any, Any, Any]:
     from shoptalk.core import config
     from shoptalk.core.device import keep_memory
+    from shoptalk.core.examples import read_manifest
     from shoptalk.integrations import nemo
     from shoptalk.tuning.cpu_speed import quicken
     from shoptalk.tuning.data import recordings
-    from shoptalk.tuning.features import cached, read_manifest
+    from shoptalk.tuning.features import cached
     from shoptalk.tuning.module import TuningModule
 
     train = config.load(RECIPE).train

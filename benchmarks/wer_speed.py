@@ -26,6 +26,7 @@ import numpy as np
 import rapidfuzz
 
 from shoptalk.core import files
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.text import words
 from shoptalk.scoring import publish, wer
 
@@ -65,7 +66,7 @@ def make_pairs(count: int) -> list[Pair]:
 
     Each word is a string of its own in memory, as after normalising.
     """
-    rows = [words(row["text"]) for row in files.read_lines(TEST)]
+    rows = [words(row.text) for row in read_manifest(TEST)]
     vocabulary = sorted({word for row in rows for word in row})
     rng = np.random.default_rng(SEED)
     running = itertools.cycle(itertools.chain.from_iterable(rows))

@@ -8,14 +8,15 @@ left as they are, and so is a recording whose length does not fit what was compu
 """
 
 import argparse
-import json
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from shoptalk.core.files import read_lines, write_text
+from shoptalk.core import files
+from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.models import store
+from shoptalk.core.records import Example, Utterance
 from shoptalk.corpus.pool import ordered
 from shoptalk.integrations.kokoro import DURATION_STEP_S, EDGE_S, BeforeVocoder
 
@@ -27,39 +28,55 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--to", type=Path)
     arguments = parser.parse_args()
-    rows = [_training_line(row, arguments.manifest.parent) for row in read_lines(arguments.manifest)]
+    manifest = arguments.manifest
+    examples = _spoken(manifest) if _is_stage_30(manifest) else read_manifest(manifest)
     _start()  # fetches and makes what the processes share
-    found = ordered(_aligned, rows, workers=0, start=_start, arguments=())
-    aligned = list(tqdm(found, total=len(rows), desc=arguments.manifest.name))
-    target = arguments.to or arguments.manifest
-    write_text(target, "".join(json.dumps(row) + "\n" for row in aligned))
-    print(f"{target}: {sum('words' in row for row in aligned)} of {len(rows)} recordings have the times of their words")
+    made = ordered(_aligned, examples, workers=0, start=_start, arguments=())
+    aligned = list(tqdm(made, total=len(examples), desc=manifest.name))
+    target = arguments.to or manifest
+    write_manifest(target, aligned)
+    timed = sum(bool(example.words) for example in aligned)
+    print(f"{target}: {timed} of {len(aligned)} recordings have the times of their words")
 
 
-def _training_line(row: dict[str, Any], folder: Path) -> dict[str, Any]:
-    if "audio" not in row:
-        return row
-    names = {"id": "id", "duration_s": "duration", "text": "text", "voice": "speaker", "speed": "speed"}
-    line = {new: row[old] for old, new in names.items()}
-    return {**line, "source": "synthetic", "audio_filepath": str((folder / row["audio"]).resolve())}
+def _is_stage_30(manifest: Path) -> bool:
+    """Whether a file holds utterances of stage 30: those name their recording `audio`."""
+    return any("audio" in row for _, row in islice(files.read_objects(manifest), 1))
+
+
+def _spoken(manifest: Path) -> list[Example]:
+    """The utterances of stage 30 as training examples."""
+    return [
+        Example(
+            id=utterance.id,
+            audio=manifest.parent / utterance.audio,
+            duration_s=utterance.duration_s,
+            text=utterance.text,
+            voice=utterance.voice,
+            speaker=utterance.voice,
+            speed=utterance.speed,
+            source="synthetic",
+        )
+        for utterance in files.read(manifest, Utterance)
+    ]
 
 
 def _start() -> None:
     _kokoro[:] = [BeforeVocoder(store.path("kokoro-voices"))]
 
 
-def _aligned(row: dict[str, Any]) -> dict[str, Any]:
-    if "words" in row or "speed" not in row:
-        return row
-    said = _kokoro[0].of(row["text"], voice=row.get("voice", row.get("speaker")), speed=row["speed"])
+def _aligned(example: Example) -> Example:
+    if example.words or example.speed is None:
+        return example
+    said = _kokoro[0].of(example.text, voice=example.voice, speed=example.speed)
     words, length_s = said.words, said.length_s
     shift_s = 0.0
-    if abs(length_s - row["duration"]) > 2 * DURATION_STEP_S:  # silence at both ends was cut to `EDGE_S`
+    if abs(length_s - example.duration_s) > 2 * DURATION_STEP_S:  # silence at both ends was cut to `EDGE_S`
         shift_s = words[0].start_s - EDGE_S
-        if not -0.1 <= row["duration"] - (words[-1].end_s - words[0].start_s + 2 * EDGE_S) <= 0.4:
-            return row
-    placed = [[one.word, round(one.start_s - shift_s, 3), round(one.end_s - shift_s, 3)] for one in words]
-    return {**row, "words": placed}
+        if not -0.1 <= example.duration_s - (words[-1].end_s - words[0].start_s + 2 * EDGE_S) <= 0.4:
+            return example
+    placed = tuple((one.word, round(one.start_s - shift_s, 3), round(one.end_s - shift_s, 3)) for one in words)
+    return example.model_copy(update={"words": placed})
 
 
 if __name__ == "__main__":

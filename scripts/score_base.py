@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shoptalk.core import audio, files
+from shoptalk.core import files
+from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.records import Samples
@@ -111,10 +112,10 @@ def _test(path: Path, source: str = "") -> Test:
 
     A sentence of a synthesiser is its own cluster: so few voices are too few to draw from.
     """
-    rows = [row for row in files.read_lines(path) if not source or row["source"] == source]
-    clusters = [row["speaker"] if source in REAL.values() else row["id"] for row in rows]
-    samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
-    return Test([row["id"] for row in rows], [row["text"] for row in rows], samples, clusters)
+    rows = [row for row in read_manifest(path) if not source or row.source == source]
+    clusters = [row.speaker if source in REAL.values() else row.id for row in rows]
+    samples = [load(row) for row in rows]
+    return Test([row.id for row in rows], [row.text for row in rows], samples, clusters)
 
 
 def _score(recognizer: Recognizer, test: Test, effect: Effect = lambda _, samples_T: samples_T) -> dict[str, Any]:
@@ -131,10 +132,10 @@ def _score(recognizer: Recognizer, test: Test, effect: Effect = lambda _, sample
 
 def _word_starts(recognizer: Recognizer) -> dict[str, Any]:
     """How far the starts of rightly heard words are from where Kokoro says them, in ms; test sentences spoken anew."""
-    rows = [row for row in files.read_lines(TEST) if row["source"] == "synthetic"][:TIMED_SENTENCES]
+    rows = [row for row in read_manifest(TEST) if row.source == "synthetic"][:TIMED_SENTENCES]
     before, whole = BeforeVocoder(store.path("kokoro-voices")), load_published()
-    said = [before.of(row["text"], voice=row["speaker"], speed=1.0).words for row in rows]
-    spoken = [whole.speak_untrimmed(row["text"], voice=row["speaker"], speed=1.0, pronunciations={}) for row in rows]
+    said = [before.of(row.text, voice=row.speaker, speed=1.0).words for row in rows]
+    spoken = [whole.speak_untrimmed(row.text, voice=row.speaker, speed=1.0, pronunciations={}) for row in rows]
     late_ms = [1000 * (there.start_s - here.start_s)
                for words, heard in zip(said, recognizer.recognize(spoken), strict=True)
                for here, there in matched(words, heard.words)]  # fmt: skip

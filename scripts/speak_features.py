@@ -21,9 +21,11 @@ from tqdm import tqdm
 
 from shoptalk.core import files
 from shoptalk.core.errors import TermError
+from shoptalk.core.examples import read_manifest, write_resumed
 from shoptalk.core.models import store
 from shoptalk.core.recipe import SpeechSection
-from shoptalk.core.records import Record, Transcript
+from shoptalk.core.records import Example, Transcript
+from shoptalk.core.tokens import HOP_S
 from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 from shoptalk.integrations import nemo
@@ -39,19 +41,6 @@ SEED = 7
 FIT_SENTENCES = 320
 HELD_OUT = 32
 FIT_STEPS = 1_200
-HOP_S = 0.01
-
-
-class SpokenFeatures(Record):
-    """A line of a training manifest whose `audio_filepath` holds features (T, M) before normalisation."""
-
-    audio_filepath: str
-    duration: float
-    text: str
-    speaker: str
-    speed: float
-    source: str
-    words: tuple[tuple[str, float, float], ...]
 
 
 def main() -> None:
@@ -98,7 +87,7 @@ def speak(transcripts: Path) -> None:
     if target.is_file():
         return
 
-    def spoken(done: frozenset[str]) -> Iterator[SpokenFeatures]:
+    def spoken(done: frozenset[str]) -> Iterator[Example]:
         left = [transcript for transcript in wanted if transcript.id not in done]
         made = ordered(_features, left, workers=0, start=_start_features, arguments=(transcripts.stem,))
         for made_of_it in tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem):
@@ -106,8 +95,8 @@ def speak(transcripts: Path) -> None:
                 yield made_of_it
 
     signature = hashlib.sha256(transcripts.read_bytes() + DECODER.read_bytes()).hexdigest()[:16]
-    files.write_records(target, spoken, signature=signature)
-    hours = sum(row["duration"] for row in files.read_lines(target)) / 3600
+    write_resumed(target, spoken, signature=signature)
+    hours = sum(example.duration_s for example in read_manifest(target)) / 3600
     print(f"{target}: {len(wanted)} sentences, {hours:.1f} hours")
 
 
@@ -144,7 +133,7 @@ def _start_features(part: str) -> None:
     _state.update(folder=folder, acoustics=BeforeVocoder(store.path("kokoro-voices")), decoder=decoder)
 
 
-def _features(transcript: Transcript) -> SpokenFeatures | None:
+def _features(transcript: Transcript) -> Example | None:
     """None: Kokoro has nothing to say for this text, or more than it can say at a time."""
     voice, speed = draw_voice(transcript.id, "train", SpeechSection(), seed=SEED)
     try:
@@ -162,10 +151,16 @@ def _features(transcript: Transcript) -> SpokenFeatures | None:
     words = tuple((word.word, round(word.start_s - cut_s, 3), round(word.end_s - cut_s, 3)) for word in before.words)
     if transcript.text != transcript.spoken:
         words = ()  # digits and the words that they are read as differ in number
-    return SpokenFeatures(
-        id=transcript.id, audio_filepath=str(path.resolve()), duration=round(len(features_TM) * HOP_S, 2),
-        text=transcript.text, speaker=voice, speed=speed, source="synthetic", words=words,
-    )  # fmt: skip
+    return Example(
+        id=transcript.id,
+        audio=path,
+        duration_s=round(len(features_TM) * HOP_S, 2),
+        text=transcript.text,
+        speaker=voice,
+        speed=speed,
+        source="synthetic",
+        words=words,
+    )
 
 
 if __name__ == "__main__":

@@ -93,6 +93,25 @@ def test_only_files_writes_whole_and_hashes_files() -> None:
     assert not found, f"use shoptalk.core.files: {found}"
 
 
+KNOWS_MANIFESTS = {
+    "core/examples.py",  # the reader and writer
+    "core/records.py",  # the record
+    "testsets/sources.py",  # names of columns in tables of others
+    "integrations/hf_datasets.py",  # likewise
+}
+
+
+def test_the_line_of_a_manifest_is_known_in_one_place() -> None:
+    found = [
+        where(path, node)
+        for path, tree in TREES.items()
+        if str(path.relative_to(SOURCE)) not in KNOWS_MANIFESTS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value == "audio_filepath"
+    ]
+    assert not found, f"use shoptalk.core.examples: {found}"
+
+
 SET_NAMES = {TAUGHT, UNTAUGHT, GENERAL, NOISY, SILENCE, LONG}
 OTHER_MEANINGS = {
     ("core/sets.py", name) for name in SET_NAMES

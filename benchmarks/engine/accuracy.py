@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from shoptalk.core import audio, files
-from shoptalk.core.records import Samples
+from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.records import Example, Samples
 from shoptalk.engine.recognizer import Engine
 from shoptalk.scoring import bootstrap, publish
 from shoptalk.scoring.wer import count_words
@@ -43,17 +43,17 @@ def main() -> None:
         "date": f"{date.today()}",
         "machine": publish.machine(),
         "model": BASE.name,
-        **measure(files.read_lines(TEST)),
+        **measure(read_manifest(TEST)),
     }
     arguments.target.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
-def measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def measure(rows: Sequence[Example]) -> dict[str, Any]:
     """Rates and differences by set and way."""
     sets = {
-        "voices": [row for row in rows if row["source"] == "synthetic"],
-        "real": [row for row in rows if row["source"] != "synthetic"],
+        "voices": [row for row in rows if row.source == "synthetic"],
+        "real": [row for row in rows if row.source != "synthetic"],
     }
     engine = Engine(BASE)
     precisions: dict[str, Hears] = {
@@ -65,24 +65,24 @@ def measure(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for name, part in sets.items():
-        spoken = [audio.decode(TEST.parent / row["audio_filepath"]) for row in part]
-        references = [row["text"] for row in part]
+        spoken = [load(row) for row in part]
+        references = [row.text for row in part]
         counts = {way: _counts(references, hears(spoken)) for way, hears in precisions.items()}
-        clusters = [row["speaker"] if name == "real" else row["id"] for row in part]
+        clusters = [row.speaker if name == "real" else row.id for row in part]
         found[name] = _compared(counts, clusters, against="fp32")
         print(name, {way: one["wer"] for way, one in found[name].items()}, flush=True)
     found["joined"] = _joined(engine, sets["voices"])
     return found
 
 
-def _joined(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(engine: Engine, rows: Sequence[Example]) -> dict[str, Any]:
     """Long recordings of one voice each, against their sentences heard alone."""
     alone, spoken, references = [], [], []
     for part in _recordings(rows):
-        sentences = [audio.decode(TEST.parent / row["audio_filepath"]) for row in part]
+        sentences = [load(row) for row in part]
         alone.append(" ".join(one.text for one in engine.recognize(sentences)))
         spoken.append(np.concatenate(sentences))
-        references.append(" ".join(row["text"] for row in part))
+        references.append(" ".join(row.text for row in part))
     local = Engine(BASE, reach=REACH)
     ways = {"windows": _texts(engine), "local_attention": _texts(local), "streaming": _stream(engine)}
     heard = {"alone": alone, **{name: hears(spoken) for name, hears in ways.items()}}
@@ -91,13 +91,13 @@ def _joined(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     return {"recordings": len(spoken), "seconds": round(sum(one.size for one in spoken) / 16_000, 1), **compared}
 
 
-def _recordings(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    found: list[list[Mapping[str, Any]]] = []
-    for _, same in groupby(sorted(rows, key=lambda row: row["speaker"]), key=lambda row: row["speaker"]):
-        part: list[Mapping[str, Any]] = []
+def _recordings(rows: Sequence[Example]) -> list[list[Example]]:
+    found: list[list[Example]] = []
+    for _, same in groupby(sorted(rows, key=lambda row: row.speaker), key=lambda row: row.speaker):
+        part: list[Example] = []
         for row in same:
             part.append(row)
-            if sum(one["duration"] for one in part) >= JOINED_S:
+            if sum(one.duration_s for one in part) >= JOINED_S:
                 found.append(part)
                 part = []
         found += [part] if part else []

@@ -29,7 +29,8 @@ from nemo.utils import logging as nemo_log
 from omegaconf import OmegaConf, open_dict
 from torch.nn.utils.rnn import pad_sequence
 
-from shoptalk.core import audio, files
+from shoptalk.core import files
+from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.protocols import Phrase
 from shoptalk.core.records import Term
 from shoptalk.core.sets import TESTS
@@ -70,7 +71,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     nemo_log.setLevel(nemo_log.ERROR)
-    terms = [Term.model_validate(row) for row in files.read_lines(arguments.run / "10-lexicon.jsonl")]
+    terms = list(files.read(arguments.run / "10-lexicon.jsonl", Term))
     phrases = sorted({text for term in terms for text in (term.text, *term.variants)})
     models = {"base": BASE, "tuned": arguments.run / "60-train/tuned.nemo"}
     result = {
@@ -106,12 +107,12 @@ def heard(model: Path, run: Path, terms: Sequence[Term], phrases: Sequence[str])
 def read(run: Path, engine: Engine) -> Iterator[Recording]:
     for name in TESTS:
         path = run / f"50-dataset/test-{name}.jsonl"
-        rows = list(files.read_lines(path))
-        samples = [audio.decode(path.parent / row["audio_filepath"]) for row in rows]
+        rows = read_manifest(path)
+        samples = [load(row) for row in rows]
         for start in range(0, len(rows), BATCH):
             encoded_BTD, frames_B = engine.encode(samples[start : start + BATCH])
             for row, encoded_TD, frames in zip(rows[start:], encoded_BTD, frames_B.tolist(), strict=False):
-                yield Recording(name, row["text"], encoded_TD[:frames])
+                yield Recording(name, row.text, encoded_TD[:frames])
 
 
 def batches(recordings: Sequence[Recording]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

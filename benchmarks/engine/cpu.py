@@ -32,8 +32,9 @@ import numpy as np
 import peers
 from cpu_figures import Load, Measured, agree, summary, told
 
-from shoptalk.core import audio, device, files
+from shoptalk.core import device, files
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.examples import load, read_manifest
 from shoptalk.scoring import publish
 
 TEST = Path("assets/general/test.jsonl")
@@ -144,8 +145,8 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    rows = [row for row in files.read_lines(TEST) if row["duration"] > 1.5]
-    spoken = [audio.decode(TEST.parent / row["audio_filepath"]) for row in rows]
+    rows = [row for row in read_manifest(TEST) if row.duration_s > 1.5]
+    spoken = [load(row) for row in rows]
     result: dict[str, Any] = {
         "command": "python benchmarks/engine/device.py" + (" --quick" if arguments.quick else ""),
         "date": f"{date.today()}", "machine": publish.machine(), "isa": device.isa(), "threads": arguments.threads,
@@ -155,7 +156,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         bench = Bench(Path(folder), np.concatenate(spoken), arguments.threads, arguments.python, arguments.quick)
         step = len(rows) // UTTERANCES
         save(bench.folder / "utterances.npz", spoken[::step])
-        references = [row["text"] for row in rows[::step]]
+        references = [row.text for row in rows[::step]]
         for part in arguments.parts:
             begin = time.perf_counter()
             if part in LOADS:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shoptalk.core import audio, checkpoint, files
+from shoptalk.core import audio, checkpoint
+from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.recipe import ModelSection
 from shoptalk.core.records import Samples
 from shoptalk.engine.greedy import decode
@@ -110,8 +111,8 @@ def _deciding(engine: Engine) -> dict[str, torch.Tensor]:
 
 def _clips() -> list[Samples]:
     """Joined from recordings all over the test set."""
-    rows = list(files.read_lines(SPEECH))
-    joined_S = np.concatenate([audio.decode(SPEECH.parent / row["audio_filepath"]) for row in rows[:: len(rows) // 60]])
+    rows = read_manifest(SPEECH)
+    joined_S = np.concatenate([load(row) for row in rows[:: len(rows) // 60]])
     size = CLIP_S * audio.SAMPLE_RATE_HZ
     return list(joined_S[: joined_S.size // size * size].reshape(-1, size)[:CLIPS])
 

@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from shoptalk.core import audio, files, text
+from shoptalk.core import files, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.protocols import Feed, Partial
-from shoptalk.core.records import Samples, Word
+from shoptalk.core.records import Example, Samples, Word
 from shoptalk.core.tokens import FRAME_S
 from shoptalk.engine.features import STD_GUARD
 from shoptalk.engine.recognizer import Engine
@@ -106,19 +107,19 @@ def main() -> None:
 
 def joined(each: int, later_db: float) -> Iterator[Recording]:
     """The first recordings of each speaker, from utterances as they follow on each other."""
-    by_speaker: dict[str, list[dict[str, Any]]] = {}
-    for row in files.read_lines(TEST):
-        by_speaker.setdefault(row["speaker"], []).append(row)
+    by_speaker: dict[str, list[Example]] = {}
+    for row in read_manifest(TEST):
+        by_speaker.setdefault(row.speaker, []).append(row)
     for speaker, rows in by_speaker.items():
         found, some = 0, []
         for row in rows:
-            if sum(one["duration"] for one in (*some, row)) > LONGEST_S:
+            if sum(one.duration_s for one in (*some, row)) > LONGEST_S:
                 some = []
             some.append(row)
-            if sum(one["duration"] for one in some) > SHORTEST_S and found < each:
-                samples_S = np.concatenate([audio.decode(TEST.parent / one["audio_filepath"]) for one in some])
+            if sum(one.duration_s for one in some) > SHORTEST_S and found < each:
+                samples_S = np.concatenate([load(one) for one in some])
                 samples_S[samples_S.size // 2 :] *= 10 ** (later_db / 20)
-                yield Recording(samples_S, " ".join(one["text"] for one in some), speaker)
+                yield Recording(samples_S, " ".join(one.text for one in some), speaker)
                 found, some = found + 1, []
 
 

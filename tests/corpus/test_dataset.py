@@ -1,19 +1,18 @@
 """Every kind of leak is caught and named, test lists are fixed, manifests are NeMo's."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shoptalk.core.errors import LeakError, ManifestError
+from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.files import read_lines
 from shoptalk.core.recipe import DatasetSection
-from shoptalk.core.records import Term, Utterance
+from shoptalk.core.records import Example, Term, Utterance
 from shoptalk.core.sets import TESTS, digest
 from shoptalk.corpus import dataset
 from shoptalk.corpus.dataset import General, build, read_general
-from shoptalk.tuning.features import read_manifest
 
 TERMS = (
     Term(id="metformin", text="metformin", category="drug"),
@@ -47,13 +46,13 @@ UTTERANCES = (
 )
 
 
-def line(name: str, text: str, speaker: str) -> dict[str, Any]:
-    return {"id": name, "audio_filepath": f"audio/{name}.opus", "duration": 1.5, "text": text, "speaker": speaker}
+def line(name: str, text: str, speaker: str) -> Example:
+    return Example(id=name, audio=Path(f"general/audio/{name}.opus"), duration_s=1.5, text=text, speaker=speaker)
 
 
 REHEARSAL = [line("r1", "The weather was fine.", "ann"), line("r2", "Where did she go?", "am_michael")]
 GENERAL_TEST = [line(f"g{number}", f"Sentence {'x' * number} is here.", f"bob{number % 3}") for number in range(1, 20)]
-GENERAL = General(Path("general"), REHEARSAL, GENERAL_TEST)
+GENERAL = General(REHEARSAL, GENERAL_TEST)
 
 
 def made(tmp_path: Path, *more: Utterance, general: General = GENERAL, **settings: Any) -> dict[str, str]:
@@ -61,8 +60,8 @@ def made(tmp_path: Path, *more: Utterance, general: General = GENERAL, **setting
     return build(TERMS, [*UTTERANCES, *more], general, section, source=tmp_path, folder=folder)
 
 
-def general_with(*, rehearsal: dict[str, Any]) -> General:
-    return General(Path("general"), [*REHEARSAL, rehearsal], GENERAL_TEST)
+def general_with(*, rehearsal: Example) -> General:
+    return General([*REHEARSAL, rehearsal], GENERAL_TEST)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_a_leak_of_the_domain_is_named(tmp_path: Path, leaking: Utterance, named
         (line("x", "All new words.", "bm_lewis"), "test voice bm_lewis is in rehearsal"),
     ],
 )
-def test_a_leak_of_the_general_set_is_named(tmp_path: Path, rehearsal: dict[str, Any], named: str) -> None:
+def test_a_leak_of_the_general_set_is_named(tmp_path: Path, rehearsal: Example, named: str) -> None:
     with pytest.raises(LeakError) as error:
         made(tmp_path, general=general_with(rehearsal=rehearsal))
     assert named in str(error.value)
@@ -132,7 +131,8 @@ def test_what_is_scored_has_its_section_and_the_times_of_its_words(tmp_path: Pat
     made(tmp_path, timed)
     folder = tmp_path / "50-dataset"
     assert "words" not in read_lines(folder / "train.jsonl")[0]
-    assert (read_lines(folder / "dev.jsonl")[0]["context"], read_lines(folder / "dev.jsonl")[0]["words"]) == ("", [])
+    dev = read_manifest(folder / "dev.jsonl")[0]
+    assert (dev.context, dev.words) == ("", ())
     line = next(one for one in read_lines(folder / "test-taught.jsonl") if one["id"] == "f")
     assert (line["context"], line["words"]) == ("plan", [list(word) for word in times])
     assert read_manifest(folder / "test-taught.jsonl")[1].words == times
@@ -146,7 +146,7 @@ def test_the_general_subset_is_fixed(tmp_path: Path) -> None:
     for count in (4, 8):
         made(tmp_path / str(count), general_test_utterances=count)
         chosen[count] = [one["id"] for one in read_lines(tmp_path / str(count) / "50-dataset" / "test-general.jsonl")]
-    shuffled = General(GENERAL.folder, GENERAL.rehearsal, GENERAL_TEST[::-1])
+    shuffled = General(GENERAL.rehearsal, GENERAL_TEST[::-1])
     made(tmp_path / "shuffled", general=shuffled, general_test_utterances=4)
     again = read_lines(tmp_path / "shuffled" / "50-dataset" / "test-general.jsonl")
     assert len(chosen[4]) == 4
@@ -166,10 +166,10 @@ def test_pinned_test_lists_must_be_met(tmp_path: Path) -> None:
 
 
 def test_a_digest_sees_what_is_asked_and_not_where_it_lies() -> None:
-    asked = {"id": "a", "text": "Hold it.", "term_ids": [], "voice": "ann", "audio_filepath": "here.flac"}
-    assert digest([asked]) == digest([{**asked, "audio_filepath": "there.flac"}])
-    for changed in ({"text": "Hold that."}, {"voice": "bob"}, {"term_ids": ["x"]}, {"id": "b"}):
-        assert digest([asked]) != digest([{**asked, **changed}])
+    asked = Example(id="a", audio=Path("here.flac"), duration_s=1.0, text="Hold it.", voice="ann")
+    assert digest([asked]) == digest([asked.model_copy(update={"audio": Path("there.flac"), "duration_s": 2.0})])
+    for changed in ({"text": "Hold that."}, {"voice": "bob"}, {"term_ids": ("x",)}, {"id": "b"}):
+        assert digest([asked]) != digest([asked.model_copy(update=changed)])
 
 
 def test_made_twice_it_is_the_same_bytes(tmp_path: Path) -> None:
@@ -182,13 +182,13 @@ def test_made_twice_it_is_the_same_bytes(tmp_path: Path) -> None:
 def test_the_general_set_is_checked_line_by_line(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"dataset\.general"):
         read_general(tmp_path)
-    (tmp_path / "rehearsal.jsonl").write_text(json.dumps(REHEARSAL[0]) + "\n")
-    broken = {key: value for key, value in GENERAL_TEST[0].items() if key != "speaker"}
-    (tmp_path / "test.jsonl").write_text(json.dumps(GENERAL_TEST[1]) + "\n" + json.dumps(broken) + "\n")
+    write_manifest(tmp_path / "rehearsal.jsonl", REHEARSAL[:1])
+    broken = GENERAL_TEST[0].model_copy(update={"speaker": ""})
+    write_manifest(tmp_path / "test.jsonl", [GENERAL_TEST[1], broken])
     with pytest.raises(ManifestError, match=r"test\.jsonl:2: lacks speaker"):
         read_general(tmp_path)
-    (tmp_path / "test.jsonl").write_text("{}\nnot JSON\n")
-    with pytest.raises(ManifestError, match=r"test\.jsonl:2: not a JSON object"):
+    (tmp_path / "test.jsonl").write_text("\nnot JSON\n")
+    with pytest.raises(ManifestError, match=r"test\.jsonl:2: not JSON"):
         read_general(tmp_path)
 
 
@@ -196,7 +196,7 @@ def test_the_general_set_that_ships_leaks_nothing() -> None:
     general = read_general(Path(__file__).parents[2] / "assets" / "general")
     assert not dataset.general_leaks(general)
     assert not dataset.voice_leaks([], general)
-    assert all((general.folder / one["audio_filepath"]).is_file() for one in (*general.rehearsal, *general.test))
+    assert all(one.audio.is_file() for one in (*general.rehearsal, *general.test))
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [(0, 0), (1, 1), (60, 1)])

@@ -11,6 +11,7 @@ import pytest
 from shoptalk.core import config, files
 from shoptalk.core.audio import write_flac
 from shoptalk.core.errors import ScoringError
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Options
 from shoptalk.core.records import Recognition, Samples, Term
 from shoptalk.core.scores import Scores
@@ -58,7 +59,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         _write(dataset / f"test-{name}.jsonl", lines[name])
     for name in ("train", "rehearsal", "dev"):
         _write(dataset / f"{name}.jsonl", lines["general"] * 2)
-    (dataset / TEST_LISTS).write_text(json.dumps({name: digest(lines[name]) for name in TESTS}))
+    fixed = {name: digest(read_manifest(dataset / f"test-{name}.jsonl")) for name in TESTS}
+    (dataset / TEST_LISTS).write_text(json.dumps(fixed))
     files.write_records(made.product("lexicon"), lambda done: TERMS, signature="x")
     made.product("train").mkdir()
     (made.product("train") / "tuned.nemo").write_text("tuned")

@@ -13,7 +13,7 @@ import pytest
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
 from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.files import read_lines
-from shoptalk.core.records import Samples
+from shoptalk.core.records import Example, Samples
 from shoptalk.testsets import imported, primock57, sources
 from shoptalk.testsets.catalogue import OWN_SETS, evaluation_only, known_sets
 
@@ -37,7 +37,7 @@ def request(folder: Path, to: str = "to", signature: str = "s1") -> imported.Req
     return imported.Request("one", folder.parent / to, "nemo", "CC0-1.0", "", False, False, signature)
 
 
-def unseen(lines: Iterable[imported.Line], done: int) -> Iterable[imported.Line]:
+def unseen(lines: Iterable[Example], done: int) -> Iterable[Example]:
     return lines
 
 
@@ -152,13 +152,13 @@ def test_an_interrupted_import_is_taken_up_again_and_ends_the_same(folder: Path)
         folder,
     )
 
-    def interrupted(lines: Iterable[imported.Line], done: int) -> Iterator[imported.Line]:
+    def interrupted(lines: Iterable[Example], done: int) -> Iterator[Example]:
         yield from islice(lines, 5)
         raise KeyboardInterrupt
 
     resumed_at: list[int] = []
 
-    def counted(lines: Iterable[imported.Line], done: int) -> Iterable[imported.Line]:
+    def counted(lines: Iterable[Example], done: int) -> Iterable[Example]:
         resumed_at.append(done)
         return lines
 

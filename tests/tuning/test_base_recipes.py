@@ -8,8 +8,8 @@ import pytest
 from tests.tuning import speech
 
 from shoptalk.core import config
+from shoptalk.core.examples import read_manifest
 from shoptalk.integrations import nemo
-from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.module import rate_at
 from shoptalk.tuning.tokenizer import train_tokenizer
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData

@@ -8,9 +8,10 @@ import torch
 
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
+from shoptalk.core.records import Example
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.data import Recordings, Rounds, collate
-from shoptalk.tuning.features import Entry, FeatureCache
+from shoptalk.tuning.features import FeatureCache
 
 MELS = 20
 
@@ -34,7 +35,7 @@ def cache(levels: list[float], frames: int = 50) -> FeatureCache:
     rng = np.random.default_rng(5)
     rows = [rng.normal(0, 0.01, (frames, MELS)) + level * np.arange(frames)[:, None] for level in levels]
     places = np.array([[[number * frames, frames]] for number in range(len(levels))])
-    entries = [Entry(str(number), Path(), frames / 100, "") for number in range(len(levels))]
+    entries = [Example(id=str(number), audio=Path(), duration_s=frames / 100, text="") for number in range(len(levels))]
     return FeatureCache(entries, (1.0,), places, np.concatenate(rows).astype(np.float16))
 
 

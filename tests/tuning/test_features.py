@@ -11,11 +11,10 @@ import torch
 from tests.tuning import speech
 
 from shoptalk.core import audio
-from shoptalk.core.errors import ManifestError
-from shoptalk.core.records import Samples
+from shoptalk.core.records import Example, Samples
 from shoptalk.integrations import nemo
 from shoptalk.tuning.data import collate
-from shoptalk.tuning.features import Entry, FeatureCache, FeatureCaches, cached, read_manifest
+from shoptalk.tuning.features import FeatureCache, FeatureCaches, cached
 
 MELS = 5
 
@@ -32,20 +31,20 @@ class Counted:
 
 
 @pytest.fixture
-def recordings(tmp_path: Path) -> list[Entry]:
+def recordings(tmp_path: Path) -> list[Example]:
     made = []
     for number in range(3):
         path = tmp_path / f"{number}.flac"
         audio.write_flac(path, np.full(3_200 * (number + 1), 0.1, np.float32))
-        made.append(Entry(str(number), path, 0.2 * (number + 1), "text"))
+        made.append(Example(id=str(number), audio=path, duration_s=0.2 * (number + 1), text="text"))
     return made
 
 
-def opened(folder: Path, entries: list[Entry], featurize: Callable[[Samples], Any]) -> FeatureCache:
+def opened(folder: Path, entries: list[Example], featurize: Callable[[Samples], Any]) -> FeatureCache:
     return cached(folder, entries, (0.9, 1.0), mels=MELS, featurize=featurize, progress=lambda _: None)
 
 
-def test_what_is_cached_is_not_made_again(recordings: list[Entry], tmp_path: Path) -> None:
+def test_what_is_cached_is_not_made_again(recordings: list[Example], tmp_path: Path) -> None:
     made, again = Counted(), Counted()
     first = opened(tmp_path / "cache", recordings, made)
     second = opened(tmp_path / "cache", recordings, again)
@@ -55,7 +54,7 @@ def test_what_is_cached_is_not_made_again(recordings: list[Entry], tmp_path: Pat
     assert first.get(1, 1).shape == (40, MELS) and first.get(1, 1)[-1, -1] == 1.0
 
 
-def test_killed_before_the_index_was_written_it_is_made_anew(recordings: list[Entry], tmp_path: Path) -> None:
+def test_killed_before_the_index_was_written_it_is_made_anew(recordings: list[Example], tmp_path: Path) -> None:
     whole = opened(tmp_path / "cache", recordings, Counted())
     expected = np.array(whole.stored_TM)
 
@@ -73,13 +72,13 @@ def test_killed_before_the_index_was_written_it_is_made_anew(recordings: list[En
     assert np.array_equal(opened(tmp_path / "torn", recordings, again).stored_TM, expected)
 
 
-def test_other_recordings_get_a_file_of_their_own(recordings: list[Entry], tmp_path: Path) -> None:
+def test_other_recordings_get_a_file_of_their_own(recordings: list[Example], tmp_path: Path) -> None:
     opened(tmp_path / "cache", recordings, Counted())
     opened(tmp_path / "cache", recordings[:2], Counted())
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
-def test_several_caches_are_as_one(recordings: list[Entry], tmp_path: Path) -> None:
+def test_several_caches_are_as_one(recordings: list[Example], tmp_path: Path) -> None:
     parts = [opened(tmp_path / "cache", entries, Counted()) for entries in (recordings[:2], recordings[2:])]
     whole, together = opened(tmp_path / "whole", recordings, Counted()), FeatureCaches(parts)
     assert together.entries == recordings and np.array_equal(together.lengths, whole.lengths)
@@ -117,7 +116,7 @@ def test_what_is_cached_is_not_normalised(tiny_nemo_model: Any) -> None:
 def test_a_speed_changes_the_length_and_the_pitch(tiny_nemo_model: Any, tmp_path: Path) -> None:
     times = np.arange(16_000) / 16_000
     audio.write_flac(tmp_path / "tone.flac", (0.3 * np.sin(2 * np.pi * 1_000 * times)).astype(np.float32))
-    entries = [Entry("tone", tmp_path / "tone.flac", 1.0, "")]
+    entries = [Example(id="tone", audio=tmp_path / "tone.flac", duration_s=1.0, text="")]
     cache = cached(
         tmp_path, entries, (0.8, 1.0, 1.25), mels=80, featurize=nemo.featurizer(tiny_nemo_model), progress=print
     )
@@ -129,7 +128,7 @@ def test_a_speed_changes_the_length_and_the_pitch(tiny_nemo_model: Any, tmp_path
 def test_features_that_are_ready_are_stretched(tmp_path: Path) -> None:
     rising_TM = np.tile(np.arange(100, dtype=np.float16)[:, None], (1, MELS))
     np.save(tmp_path / "ready.npy", rising_TM)
-    entries = [Entry("ready", tmp_path / "ready.npy", 1.0, "")]
+    entries = [Example(id="ready", audio=tmp_path / "ready.npy", duration_s=1.0, text="")]
     cache = cached(tmp_path, entries, (0.8, 1.0, 1.25), mels=MELS, featurize=pytest.fail, progress=print)
     assert [cache.frames(0, speed) for speed in range(3)] == [124, 100, 80]
     assert np.array_equal(cache.get(0, 1), rising_TM)
@@ -139,16 +138,22 @@ def test_features_that_are_ready_are_stretched(tmp_path: Path) -> None:
         )
 
 
-def test_manifests_are_read_and_what_is_wrong_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "list.jsonl"
-    good = '{"audio_filepath": "a.wav", "duration": 1, "text": "one\u2028line"}\n'
-    path.write_text(good, encoding="utf-8")
-    assert read_manifest(path) == [Entry("a.wav", tmp_path / "a.wav", 1.0, "one\u2028line")]
-    path.write_text("")
-    assert read_manifest(path) == []
-    for bad in ("{", "[]", '{"duration": 1, "text": ""}', '{"audio_filepath": "a", "duration": "x", "text": ""}'):
-        path.write_text(good + bad, encoding="utf-8")
-        with pytest.raises(ManifestError, match=":2: a manifest line needs audio_filepath"):
-            read_manifest(path)
-    with pytest.raises(ManifestError, match="no such manifest"):
-        read_manifest(tmp_path / "none.jsonl")
+def test_segments_of_one_recording_are_cached_apart(tmp_path: Path) -> None:
+    path = tmp_path / "long.flac"
+    audio.write_flac(path, np.full(16_000, 0.1, np.float32))
+    parts = [
+        Example(id=str(offset_s), audio=path, duration_s=duration_s, offset_s=offset_s, text="")
+        for offset_s, duration_s in ((0.0, 0.25), (0.25, 0.5), (0.75, 0.25))
+    ]
+    cache = opened(tmp_path / "cache", parts, Counted())
+    assert [cache.frames(entry, 1) for entry in range(3)] == [25, 50, 25]
+    opened(tmp_path / "cache", [parts[0].model_copy(update={"offset_s": 0.1})], Counted())
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2, "another segment is not taken for the same"
+
+
+def test_a_segment_of_ready_features(tmp_path: Path) -> None:
+    rising_TM = np.tile(np.arange(100, dtype=np.float16)[:, None], (1, MELS))
+    np.save(tmp_path / "ready.npy", rising_TM)
+    entry = Example(id="part", audio=tmp_path / "ready.npy", duration_s=0.2, offset_s=0.3, text="")
+    cache = cached(tmp_path, [entry], (1.0,), mels=MELS, featurize=pytest.fail, progress=print)
+    assert np.array_equal(cache.get(0), rising_TM[30:50])

@@ -16,9 +16,9 @@ from tests.tuning import speech
 
 from shoptalk.core import audio, config, text
 from shoptalk.core.errors import ModelError, TrainingError
+from shoptalk.core.examples import read_manifest
 from shoptalk.integrations import nemo
 from shoptalk.tuning import trainer
-from shoptalk.tuning.features import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData, sum_over_processes
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ import json, os, signal, sys
 from pathlib import Path
 from shoptalk.core import audio, config, text
 from shoptalk.tuning import trainer
-from shoptalk.tuning.features import read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 folder, init, manifest, noise = map(Path, sys.argv[1:5])
 def say(line):

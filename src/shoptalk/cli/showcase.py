@@ -13,7 +13,7 @@ from pathlib import Path
 
 from shoptalk.core.config import environment
 from shoptalk.core.errors import ShoptalkError
-from shoptalk.core.files import read_lines
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.scores import Scores
 from shoptalk.scoring.report import tables
 from shoptalk.stages.run import Run
@@ -30,11 +30,11 @@ def show(run: Run) -> None:
     print("\n" + tables.console_table(Scores.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))))
     print(f"\nreport: {folder / 'report.html'}\nbundle: {run.product('package')}")
     dataset = run.product("dataset")
-    line = read_lines(dataset / "test-taught.jsonl")[0]
+    line = read_manifest(dataset / "test-taught.jsonl")[0]
     with server(run) as url:
-        answer = ask(url, dataset / line["audio_filepath"], run.recipe.package.name)
-    print(f"\nasked {url} with the openai client about a test recording in voice {line['voice']}:")
-    print(f"  said:  {line['text']}\n  heard: {answer}")
+        answer = ask(url, line.audio, run.recipe.package.name)
+    print(f"\nasked {url} with the openai client about a test recording in voice {line.voice}:")
+    print(f"  said:  {line.text}\n  heard: {answer}")
     print(f"\nstages took {run.seconds():.0f} s")
 
 

@@ -7,7 +7,8 @@
 - `records`: the frozen records that flow between stages
 - `sets`: names of the test sets, and what pins the fixed ones
 - `scores`: the form of `scores.json`
-- `files`: JSON Lines products: whole or absent, resumable
+- `files`: writing whole or not at all, resuming, hashing, JSON Lines
+- `examples`: the one reader and writer of dataset manifests
 - `audio`: decoding, resampling, writing; the sample rate
 - `effects`: noise, rooms, gain and codecs as pure functions
 - `noise`: manifests of noise and impulse responses

@@ -129,7 +129,13 @@ def write_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def write_records(path: Path, make: Callable[[frozenset[str]], Iterable[Record]], *, signature: str) -> int:
+def write_records(
+    path: Path,
+    make: Callable[[frozenset[str]], Iterable[R]],
+    *,
+    signature: str,
+    to_line: Callable[[R], str] = Record.model_dump_json,
+) -> int:
     """Write the records that `make(ids already written)` yields, and return how many the finished file holds.
 
     Interrupted work is kept in ``NAME.partial`` and taken up again if it carries the same signature; a torn last
@@ -146,7 +152,7 @@ def write_records(path: Path, make: Callable[[frozenset[str]], Iterable[Record]]
     count = len(done)
     with partial.open("a", encoding="utf-8") as out:
         for record in make(frozenset(done)):
-            out.write(record.model_dump_json() + "\n")
+            out.write(to_line(record) + "\n")
             out.flush()
             count += 1
     put_in_place(partial, path)

@@ -1,6 +1,7 @@
 """The frozen records that flow between stages; each is one line of a JSONL product and carries an `id`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -80,6 +81,43 @@ class Utterance(Record):
     """Each spoken word with its start and end in the audio, in s; for dev and test, where the synthesiser tells."""
     effects: Mapping[str, float | str] = {}
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
+
+
+class Example(Record):
+    """One line of a dataset manifest (product 50, imported sets, training material); `core.examples` reads and writes.
+
+    On disk the names are NeMo's and ours: `audio_filepath`, `duration` and `offset` in seconds, `text`, `id` ….
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, coerce_numbers_to_str=True)
+
+    audio: Path = Field(validation_alias="audio_filepath", serialization_alias="audio_filepath")
+    """The recording, or features of it (``.npy``); on disk relative to the manifest's folder."""
+    duration_s: Number = Field(gt=0, validation_alias="duration", serialization_alias="duration")
+    text: str
+    offset_s: Annotated[Number, Field(ge=0)] | None = Field(
+        default=None, validation_alias="offset", serialization_alias="offset"
+    )
+    """Where the example starts in its recording; None: it is the whole recording."""
+    term_ids: tuple[str, ...] = ()
+    cluster: str = ""
+    """What the bootstrap resamples together: the carrier, or the speaker; empty: the example alone."""
+    voice: str = ""
+    """The synthesiser's voice, or the speaker."""
+    speaker: str = ""
+    speed: Annotated[Number, Field(gt=0)] | None = None
+    """Of the synthesiser; None where a person speaks."""
+    accent: str = ""
+    context: str = ""
+    """Where in a note the sentence stands, e.g. ``plan``; empty where unknown."""
+    source: str = ""
+    """Where the recording comes from."""
+    set: str = ""
+    """The imported test set it belongs to."""
+    words: tuple[tuple[str, Number, Number], ...] = ()
+    """Each spoken word with its start and end, in seconds from the start of the example."""
+    patient: bool = False
+    """A consented recording of a real patient: neither sound nor words of it enter a report that is not private."""
 
 
 class Word(BaseModel):

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from shoptalk.core.records import Example
 
 TAUGHT, UNTAUGHT, GENERAL = "taught", "untaught", "general"
 TESTS = (TAUGHT, UNTAUGHT, GENERAL)
@@ -18,9 +19,9 @@ TEST_LISTS = "test-lists.json"
 """In product 50: the sha256 of each fixed list, written before anything is trained."""
 
 
-def digest(lines: Iterable[Mapping[str, Any]]) -> str:
+def digest(examples: Iterable[Example]) -> str:
     """sha256 of what is asked of a test set: ids, texts, terms and voices, not the bytes of the audio."""
-    content = [[line["id"], line["text"], line["term_ids"], line["voice"]] for line in lines]
+    content = [[example.id, example.text, example.term_ids, example.voice] for example in examples]
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 

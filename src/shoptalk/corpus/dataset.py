@@ -6,24 +6,19 @@ side, an untaught term in anything that is trained on, a sentence or a speaker o
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import LeakError, ManifestError
-from shoptalk.core.files import read_lines, write_text
+from shoptalk.core.examples import read_manifest, write_manifest
+from shoptalk.core.files import write_text
 from shoptalk.core.recipe import DatasetSection
-from shoptalk.core.records import Split, Term, Utterance
+from shoptalk.core.records import Example, Split, Term, Utterance
 from shoptalk.core.sets import TEST_LISTS, TESTS, digest
 from shoptalk.corpus.splits import near_duplicates, normal_form
 from shoptalk.corpus.voices import TEST_VOICES, parts
-
-Line = dict[str, Any]
-"""One line of a NeMo manifest: `audio_filepath`, `duration`, `text`, and our `id`, `term_ids`, `cluster`, `voice`; in
-dev and test also `context` and, where they are known, `words` ([word, start_s, end_s])."""
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -32,14 +27,13 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 class General:
     """The general set that ships: what is rehearsed, and what shows that nothing was forgotten."""
 
-    folder: Path
-    rehearsal: Sequence[Line]
-    test: Sequence[Line]
+    rehearsal: Sequence[Example]
+    test: Sequence[Example]
 
 
 def read_general(folder: Path) -> General:
     """``rehearsal.jsonl`` and ``test.jsonl`` of a folder: NeMo manifests whose lines have an id and a speaker too."""
-    return General(folder, _lines(folder / "rehearsal.jsonl"), _lines(folder / "test.jsonl"))
+    return General(_lines(folder / "rehearsal.jsonl"), _lines(folder / "test.jsonl"))
 
 
 def build(
@@ -60,11 +54,11 @@ def build(
     leaks += [*term_leaks(terms, utterances, general), *general_leaks(general)]
     if leaks:
         raise LeakError("test data reached the training data:\n  " + "\n  ".join(leaks[:20]))
-    lists = {**_domain(terms, utterances, source, folder), **_general(general, config, folder)}
+    lists = {**_domain(terms, utterances, source), **_general(general, config)}
     digests = {name: digest(lists[f"test-{name}"]) for name in TESTS}
     _require_pinned(digests, config.test_lists)
     for name, lines in lists.items():
-        write_text(folder / f"{name}.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        write_manifest(folder / f"{name}.jsonl", lines)
     write_text(folder / TEST_LISTS, json.dumps(digests, indent=1) + "\n")
     return digests
 
@@ -85,7 +79,7 @@ def voice_leaks(utterances: Sequence[Utterance], general: General) -> list[str]:
     heard: dict[str, set[str]] = {
         split: {v for u in utterances if u.split == split for v in parts(u.voice)} for split in SPLITS
     }
-    heard["rehearsal"] = {v for line in general.rehearsal for v in parts(line["speaker"])}
+    heard["rehearsal"] = {v for line in general.rehearsal for v in parts(line.speaker)}
     tested = heard.pop("test") | set(TEST_VOICES)
     leaks = [
         f"test voice {voice} is in {split}" for split, voices in heard.items() for voice in sorted(voices & tested)
@@ -96,7 +90,7 @@ def voice_leaks(utterances: Sequence[Utterance], general: General) -> list[str]:
 def term_leaks(terms: Sequence[Term], utterances: Sequence[Utterance], general: General) -> list[str]:
     """Untaught terms in a sentence that is trained on."""
     untaught = [term for term in terms if not term.taught]
-    texts = {u.text for u in utterances if u.split != "test"} | {line["text"] for line in general.rehearsal}
+    texts = {u.text for u in utterances if u.split != "test"} | {line.text for line in general.rehearsal}
     return [
         f"untaught term {term.id!r} is in the training sentence {text!r}"
         for term in untaught
@@ -107,55 +101,57 @@ def term_leaks(terms: Sequence[Term], utterances: Sequence[Utterance], general: 
 
 def general_leaks(general: General) -> list[str]:
     """Speakers and sentences of the general test part in the rehearsal part."""
-    tested = {normal_form(line["text"]) for line in general.test}
-    speakers = {line["speaker"] for line in general.test} & {line["speaker"] for line in general.rehearsal}
-    sentences = [line["text"] for line in general.rehearsal if normal_form(line["text"]) in tested]
+    tested = {normal_form(line.text) for line in general.test}
+    speakers = {line.speaker for line in general.test} & {line.speaker for line in general.rehearsal}
+    sentences = [line.text for line in general.rehearsal if normal_form(line.text) in tested]
     return [f"speaker {name} is rehearsed and tested" for name in sorted(speakers)] + [
         f"sentence {text!r} is rehearsed and tested" for text in sentences
     ]
 
 
-def _domain(
-    terms: Sequence[Term], utterances: Sequence[Utterance], source: Path, folder: Path
-) -> Mapping[str, list[Line]]:
+def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path) -> Mapping[str, list[Example]]:
     taught = {term.id for term in terms if term.taught}
-    lists: dict[str, list[Line]] = {"train": [], "dev": [], "test-taught": [], "test-untaught": []}
+    lists: dict[str, list[Example]] = {"train": [], "dev": [], "test-taught": [], "test-untaught": []}
     for one in utterances:
         name: str = one.split
         if name == "test":
             name = "test-taught" if taught.issuperset(one.term_ids) else "test-untaught"
-        path = os.path.relpath(source / one.audio, folder)
-        line = {"id": one.id, "audio_filepath": path, "duration": one.duration_s, "text": one.text}
-        line |= {"term_ids": list(one.term_ids), "cluster": one.carrier, "voice": one.voice}
+        line = Example(
+            id=one.id,
+            audio=source / one.audio,
+            duration_s=one.duration_s,
+            text=one.text,
+            term_ids=one.term_ids,
+            cluster=one.carrier,
+            voice=one.voice,
+        )
         if one.split != "train":
-            line |= {"context": one.section, "words": [list(word) for word in one.words]}
+            line = line.model_copy(update={"context": one.section, "words": one.words})
         lists[name].append(line)
     return lists
 
 
-def _general(general: General, config: DatasetSection, folder: Path) -> Mapping[str, list[Line]]:
+def _general(general: General, config: DatasetSection) -> Mapping[str, list[Example]]:
     tested = _drawn(general.test, config.general_test_utterances or len(general.test))
     kept = _drawn(general.rehearsal, min(config.general_dev_utterances, len(general.rehearsal) // 2))
     chosen = {
-        "rehearsal": [line for line in general.rehearsal if line["id"] not in kept],
-        "dev-general": [line for line in general.rehearsal if line["id"] in kept],
-        "test-general": [line for line in general.test if line["id"] in tested],
+        "rehearsal": [line for line in general.rehearsal if line.id not in kept],
+        "dev-general": [line for line in general.rehearsal if line.id in kept],
+        "test-general": [line for line in general.test if line.id in tested],
     }
-    return {name: [_moved(line, general.folder, folder) for line in lines] for name, lines in chosen.items()}
+    return {name: [_as_speaker(line) for line in lines] for name, lines in chosen.items()}
 
 
-def _drawn(lines: Sequence[Line], count: int) -> frozenset[str]:
+def _drawn(lines: Sequence[Example], count: int) -> frozenset[str]:
     """Ids of so many lines, drawn by their sha256."""
     return frozenset(
-        sorted((line["id"] for line in lines), key=lambda one: hashlib.sha256(one.encode()).hexdigest())[:count]
+        sorted((line.id for line in lines), key=lambda one: hashlib.sha256(one.encode()).hexdigest())[:count]
     )
 
 
-def _moved(line: Line, source: Path, folder: Path) -> Line:
-    path = os.path.relpath(source / line["audio_filepath"], folder)
-    kept = {"id": line["id"], "audio_filepath": path, "duration": line["duration"], "text": line["text"]}
-    speaker = line["speaker"]
-    return {**kept, "term_ids": [], "cluster": speaker, "voice": speaker, "context": line.get("source", "")}
+def _as_speaker(line: Example) -> Example:
+    """A line of general speech, whose speaker is its voice and its cluster."""
+    return line.model_copy(update={"cluster": line.speaker, "voice": line.speaker, "context": line.source})
 
 
 def _require_pinned(digests: Mapping[str, str], pinned: Mapping[str, str]) -> None:
@@ -168,12 +164,7 @@ def _require_pinned(digests: Mapping[str, str], pinned: Mapping[str, str]) -> No
         )
 
 
-def _lines(path: Path) -> list[Line]:
+def _lines(path: Path) -> list[Example]:
     if not path.is_file():
         raise ManifestError(f"{path}: not there; `dataset.general` names a folder with rehearsal.jsonl and test.jsonl")
-    lines = read_lines(path)
-    for number, line in enumerate(lines, start=1):
-        missing = {"id", "audio_filepath", "duration", "text", "speaker"} - line.keys()
-        if missing:
-            raise ManifestError(f"{path}:{number}: lacks {', '.join(sorted(missing))}")
-    return lines
+    return read_manifest(path, needs=("id", "speaker"))

@@ -1,6 +1,6 @@
 """Stage 80: the tuned model bundled with its origin and scores."""
 
-from shoptalk.core.files import read_lines
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.scores import Scores
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin
@@ -16,7 +16,7 @@ def package(run: StageRun) -> None:
     scores = Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
     figures = {key: publish.figures(scores)[key] for key in ("term_error", "general_wer", "test_utterances")}
     section, dataset = run.recipe.package, run.product("dataset")
-    synthetic, rehearsed = (len(read_lines(dataset / f"{name}.jsonl")) for name in ("train", "rehearsal"))
+    synthetic, rehearsed = (len(read_manifest(dataset / f"{name}.jsonl")) for name in ("train", "rehearsal"))
     data = (
         f"{synthetic} synthetic utterances (stages 10-50)",
         f"{rehearsed} utterances of general speech, rehearsed",

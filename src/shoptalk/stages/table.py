@@ -69,7 +69,7 @@ STAGES = (
         product="50-dataset",
         inputs=("lexicon", "augment"),
         reads=("dataset",),
-        code_version=2,
+        code_version=3,
     ),
     Stage(
         number=60,

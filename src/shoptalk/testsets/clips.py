@@ -1,16 +1,15 @@
 """Recordings to be recognised for a test: of manifests, under noise, without speech, and joined to long ones."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from shoptalk.core import audio
 from shoptalk.core.errors import ScoringError
-from shoptalk.core.files import read_lines
-from shoptalk.core.records import Hypothesis, Samples, Word
+from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.records import Example, Hypothesis, Samples, Word
 from shoptalk.core.sets import LONG, NOISY, SILENCE, TEST_LISTS, TESTS, digest, noisy_id
 from shoptalk.testsets import conditions
 
@@ -34,10 +33,10 @@ def listed(dataset: Path, accent: Accent) -> list[Clip]:
     found: list[Clip] = []
     for name in TESTS:
         path = dataset / f"test-{name}.jsonl"
-        lines = read_lines(path)
-        if digest(lines) != fixed.get(name):
+        examples = read_manifest(path)
+        if digest(examples) != fixed.get(name):
             raise ScoringError(f"{path} was changed after it was fixed; remove {dataset}, run `shoptalk dataset`")
-        found += _clips(lines, dataset, name, accent)
+        found += _clips(examples, name, accent)
     return found
 
 
@@ -49,21 +48,28 @@ def dev(dataset: Path, accent: Accent) -> list[Clip]:
 
 def read(path: Path, name: str, accent: Accent) -> list[Clip]:
     """A manifest of stage 50 or of `shoptalk import` as the test set `name`."""
-    return _clips(read_lines(path), path.parent, name, accent)
+    return _clips(read_manifest(path), name, accent)
 
 
-def _clips(lines: Iterable[Mapping[str, Any]], folder: Path, name: str, accent: Accent) -> list[Clip]:
-    return [Clip(_asked(line, name, accent), partial(audio.decode, folder / line["audio_filepath"])) for line in lines]
+def _clips(examples: Iterable[Example], name: str, accent: Accent) -> list[Clip]:
+    return [Clip(_asked(example, name, accent), partial(load, example)) for example in examples]
 
 
-def _asked(line: Mapping[str, Any], name: str, accent: Accent) -> Hypothesis:
-    voice = line.get("voice", "")
+def _asked(example: Example, name: str, accent: Accent) -> Hypothesis:
     return Hypothesis(
-        id=line["id"], reference=line["text"], heard="", set=name, term_ids=tuple(line.get("term_ids", ())),
-        cluster=line.get("cluster", ""), voice=voice, accent=line.get("accent") or accent(voice),
-        context=line.get("context", ""), duration_s=line["duration"], patient=line.get("patient", False),
-        said=tuple(Word(word=word, start_s=start_s, end_s=end_s) for word, start_s, end_s in line.get("words", ())),
-    )  # fmt: skip
+        id=example.id,
+        reference=example.text,
+        heard="",
+        set=name,
+        term_ids=example.term_ids,
+        cluster=example.cluster,
+        voice=example.voice,
+        accent=example.accent or accent(example.voice),
+        context=example.context,
+        duration_s=example.duration_s,
+        patient=example.patient,
+        said=tuple(Word(word=word, start_s=start_s, end_s=end_s) for word, start_s, end_s in example.words),
+    )
 
 
 def under_noise(clip: Clip, noise: Sequence[tuple[str, Samples]], snr_db: float, seed: int) -> Clip:

@@ -4,38 +4,17 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shoptalk.core import files
+from shoptalk.core import examples, files
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
 from shoptalk.core.errors import AudioError, ImportFormatError, LeakError
 from shoptalk.core.files import file_digest
-from shoptalk.core.records import Record, Samples
+from shoptalk.core.records import Example, Samples
 from shoptalk.testsets.sources import Source, twice
 
 SHORTEST_S = 0.1
-PAST_END_S = 0.1
-
-
-class Line(Record):
-    """A line of an imported manifest; NeMo's names and ours."""
-
-    audio_filepath: str
-    duration: float
-    text: str
-    speaker: str = ""
-    voice: str = ""
-    cluster: str
-    """What the bootstrap draws together: the speaker, else the recording, else the utterance."""
-    term_ids: tuple[str, ...] = ()
-    set: str
-    accent: str = ""
-    context: str = ""
-    patient: bool = False
-    words: tuple[tuple[str, float, float], ...] = ()
-    """Each word with its start and end, in seconds from the start of the utterance."""
 
 
 class Request(NamedTuple):
@@ -52,7 +31,7 @@ class Request(NamedTuple):
 
 
 def write(
-    sources: Iterable[Source], request: Request, *, progress: Callable[[Iterable[Line], int], Iterable[Line]]
+    sources: Iterable[Source], request: Request, *, progress: Callable[[Iterable[Example], int], Iterable[Example]]
 ) -> dict[str, Any]:
     """Write NAME.jsonl, the audio below NAME/ and NAME.about.json, and return what the last says.
 
@@ -61,7 +40,7 @@ def write(
     """
     path = request.folder / f"{request.name}.jsonl"
     skipped: list[dict[str, str]] = []
-    files.write_records(
+    examples.write_resumed(
         path, lambda done: progress(_lines(sources, request, done, skipped), len(done)), signature=request.signature
     )
     about = _about(path, request, skipped)
@@ -82,7 +61,7 @@ def require_trainable(path: Path) -> None:
 
 def _lines(
     sources: Iterable[Source], request: Request, done: frozenset[str], skipped: list[dict[str, str]]
-) -> Iterator[Line]:
+) -> Iterator[Example]:
     seen: dict[str, str] = {}
     for source in sources:
         if source.id in seen:
@@ -103,31 +82,32 @@ class _Skip(Exception):
     """An utterance cannot be scored; the message says why."""
 
 
-def _line(source: Source, request: Request) -> Line:
+def _line(source: Source, request: Request) -> Example:
     if source.skip:
         raise _Skip(source.skip)
     samples_T = _samples(source)
     target = request.folder / request.name / f"{_file_name(source.id)}.flac"
     write_flac(target, samples_T)
     more = {**source.more, "patient": request.patients or source.more["patient"]}
-    return Line(
-        id=source.id, audio_filepath=target.relative_to(request.folder).as_posix(), text=source.text,
-        duration=round(samples_T.size / SAMPLE_RATE_HZ, 4), set=request.name, voice=more["speaker"],
-        cluster=more["speaker"] or source.recording or source.id, **more,
-    )  # fmt: skip
+    return Example(
+        id=source.id,
+        audio=target,
+        duration_s=round(samples_T.size / SAMPLE_RATE_HZ, 4),
+        text=source.text,
+        set=request.name,
+        voice=more["speaker"],
+        cluster=more["speaker"] or source.recording or source.id,
+        **more,
+    )
 
 
 def _samples(source: Source) -> Samples:
     try:
-        samples_T = _decoded(source.audio) if isinstance(source.audio, Path) else _held(source.audio)
+        samples_T = examples.decode_kept(source.audio) if isinstance(source.audio, Path) else _held(source.audio)
+        if source.offset_s is not None:
+            samples_T = examples.segment(samples_T, source.offset_s, source.duration_s)
     except (AudioError, ImportFormatError) as error:
         raise _Skip(str(error)) from None
-    if source.offset_s is not None:
-        start = round(source.offset_s * SAMPLE_RATE_HZ)
-        end = samples_T.size if source.duration_s is None else start + round(source.duration_s * SAMPLE_RATE_HZ)
-        if start < 0 or end > samples_T.size + PAST_END_S * SAMPLE_RATE_HZ:
-            raise _Skip(f"lies outside of its recording, which has {samples_T.size / SAMPLE_RATE_HZ:.2f} s")
-        samples_T = samples_T[start:end]
     if samples_T.size < SHORTEST_S * SAMPLE_RATE_HZ:
         raise _Skip(f"is shorter than {SHORTEST_S:g} s")
     return samples_T
@@ -137,12 +117,6 @@ def _held(audio: bytes | Callable[[], Samples]) -> Samples:
     return decode(audio) if isinstance(audio, bytes) else audio()
 
 
-@lru_cache(maxsize=1)
-def _decoded(path: Path) -> Samples:
-    """Kept for the next utterance, which is often of the same recording."""
-    return decode(path)
-
-
 def _file_name(name: str) -> str:
     """The id where that is a plain file name, else made one, with a digest that keeps it unique."""
     plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")[:80]
@@ -150,14 +124,14 @@ def _file_name(name: str) -> str:
 
 
 def _about(path: Path, request: Request, skipped: list[dict[str, str]]) -> dict[str, Any]:
-    lines = list(files.read(path, Line))
+    lines = examples.read_manifest(path)
     audio = hashlib.sha256()
     for line in lines:
-        audio.update(f"{file_digest(path.parent / line.audio_filepath)}  {line.audio_filepath}\n".encode())
+        audio.update(f"{file_digest(line.audio)}  {examples.name_below(line.audio, path.parent)}\n".encode())
     return {
         "name": request.name, "licence": request.licence, "origin": request.origin, "format": request.format,
         "evaluation_only": request.evaluation_only, "patients": any(line.patient for line in lines),
-        "utterances": len(lines), "minutes": round(sum(line.duration for line in lines) / 60, 2),
+        "utterances": len(lines), "minutes": round(sum(line.duration_s for line in lines) / 60, 2),
         "speakers": len({line.speaker for line in lines if line.speaker}),
         "sha256": {"manifest": file_digest(path), "audio": audio.hexdigest()},
         "skipped": skipped, "signature": request.signature,

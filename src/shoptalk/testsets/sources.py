@@ -42,12 +42,12 @@ class Source(NamedTuple):
     skip: str
     """Why it cannot be scored; empty where it can."""
     more: Mapping[str, Any]
-    """Speaker, accent, context, words and patient, as in `Line`."""
+    """Speaker, accent, context, words and patient, as in `Example`."""
 
 
 def nemo_rows(path: Path) -> Iterator[Row]:
     """The lines of a NeMo manifest."""
-    yield from ((f"{path}:{number}", row) for number, row in enumerate(files.read_lines(path), start=1))
+    yield from ((f"{path}:{number}", row) for number, row in files.read_objects(path))
 
 
 def csv_rows(path: Path) -> Iterator[Row]:

@@ -5,20 +5,18 @@ that noise can still be added in the mel power domain.
 """
 
 import hashlib
-import io
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.core import audio
-from shoptalk.core.errors import ManifestError
+from shoptalk.core import audio, examples
 from shoptalk.core.files import write_file
-from shoptalk.core.records import Samples
+from shoptalk.core.records import Example, Samples
+from shoptalk.core.tokens import HOP_S
 
 Features = npt.NDArray[np.float16]
 Featurize = Callable[[Samples], npt.NDArray[np.float32]]
@@ -26,47 +24,10 @@ Featurize = Callable[[Samples], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of a NeMo manifest."""
-
-    id: str
-    audio: Path
-    duration_s: float
-    text: str
-    words: tuple[tuple[str, float, float], ...] = ()
-    """(word, start in seconds, end in seconds) of each word, where the manifest knows them."""
-    source: str = ""
-    """Where the recording comes from, where the manifest says so."""
-
-
-def read_manifest(path: Path) -> list[Entry]:
-    """A NeMo manifest (`audio_filepath` relative to its folder, `duration`, `text`, optional `id` and `words`).
-
-    An `audio_filepath` that ends in `.npy` holds log-mel features (T, M) instead of sound.
-    """
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such manifest")
-    entries = []
-    # Not `splitlines`, which cuts at U+2028 too; JSON may hold it.
-    for number, line in enumerate(io.StringIO(path.read_text(encoding="utf-8")), start=1):
-        try:
-            row = json.loads(line)
-            name = row["audio_filepath"]
-            words = tuple((str(word), float(start_s), float(end_s)) for word, start_s, end_s in row.get("words", ()))
-            entry = Entry(row.get("id", name), path.parent / name, float(row["duration"]), row["text"], words)
-            entries.append(replace(entry, source=str(row.get("source", ""))))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ManifestError(
-                f"{path}:{number}: a manifest line needs audio_filepath, duration and text ({error})"
-            ) from None
-    return entries
-
-
-@dataclass(frozen=True)
 class FeatureCache:
     """Features of every (entry, speed), in one file that is written once and mapped into memory."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[Example]
     speeds: tuple[float, ...]
     places: npt.NDArray[np.int64]
     """(first frame, frames) of each, shape (entries, speeds, 2)."""
@@ -95,7 +56,7 @@ class FeatureCaches:
     parts: Sequence[FeatureCache]
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Example]:
         """The entries of all parts."""
         return [entry for part in self.parts for entry in part.entries]
 
@@ -117,7 +78,7 @@ class FeatureCaches:
 
 def cached(
     folder: Path,
-    entries: Sequence[Entry],
+    entries: Sequence[Example],
     speeds: Sequence[float],
     *,
     mels: int,
@@ -125,7 +86,7 @@ def cached(
     progress: Callable[[int], object],
 ) -> FeatureCache:
     """Open the cache of these recordings in `folder`, made first if it is not there; `progress` counts recordings."""
-    keys = [f"{entry.audio}@{speed}" for speed in speeds for entry in entries]
+    keys = [f"{_place(entry)}@{speed}" for speed in speeds for entry in entries]
     name = hashlib.sha256("\n".join([str(mels), *keys]).encode()).hexdigest()[:16]
     data, index = folder / f"features-{name}.f16", folder / f"features-{name}.npy"
     if not index.is_file():  # it is written last
@@ -138,7 +99,7 @@ def cached(
 
 def _write(
     path: Path,
-    entries: Sequence[Entry],
+    entries: Sequence[Example],
     speeds: Sequence[float],
     featurize: Featurize,
     progress: Callable[[int], object],
@@ -147,7 +108,7 @@ def _write(
     lengths: list[int] = []
     with write_file(path) as partial, partial.open("wb") as out:
         for entry in entries:
-            for features_TM in _at_speeds(entry.audio, speeds, featurize):
+            for features_TM in _at_speeds(entry, speeds, featurize):
                 out.write(features_TM.astype(np.float16).tobytes())
                 lengths.append(len(features_TM))
             progress(1)
@@ -155,16 +116,31 @@ def _write(
     return np.stack([np.cumsum(frames) - frames, frames], axis=-1).reshape(len(entries), len(speeds), 2)
 
 
-def _at_speeds(path: Path, speeds: Sequence[float], featurize: Featurize) -> Iterator[npt.NDArray[np.float32]]:
-    """Features (T, M) of a recording at each speed; ready ones (`.npy`) are stretched, their pitch stays."""
-    if path.suffix == ".npy":
-        ready_TM = np.load(path).astype(np.float32)
+def _place(entry: Example) -> str:
+    """Where the samples of an entry are: its file, and of a segment from where and how long."""
+    whole = str(entry.audio)
+    return whole if entry.offset_s is None else f"{whole}[{entry.offset_s}+{entry.duration_s}]"
+
+
+def _at_speeds(entry: Example, speeds: Sequence[float], featurize: Featurize) -> Iterator[npt.NDArray[np.float32]]:
+    """Features (T, M) of an entry at each speed; ready ones (`.npy`) are stretched, their pitch stays."""
+    if entry.audio.suffix == examples.FEATURES:
+        ready_TM = _ready(entry)
         yield from (stretched(ready_TM, speed) for speed in speeds)
         return
-    samples_T = audio.decode(path)
+    samples_T = examples.load(entry)
     for speed in speeds:
         rate_hz = round(audio.SAMPLE_RATE_HZ * speed)
         yield featurize(audio.resample(samples_T, from_hz=rate_hz, to_hz=audio.SAMPLE_RATE_HZ))
+
+
+def _ready(entry: Example) -> npt.NDArray[np.float32]:
+    """Features (T, M) that a file holds, or the segment of them."""
+    ready_TM: npt.NDArray[np.float32] = np.load(entry.audio).astype(np.float32)
+    if entry.offset_s is None:
+        return ready_TM
+    first = round(entry.offset_s / HOP_S)
+    return ready_TM[first : first + round(entry.duration_s / HOP_S)]
 
 
 def stretched(features_TM: npt.NDArray[np.float32], speed: float) -> npt.NDArray[np.float32]:

@@ -13,16 +13,18 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from shoptalk.core import audio, text
+from shoptalk.core import text
 from shoptalk.core.device import keep_memory, multiplies_bfloat16
 from shoptalk.core.errors import TrainingError
+from shoptalk.core.examples import load, read_manifest, recording_s
 from shoptalk.core.files import partial_path, put_in_place, write_text
 from shoptalk.core.recipe import Recipe, TrainSection
+from shoptalk.core.records import Example
 from shoptalk.integrations import nemo
 from shoptalk.tuning import tracking
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import HOPS_PER_S, Recordings, Rounds, recordings
-from shoptalk.tuning.features import Entry, FeatureCaches, cached, read_manifest
+from shoptalk.tuning.features import FeatureCaches, cached
 from shoptalk.tuning.module import TuningModule, centre_input
 from shoptalk.tuning.tokenizer import train_tokenizer
 
@@ -138,7 +140,9 @@ class ASRTrainer:
             pools.append(self._pool(model, self.data.rehearsal, self.config.rehearsal))
         noise = None
         if self.config.feature_noise and self.data.noise:
-            entries = [Entry(path.name, path, 0.0, "") for path in self.data.noise]
+            entries = [
+                Example(id=path.name, audio=path, duration_s=recording_s(path), text="") for path in self.data.noise
+            ]
             noise = cached(
                 self.folder / "features", entries, (1.0,), mels=model.cfg.preprocessor.features,
                 featurize=nemo.featurizer(model), progress=lambda _: None,
@@ -160,7 +164,7 @@ class ASRTrainer:
         cache = parts[0] if len(parts) == 1 else FeatureCaches(parts)
         return recordings(cache, share=share, tokenize=model.tokenizer.text_to_ids, blank=model.tokenizer.vocab_size)
 
-    def dev(self) -> list[Entry]:
+    def dev(self) -> list[Example]:
         """The dev recordings: a fixed subset of `train.dev_utterances`, evenly spaced over the manifests."""
         entries = [entry for path in self.data.dev for entry in read_manifest(path)]
         if not entries:
@@ -179,7 +183,7 @@ class ASRTrainer:
 class Keeper(Callback):
     """Shows progress; at the end of each round scores on dev and keeps the last state to resume from and the best."""
 
-    def __init__(self, folder: Path, rounds: Rounds, dev: Sequence[Entry], config: TrainSection, say: Say):
+    def __init__(self, folder: Path, rounds: Rounds, dev: Sequence[Example], config: TrainSection, say: Say):
         self.last = folder / "last.ckpt"
         self.best = folder / "best.pt"
         self._history = folder / "history.json"
@@ -248,7 +252,7 @@ class Keeper(Callback):
         Each process recognises its part of the recordings.
         """
         model, part = module.model, self._dev[trainer.global_rank :: trainer.world_size]
-        self._audio = self._audio or [audio.decode(entry.audio) for entry in part]
+        self._audio = self._audio or [load(entry) for entry in part]
         trained = {key: value.clone() for key, value in model.state_dict().items()}
         model.load_state_dict(weights)
         model.joint.log_softmax = None
