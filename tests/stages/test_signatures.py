@@ -19,7 +19,9 @@ WITHOUT_EFFECT = {
     "transcripts.llm.concurrency", "speech.workers", "train.threads", "train.mlflow", "evaluate.batch",
 }  # fmt: skip
 """How fast, or where; the service's section is no stage's."""
-UNUSED = {"transcripts.llm.base_url", "train.rehearsal_manifests", "train.dev_manifests"}
+UNUSED = {
+    "transcripts.llm.base_url", "train.growing_manifests", "train.rehearsal_manifests", "train.dev_manifests",
+}  # fmt: skip
 """Nothing reads them in the recipe of `on_corpus`: its LLM is embedded, and it trains on product 50."""
 
 Values = dict[str, Any]

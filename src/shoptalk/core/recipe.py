@@ -222,7 +222,7 @@ class TrainSection(Section):
 
     def unused(self) -> frozenset[str]:
         without_base = {"init"} if self.model is not None else set()
-        of_the_corpus = set() if self.manifests else {"rehearsal_manifests", "dev_manifests"}
+        of_the_corpus = set() if self.manifests else {"growing_manifests", "rehearsal_manifests", "dev_manifests"}
         return frozenset(without_base | of_the_corpus)
 
 
