@@ -44,7 +44,7 @@ class TermScores(Part):
     precision: Change
     f1: Change
     false_insertions: Change
-    """Heard where none was said, per 1,000 reference words."""
+    """False insertions: in the hypothesis, not at that place of the reference; per 1,000 reference words."""
 
 
 class Significance(Part):
@@ -73,23 +73,23 @@ class SetScores(Part):
     sentence_error: Change
     """Utterances with any word wrong."""
     case: Change
-    """Rightly heard words written with other capitals."""
+    """Correct words written with other capitals."""
     punctuation: Change
-    """1 − F1 of punctuation marks behind rightly heard words."""
+    """1 − F1 of punctuation marks behind correct words."""
     numbers: Change
-    """Numbers, doses and units of the reference that were heard otherwise or not at all."""
+    """Numbers, doses and units of the reference that the hypothesis has otherwise or not at all."""
     invented_numbers: Change
-    """Numbers heard where none was said, per 1,000 reference words."""
+    """Numbers of the hypothesis that the reference does not have, per 1,000 reference words."""
     false_insertions: Change
-    """Taught terms heard where none was said, per 1,000 reference words."""
+    """False insertions of trained terms, per 1,000 reference words."""
     terms: TermScores | None = None
-    """Of the terms the set is about: untaught ones in ``untaught``, else taught ones; None if none is said."""
+    """Held-out terms in ``untaught``, else trained ones; None if no reference has any."""
     significance: Significance
 
 
 class Misheard(Part):
     words: str
-    """What was heard instead; empty: nothing."""
+    """What was recognised instead; empty: nothing."""
     count: int
     distance: float
     """`terms.phonetic_distance` to the term."""
@@ -128,13 +128,13 @@ class Slice(Part):
 
 
 class Silence(Part):
-    """Recordings in which nobody speaks: every word heard is made up."""
+    """Recordings in which nobody speaks: every recognised word is invented."""
 
     minutes: float
     words: Change
-    """Words heard per minute."""
+    """Words recognised per minute."""
     made_up: tuple[Misheard, ...]
-    """What the tuned model heard most often; `distance` is 0."""
+    """What the tuned model recognised most often; `distance` is 0."""
 
 
 class CalibrationBin(Part):
@@ -144,11 +144,11 @@ class CalibrationBin(Part):
     confidence: float
     """Mean, after the temperature."""
     right: float
-    """Part of the words that was right."""
+    """The part of the words that is correct."""
 
 
 class Calibration(Part):
-    """How far the word confidences of the tuned model can be believed; temperature fitted on dev, scored on test."""
+    """Calibration of the tuned model's word confidences; temperature fitted on dev, scored on test."""
 
     temperature: float
     words: int
@@ -158,14 +158,14 @@ class Calibration(Part):
     auroc: float | None
     """How well low confidence finds wrong words; 0.5 is chance."""
     term_auroc: float | None
-    """The same for the places of taught terms."""
+    """The same for the places of trained terms."""
     ranges: dict[str, tuple[float, float]] = {}
     """Intervals of the figures above, by name."""
     bins: tuple[CalibrationBin, ...]
 
 
 class WordTimes(Part):
-    """Errors of word times against known ones, in ms, of rightly heard words."""
+    """Errors of word times against known ones, in ms, of correct words."""
 
     words: int
     start_median: float
@@ -179,7 +179,7 @@ class WordTimes(Part):
 
 
 class Example(Part):
-    """A sentence of the test, as written and as heard."""
+    """A sentence of the test: its reference and its two hypotheses."""
 
     id: str
     set: str
@@ -220,4 +220,4 @@ class Scores(Part):
 
     @property
     def utterances(self) -> int:
-        return sum(one.utterances for one in self.sets.values())
+        return sum(test_set.utterances for test_set in self.sets.values())

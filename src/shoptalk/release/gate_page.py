@@ -29,9 +29,10 @@ def headline(verdict: Verdict) -> str:
 def html(verdict: Verdict) -> str:
     """One self-contained page, failed checks first; all texts are escaped."""
     checks = sorted(verdict.checks, key=lambda check: check.passed)
-    page: str = environment(__package__).get_template("gate.html.j2").render(
+    template = environment(__package__).get_template("gate.html.j2")
+    page: str = template.render(
         verdict=verdict, headline=headline(verdict), checks=checks, confidence=f"{100 * verdict.confidence:g} %"
-    )  # fmt: skip
+    )
     return page
 
 

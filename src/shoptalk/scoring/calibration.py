@@ -1,6 +1,6 @@
-"""How far word confidences can be believed: one temperature fitted on dev words, and what it is worth on test words.
+"""Calibration of word confidences: one temperature fitted on dev words, and its effect on test words.
 
-A heard word is right if the alignment of the normalised texts finds it in the reference.
+A word of the hypothesis is right if the alignment of the normalised texts finds it in the reference.
 """
 
 from collections.abc import Sequence
@@ -30,21 +30,22 @@ def calibrate(
 ) -> scores.Calibration | None:
     """The temperature fitted on the words of `dev`, scored on those of `test`; None if either has no confidences.
 
-    `term_auroc` is over the places of taught terms in the references of `test`: whether the lowest confidence there
-    tells that the term was not heard. Where nothing was heard nothing warns, which counts as a confidence of 1.
+    `term_auroc` is over the places of trained terms in the references of `test`: whether the lowest confidence there
+    tells missed terms from found ones. A place without recognised words counts as a confidence of 1: nothing warns.
     """
     if not test:
         return None
-    fitted_on, heard = judged(dev), [judged([one]) for one in test]
-    taught = [term for term in terms if term.taught]
-    places = [_term_places([one], taught) for one in test]
-    raw_N, right_N = _stacked(heard)
-    if not fitted_on[0].size or not raw_N.size:
+    dev_confidence_N, dev_right_N = judged(dev)
+    trained = [term for term in terms if term.taught]
+    words = [judged([hypothesis]) for hypothesis in test]
+    places = [_term_places([hypothesis], trained) for hypothesis in test]
+    raw_N, right_N = _stacked(words)
+    if not dev_confidence_N.size or not raw_N.size:
         return None
-    temperature = fit_temperature(*fitted_on)
+    temperature = fit_temperature(dev_confidence_N, dev_right_N)
 
     def measure(rows: Sequence[int]) -> dict[str, float | None]:
-        raw_N, right_N = _stacked([heard[row] for row in rows])
+        raw_N, right_N = _stacked([words[row] for row in rows])
         return {
             "raw_ece": ece(raw_N, right_N),
             "ece": ece(tempered(temperature, raw_N), right_N),
@@ -57,14 +58,16 @@ def calibrate(
             "temperature": temperature,
             "words": raw_N.size,
             **measure(range(len(test))),
-            "ranges": ranges(measure, [one.drawn_with for one in test], config, seed=seed),
+            "ranges": ranges(measure, [hypothesis.drawn_with for hypothesis in test], config, seed=seed),
             "bins": reliability(tempered(temperature, raw_N), right_N),
         }
     )
 
 
 def _stacked(parts: Sequence[tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
-    return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+    confidences = [confidence_N for confidence_N, _ in parts]
+    flags = [flag_N for _, flag_N in parts]
+    return np.concatenate(confidences), np.concatenate(flags)
 
 
 def fit_temperature(confidence_N: Floats, right_N: Bools) -> float:
@@ -105,8 +108,11 @@ def reliability(confidence_N: Floats, right_N: Bools, bins: int = BINS) -> tuple
 
 def ece(confidence_N: Floats, right_N: Bools, bins: int = BINS) -> float:
     """Expected calibration error: how far mean confidence is from the part that is right in `reliability`'s bins."""
-    found = reliability(confidence_N, right_N, bins)
-    return sum(one.words * abs(one.confidence - one.right) for one in found) / max(1, sum(one.words for one in found))
+    total_distance, words = 0.0, 0
+    for part in reliability(confidence_N, right_N, bins):
+        total_distance += part.words * abs(part.confidence - part.right)
+        words += part.words
+    return total_distance / max(1, words)
 
 
 def auroc(confidence_N: Floats, wrong_N: Bools) -> float | None:
@@ -124,52 +130,75 @@ def auroc(confidence_N: Floats, wrong_N: Bools) -> float | None:
 
 
 def judged(hypotheses: Sequence[Hypothesis]) -> tuple[Floats, Bools]:
-    """The confidence of each heard word that has one, and whether it is right.
+    """The confidence of each recognised word that has one, and whether the word is right.
 
-    A word is right if all its normalised words are found in the reference; one that is normalised to nothing ("um")
-    is neither, and is left out.
+    A word is right if all its normalised words are found in the reference. One that is normalised to nothing ("um")
+    is neither right nor wrong, and is left out.
     """
-    found: list[tuple[float, bool]] = []
-    for one in hypotheses:
-        alignment = align(one.reference, one.heard)
-        equal = {at for kind, _, _, low, high in alignment.chunks if kind == "equal" for at in range(low, high)}
-        for word, span in zip(one.words, spans(one.words, alignment.heard), strict=True):
+    rows: list[tuple[float, bool]] = []
+    for hypothesis in hypotheses:
+        alignment = align(hypothesis.reference, hypothesis.heard)
+        correct: set[int] = set()
+        for kind, _, _, low, high in alignment.chunks:
+            if kind == "equal":
+                correct.update(range(low, high))
+        for word, span in zip(hypothesis.words, spans(hypothesis.words, alignment.heard), strict=True):
             if word.confidence is not None and span:
-                found.append((word.confidence, equal.issuperset(span)))
-    return _columns(found)
+                rows.append((word.confidence, correct.issuperset(span)))
+    return _columns(rows)
 
 
 def spans(heard: Sequence[Word], normalised: Sequence[str]) -> list[range]:
-    """For each heard word the places of its normalised words in the normalised text; empty where it has none.
+    """For each recognised word the places of its normalised words in the normalised text; empty where it has none.
 
     Normalising word by word is not normalising the text: "five hundred" is 500. Where the two differ, each word of
     the stretch that differs stands for all that the text has there.
     """
-    parts = [text.words(one.word) for one in heard]
-    owners = [place for place, own in enumerate(parts) for _ in own]
-    alone = [word for own in parts for word in own]
-    found = [range(0)] * len(heard)
-    for kind, start, end, low, high in SequenceMatcher(None, alone, normalised, autojunk=False).get_opcodes():
+    normalised_alone: list[str] = []
+    owners: list[int] = []
+    """For each of these the place of its recognised word."""
+    for place, word in enumerate(heard):
+        for part in text.words(word.word):
+            normalised_alone.append(part)
+            owners.append(place)
+    places = [range(0)] * len(heard)
+    matcher = SequenceMatcher(None, normalised_alone, normalised, autojunk=False)
+    for kind, start, end, low, high in matcher.get_opcodes():
         for at in range(start, end):
-            here = range(low + at - start, low + at - start + 1) if kind == "equal" else range(low, high)
-            before = found[owners[at]]
-            found[owners[at]] = range(before.start, here.stop) if before and here else here or before
-    return found
+            here = range(low, high)
+            if kind == "equal":
+                here = range(low + at - start, low + at - start + 1)
+            places[owners[at]] = _joined(places[owners[at]], here)
+    return places
+
+
+def _joined(before: range, here: range) -> range:
+    """From the start of the first to the end of the second; an empty one adds nothing."""
+    if before and here:
+        return range(before.start, here.stop)
+    return here or before
 
 
 def _term_places(hypotheses: Sequence[Hypothesis], terms: Sequence[Term]) -> tuple[Floats, Bools]:
-    """Of each place of a term: the lowest confidence of what was heard there, and whether the term was missed."""
-    found: list[tuple[float, bool]] = []
-    for one in hypotheses:
-        said = [place for term in terms for place in places(term, one.reference, one.heard)]
-        if not said or not any(word.confidence is not None for word in one.words):
+    """Of each place of a term: the lowest confidence of the words recognised there, and whether the term was missed."""
+    rows: list[tuple[float, bool]] = []
+    for hypothesis in hypotheses:
+        occurring = [place for term in terms for place in places(term, hypothesis.reference, hypothesis.heard)]
+        if not occurring or all(word.confidence is None for word in hypothesis.words):
             continue
-        owned = list(zip(one.words, spans(one.words, align(one.reference, one.heard).heard), strict=True))
-        for place in said:
-            here = [w.confidence for w, span in owned if span and span.start < place.high and span.stop > place.low]
-            found.append((min((c for c in here if c is not None), default=1.0), not place.found))
-    return _columns(found)
+        normalised = align(hypothesis.reference, hypothesis.heard).heard
+        word_spans = spans(hypothesis.words, normalised)
+        for place in occurring:
+            lowest = 1.0
+            for word, span in zip(hypothesis.words, word_spans, strict=True):
+                overlaps = span and span.start < place.high and span.stop > place.low
+                if overlaps and word.confidence is not None:
+                    lowest = min(lowest, word.confidence)
+            rows.append((lowest, not place.found))
+    return _columns(rows)
 
 
 def _columns(rows: Sequence[tuple[float, bool]]) -> tuple[Floats, Bools]:
-    return np.array([one for one, _ in rows], np.float64), np.array([one for _, one in rows], bool)
+    confidences = [confidence for confidence, _ in rows]
+    flags = [flag for _, flag in rows]
+    return np.array(confidences, np.float64), np.array(flags, bool)

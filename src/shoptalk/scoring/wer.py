@@ -106,15 +106,15 @@ def count_all(
     if edits == "sclite":
         rows = [_counts_of(_sclite(reference, heard), len(reference)) for reference, heard in pairs]
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
-    found = [Levenshtein.editops(reference, heard) for reference, heard in pairs]
-    edits_N = np.array([len(one) for one in found], dtype=np.int64)
-    reference_N = np.array([one.src_len for one in found], dtype=np.int64)
-    longer_N = np.array([one.dest_len for one in found], dtype=np.int64) - reference_N
+    edits_by_pair = [Levenshtein.editops(reference, heard) for reference, heard in pairs]
+    edits_N = np.array([len(editops) for editops in edits_by_pair], dtype=np.int64)
+    reference_N = np.array([editops.src_len for editops in edits_by_pair], dtype=np.int64)
+    longer_N = np.array([editops.dest_len for editops in edits_by_pair], dtype=np.int64) - reference_N
     # Insertions less deletions is known. Of the edits beyond it, one is a substitution; two or more are to be looked
     # at, for instead of two substitutions they may be a deletion and an insertion.
     substitutions_N = edits_N - abs(longer_N)
     for place in np.flatnonzero(substitutions_N > 1).tolist():
-        substitutions_N[place] = [one.tag for one in found[place]].count("replace")
+        substitutions_N[place] = [edit.tag for edit in edits_by_pair[place]].count("replace")
     deletions_N = (edits_N - substitutions_N - longer_N) // 2
     return np.stack([substitutions_N, deletions_N, deletions_N + longer_N, reference_N], axis=1)
 
@@ -127,10 +127,11 @@ def _counts_of(chunks: Iterable[Chunk], reference: int) -> Counts:
 
 
 def _levenshtein(reference: Sequence[str], heard: Sequence[str]) -> tuple[Chunk, ...]:
-    return tuple(
-        ("substitute" if one.tag == "replace" else one.tag, one.src_start, one.src_end, one.dest_start, one.dest_end)
-        for one in Levenshtein.opcodes(reference, heard)
-    )
+    chunks: list[Chunk] = []
+    for opcode in Levenshtein.opcodes(reference, heard):
+        kind = "substitute" if opcode.tag == "replace" else opcode.tag
+        chunks.append((kind, opcode.src_start, opcode.src_end, opcode.dest_start, opcode.dest_end))
+    return tuple(chunks)
 
 
 def _sclite(reference: Sequence[str], heard: Sequence[str]) -> tuple[Chunk, ...]:
@@ -191,19 +192,23 @@ def pair(before: Iterable[Hypothesis], after: Iterable[Hypothesis]) -> list[tupl
             problems.append(f"{len(missing)} missing {name} tuning: {_some(sorted(missing))}")
     if problems:
         raise ScoringError(f"hypotheses do not pair: {'; '.join(problems)}; recognise one test set with both models")
-    different = [key for key, one in left.items() if (one.reference, one.set) != (right[key].reference, right[key].set)]
+    different: list[str] = []
+    for key, hypothesis in left.items():
+        other = right[key]
+        if (hypothesis.reference, hypothesis.set) != (other.reference, other.set):
+            different.append(key)
     if different:
         raise ScoringError(f"one id, two references or sets: {_some(different)}; recognise the same test set again")
-    return [(one, right[key]) for key, one in left.items()]
+    return [(hypothesis, right[key]) for key, hypothesis in left.items()]
 
 
 def _by_id(hypotheses: Iterable[Hypothesis], name: str) -> dict[str, Hypothesis]:
-    found: dict[str, Hypothesis] = {}
-    for one in hypotheses:
-        if one.id in found:
-            raise ScoringError(f"hypotheses {name} tuning: id {one.id!r} occurs twice; ids must be unique")
-        found[one.id] = one
-    return found
+    by_id: dict[str, Hypothesis] = {}
+    for hypothesis in hypotheses:
+        if hypothesis.id in by_id:
+            raise ScoringError(f"hypotheses {name} tuning: id {hypothesis.id!r} occurs twice; ids must be unique")
+        by_id[hypothesis.id] = hypothesis
+    return by_id
 
 
 def _some(ids: Sequence[str], most: int = 10) -> str:
