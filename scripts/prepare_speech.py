@@ -2,12 +2,16 @@
 
     python scripts/prepare_speech.py MATERIAL
 
-MATERIAL is a folder with real/{train,dev,train-more}.jsonl, synthetic/{train,test}.jsonl and
-text/{sentences,general}.jsonl. Makes `assets/general/{test,rehearsal}.jsonl` with audio (Opus, 14 kbit/s), and
-`.local/base/{synthetic,real,dev,real-more,dev-more}.jsonl`, whose lines point into MATERIAL. The lists with `more` are
-those of `recipes/base-tiny-more.yaml`: they take in real/train-more.jsonl, and hold out whole speakers of every source
-of several for dev. The test part holds whole speakers and characters that train nothing; a sentence of the test part is
-in no training text. Every draw is by sha256 of a name, so the split is the same wherever it is made.
+MATERIAL is a folder with real/{train,dev,train-more}.jsonl, synthetic/{train,test}.jsonl,
+text/{sentences,general}.jsonl and noise/manifest.jsonl. Makes `assets/general/{test,rehearsal}.jsonl` with audio
+(Opus, 14 kbit/s), and `.local/base/{synthetic,real,dev,real-more,dev-more}.jsonl`, whose lines point into MATERIAL. The
+lists with `more` are those of `recipes/base-tiny-more.yaml`: they take in real/train-more.jsonl, and hold out whole
+speakers of every source of several for dev. The test part holds whole speakers and characters that train nothing; a
+sentence of the test part is in no training text. Every draw is by sha256 of a name, so the split is the same wherever
+it is made.
+
+`.local/base/noise.jsonl` has the noise that ships for training, and more clips of ESC-10, of the folds that no test
+takes from.
 
 What is to be spoken: `.local/base/transcripts.jsonl` for `recipes/base-speech.yaml`, `.local/base/to-hear.jsonl` for
 `speak_features.py`, and for it too all the rest of the texts, with sentences of numbers drawn by `corpus/numerals.py`,
@@ -50,6 +54,7 @@ PART_SENTENCES = 2_000
 SENTENCES_WITH_NUMBERS = 8_000
 DEV_SPEAKERS = {"librispeech": 2, "fotaq": 6, "speechocean762": 6}
 """Held out of `recipes/base-tiny-more.yaml`, of each source; the others have one speaker."""
+ESC_FOLD = re.compile(r"[1-5](?=-\d+-[A-Z]$)")
 PROSE = re.compile(r"[A-Za-z][A-Za-z ,.'?!;:-]+")
 WORDLESS_SPEAKER = "fotaq_dog_APE"  # what it calls out is not English
 MIXED_SPEAKERS = {"fotaq_cut", "fotaq_JOE"}  # cut scenes by many characters, and the player's: never held out
@@ -109,6 +114,7 @@ def main() -> None:
     terms_named = _terms_of(Path("lexicons/clinical.yaml"))
     texts = [row for row in texts if not terms_named.search(_key(row["text"]))]
     _write_parts(_unspoken(texts, known, drugs, PART_WORDS))
+    _write(Path(".local/base/noise.jsonl"), _noise(material))
     for name, rows in base.items():
         _write(Path(f".local/base/{name}.jsonl"), [{**row, "audio_filepath": str(row["path"])} for row in rows])
 
@@ -194,6 +200,22 @@ def _rehearsal(rows: list[Row]) -> list[Row]:
                 total += row["duration"]
                 chosen.append(row)
     return chosen
+
+
+def _noise(material: Path) -> list[Row]:
+    """A noise manifest: what ships for training, and the clips of ESC-10 of folds without a clip that tests."""
+    shipped = Path("assets/noise/manifest.jsonl")
+    rows = [row for row in map(json.loads, shipped.read_text("utf-8").splitlines()) if row["kind"] == "noise"]
+    tested = {fold[0] for row in rows if row["split"] == "test" and (fold := ESC_FOLD.search(row["id"]))}
+    kept = [{**row, "audio": str((shipped.parent / row["audio"]).resolve())} for row in rows if row["split"] == "train"]
+    ids = {row["id"].partition("-")[2] for row in kept}
+    for line in (material / "noise" / "manifest.jsonl").read_text("utf-8").splitlines():
+        path = material / "noise" / json.loads(line)["audio_filepath"]
+        fold = ESC_FOLD.search(path.stem)
+        if path.name.startswith("esc10_") and fold and fold[0] not in tested and fold.string[fold.start() :] not in ids:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            kept.append({"id": path.stem, "audio": str(path), "kind": "noise", "split": "train", "sha256": digest})
+    return kept
 
 
 def _clinical(material: Path) -> list[Row]:

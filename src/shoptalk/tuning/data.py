@@ -160,12 +160,17 @@ def collate(
 
 
 def recordings(
-    cache: FeatureCache | FeatureCaches, *, share: float, tokenize: Callable[[str], list[int]], blank: int
+    cache: FeatureCache | FeatureCaches,
+    *,
+    share: float,
+    tokenize: Callable[[str], list[int]],
+    blank: int,
+    timed: bool = True,
 ) -> Recordings:
-    """Tokenise the texts of cached recordings, and place the tokens of those with word times."""
+    """Tokenise the texts of cached recordings, and if `timed` place the tokens of those with word times."""
     said = [
         frame_tokens(entry.words, tokenize, frames=round(entry.duration_s / FRAME_S), frame_s=FRAME_S, blank=blank)
-        if entry.words else None
+        if timed and entry.words else None
         for entry in cache.entries
     ]  # fmt: skip
     return Recordings(cache, [tokenize(entry.text) for entry in cache.entries], said, share)

@@ -162,7 +162,13 @@ class ASRTrainer:
                 for entries in lists
             ]  # fmt: skip
         cache = parts[0] if len(parts) == 1 else FeatureCaches(parts)
-        return recordings(cache, share=share, tokenize=model.tokenizer.text_to_ids, blank=model.tokenizer.vocab_size)
+        return recordings(
+            cache,
+            share=share,
+            tokenize=model.tokenizer.text_to_ids,
+            blank=model.tokenizer.vocab_size,
+            timed=self.config.aligned_rounds > 0,
+        )
 
     def dev(self) -> list[Example]:
         """The dev recordings: a fixed subset of `train.dev_utterances`, evenly spaced over the manifests."""
