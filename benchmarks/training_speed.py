@@ -92,7 +92,7 @@ def batches(rounds: int) -> dict[str, Any]:
     from shoptalk.tuning.batches import Pool, _cut, plan_round
 
     module, pool, train = _module_and_speech()
-    frames = pool.cache.places[..., 1]
+    frames = pool.cache.lengths
     budget = round(train.batch_s * 100)
     planned = plan_round([Pool(frames, 1.0)], steps=rounds, budget_frames=budget, max_frames=1_000, seed=1, round_=0)
     order = torch.randperm(len(frames), generator=torch.manual_seed(2)).tolist()
