@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shoptalk.core import files
+from shoptalk.core import effects, files
 from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
@@ -94,11 +94,11 @@ def _word_errors(recognizer: Recognizer) -> dict[str, Any]:
         found["wer_other_engine"] = score(_test(OTHER_ENGINE))
     found |= {f"wer_{group}": score(part) for group, part in real.items()}
     noise = noise_recordings(NOISE)
-    effects: dict[str, Effect] = {
+    conditions: dict[str, Effect] = {
         f"noise_{snr_db}db": partial(under_noise, noise=noise, snr_db=snr_db, seed=SEED) for snr_db in SNR_DB
     }
-    effects["telephone"] = lambda _, samples_T: effects.telephone(samples_T)
-    for name, effect in effects.items():
+    conditions["telephone"] = lambda _, samples_T: effects.telephone(samples_T)
+    for name, effect in conditions.items():
         found |= {f"wer_{name}": score(voices, effect), f"wer_real_{name}": score(every, effect)}
     return found
 
