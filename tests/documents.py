@@ -70,14 +70,22 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def commands_of(script: str) -> list[list[str]]:
-    """The commands of a shell script as lists of words, without comments and without variables set before them."""
+    """The commands of a shell script as lists of words, without comments and without variables set before them.
+
+    The commands of a pipe are separate.
+    """
     commands = []
     for line in script.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-            words = words[1:]
-        if words:
-            commands.append(words)
+        command: list[str] = []
+        for word in shlex.split(line, comments=True):
+            is_variable = not command and re.fullmatch(r"[A-Z_]+=.*", word) is not None
+            if word == "|":
+                commands.append(command)
+                command = []
+            elif not is_variable:
+                command.append(word)
+        if command:
+            commands.append(command)
     return commands
 
 

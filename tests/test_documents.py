@@ -89,7 +89,8 @@ def test_quick_commands_run(block: Block, workplace: Path, monkeypatch: pytest.M
         if words[0] == "shoptalk" and (
             words[1] in {"--help", "--version", "init", "transcribe"} or words[1:3] == ["models", "list"]
         ):
-            assert run_here([STAND_INS.get(word, word) for word in words[1:]]).strip()
+            piped = (workplace / "recording.pcm").read_bytes()
+            assert run_here([STAND_INS.get(word, word) for word in words[1:]], piped).strip()
             shutil.rmtree(workplace / "my", ignore_errors=True)
 
 
@@ -189,7 +190,7 @@ def check_command(words: list[str], page: Path) -> None:
     elif program == "source":
         assert arguments == [".venv/bin/activate"]
     else:
-        assert program in {"curl", "git", "cd"}, f"{program}: tell tests/test_documents.py how to check it"
+        assert program in {"curl", "git", "cd", "arecord"}, f"{program}: tell tests/test_documents.py how to check it"
 
 
 def check_our_command(arguments: list[str], page: Path) -> None:
@@ -214,11 +215,12 @@ def files_of_a_user(page: Path) -> set[str]:
     return {"my/recipe.yaml", *(block.file for block in blocks_of(page) if block.file)}
 
 
-def run_here(arguments: list[str]) -> str:
-    """What our command line prints in this process; nothing is fetched for it."""
+def run_here(arguments: list[str], piped: bytes) -> str:
+    """What our command line prints in this process, where `piped` is its standard input; nothing is fetched for it."""
     if arguments[0] == "transcribe":
         arguments = [*arguments, "--set", "engine.fill_holes=false"]
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with contextlib.redirect_stdout(io.StringIO()) as printed, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
         try:
             status = main(arguments)
         except SystemExit as end:
@@ -251,6 +253,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     recording = next((ROOT / "assets" / "general").rglob("*.opus"))
     for name in ("visit.wav", "recording.wav"):
         soundfile.write(folder / name, audio.decode(recording), audio.SAMPLE_RATE_HZ)
+    pcm_T = (32767 * audio.decode(recording)).astype("<i2")
+    (folder / "recording.pcm").write_bytes(pcm_T.tobytes())
     (folder / "names.txt").write_text("apixaban\nmetformin\t1.5\n", encoding="utf-8")
     (folder / "bin").mkdir()
     ours = folder / "bin" / "shoptalk"
