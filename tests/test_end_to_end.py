@@ -42,7 +42,7 @@ class Road:
             self.command(name, *changes), capture_output=True, text=True, check=False, cwd=ROOT, env=_environment()
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     def kill(self, name: str, when: Callable[[], bool]) -> None:
         """Start a stage and kill its process group as soon as `when` holds, while it is still at work."""
@@ -97,12 +97,12 @@ def test_the_demo_goes_the_whole_road(demo: tuple[Road, str]) -> None:
         assert expected in printed
     report = re.search(r"^report: (.*)$", printed, re.MULTILINE)
     assert report and "<html" in Path(report.group(1)).read_text(encoding="utf-8")
-    said = re.search(r"^  said:  (.*)$", printed, re.MULTILINE)
-    heard = re.search(r"^  heard: ?(.*)$", printed, re.MULTILINE)
+    reference = re.search(r"^  reference:  (.*)$", printed, re.MULTILINE)
+    hypothesis = re.search(r"^  hypothesis: ?(.*)$", printed, re.MULTILINE)
     first = _lines(road.folder / "70-scores" / "after.jsonl")[0]
-    assert said and heard
-    assert said.group(1) == first["reference"]
-    assert heard.group(1).strip() == first["heard"], "the server answers what was scored"
+    assert reference and hypothesis
+    assert reference.group(1) == first["reference"]
+    assert hypothesis.group(1).strip() == first["heard"], "the server answers what was scored"
     sources = {line["source"] for line in _lines(road.folder / "20-transcripts.jsonl")}
     assert any(source.startswith("llm:") for source in sources)
 

@@ -20,13 +20,13 @@ pytestmark = pytest.mark.slow
 
 
 def call(*command: str | Path, folder: Path) -> str:
-    """What a command prints, run where no clone can be imported from."""
+    """What a command prints and tells, run where no clone can be imported from."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, check=False, cwd=folder, env=environment
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def build(kind: str, source: Path, target: Path) -> Path:

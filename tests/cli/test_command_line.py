@@ -64,6 +64,17 @@ def test_wrong_commands(
     assert told in refused(capsys, *line.split())
 
 
+def test_what_is_no_bundle_is_told_before_anything_is_fetched(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOPTALK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SHOPTALK_HUB", "off")
+    assert "not a bundle" in refused(capsys, "serve", tmp_path)
+    assert "not a bundle" in refused(capsys, "transcribe", "a.wav", "--model", tmp_path)
+    assert "not a bundle" in refused(capsys, "export", tmp_path, "--to", tmp_path / "graphs")
+    assert not (tmp_path / "cache").exists() and not (tmp_path / "graphs").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -149,5 +160,5 @@ def test_the_shipped_recipes_are_valid() -> None:
 
 def test_the_real_lexicon_stage_runs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert shoptalk("lexicon", "--recipe", ROOT / "recipes" / "ci.yaml", "--run", tmp_path) == 0
-    assert "4 terms, 1 of them held out" in capsys.readouterr().out
+    assert "4 terms, 1 of them held out" in capsys.readouterr().err
     assert (tmp_path / "10-lexicon.signature").is_file()

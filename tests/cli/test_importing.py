@@ -10,10 +10,11 @@ import pytest
 from tests.cli import imported
 
 from shoptalk import cli
-from shoptalk.cli import importing
+from shoptalk.cli.testsets import IMPORTED
 from shoptalk.core import audio
 from shoptalk.core.errors import LeakError
 from shoptalk.core.files import read_lines
+from shoptalk.stages import importing
 from shoptalk.testsets.catalogue import known_sets
 from shoptalk.testsets.imported import require_trainable
 
@@ -28,7 +29,7 @@ def about(folder: Path, name: str = "one") -> dict[str, Any]:
 
 
 def test_every_format_has_a_reader() -> None:
-    assert set(cli.IMPORTED) == set(importing.READERS)
+    assert set(IMPORTED) == set(importing.READERS)
 
 
 @pytest.mark.parametrize("made", imported.MAKE)

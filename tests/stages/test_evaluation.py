@@ -14,11 +14,10 @@ from shoptalk.core.errors import ScoringError
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Options
 from shoptalk.core.records import Recognition, Samples, Term
-from shoptalk.core.scores import Scores
+from shoptalk.core.scores import SCORES, Scores
 from shoptalk.core.sets import TEST_LISTS, TESTS, digest
 from shoptalk.stages import evaluation, packaging
 from shoptalk.stages.run import Run
-from shoptalk.stages.table import SCORES
 
 TERMS = [
     Term(id="metformin", text="metformin", category="drug"),

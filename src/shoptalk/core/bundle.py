@@ -57,10 +57,9 @@ class Bundle:
 
 def open_bundle(folder: Path) -> Bundle:
     """Verify every file of a bundle; `ChecksumError` names the one that is missing or was changed."""
+    require_bundle(folder)
     try:
         sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ChecksumError(f"{folder / CHECKSUMS}: cannot be read ({error}); copy the bundle again") from None
     wanted = {"model.safetensors", "tokenizer.model", "vocab.txt", "config.yaml", "model.nemo", "bundle.json"}
@@ -78,6 +77,12 @@ def open_bundle(folder: Path) -> Bundle:
     calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8")) if CALIBRATION in sums else None
     fitted = None if calibration is None else temperature(calibration, folder)
     return Bundle(folder, about["origin"], about["name"], about["title"], fitted)
+
+
+def require_bundle(folder: Path) -> None:
+    """`ModelError` for a folder that is no bundle at all, at the cost of one look."""
+    if not (folder / CHECKSUMS).is_file():
+        raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`")
 
 
 def temperature(calibration: Mapping[str, Any], folder: Path) -> float:

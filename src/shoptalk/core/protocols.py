@@ -93,7 +93,7 @@ def options_of_each(options: Sequence[Options], audio: Sequence[Samples]) -> Seq
 def refuse_extras(options: Sequence[Options], recognizer: str) -> None:
     """`RecognitionError` if phrases or alternatives are asked of a recogniser that has neither."""
     if any(own.phrases or own.alternatives for own in options):
-        raise RecognitionError(f"{recognizer} has neither phrases nor alternatives; leave them out, or ask the engine")
+        raise RecognitionError(f"{recognizer} has neither phrases nor alternatives; leave them out")
 
 
 Stream = TypeVar("Stream")

@@ -4,6 +4,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+SCORES = "scores.json"
+"""In product 70: every figure of the run."""
+GATE = "gate.json"
+"""In product 70, written by `shoptalk gate`: its verdict; stale once the scores are made anew."""
+
 Verdict = Literal["better", "worse", "unclear"]
 
 

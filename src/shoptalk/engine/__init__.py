@@ -17,6 +17,7 @@
 - `holes`: speech without words, decoded again
 - `streaming`: audio as it comes, chunk by chunk
 - `int8`: matrix products in 8 bits
+- `onnx_parity`: exported graphs held against the engine
 - `onnx_export`: the model as ONNX graphs
 - `gpu`: what is for a GPU only
 """

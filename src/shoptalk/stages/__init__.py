@@ -10,6 +10,12 @@
 - `recognition`: 70: what a recogniser makes of the test recordings, resumable
 - `recognizers`: opening the engine and other recognisers
 - `packaging`: 80
+- `transcribing`: recordings, PCM and phrases read for `shoptalk transcribe`
+- `exporting`: ONNX graphs, written and checked
+- `publishing`: results/NAME.json and the table of the README
+- `releasing`: the gate and the registry on run folders
+- `importing`: test sets of others
+- `showcase`: the end of the demo: a fresh server is asked
 - `serving`: 90
 - `progress`: lines, bars and products that are written whole
 """

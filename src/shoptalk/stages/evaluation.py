@@ -10,7 +10,7 @@ from shoptalk.core.files import file_digest
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import effective
 from shoptalk.core.records import Hypothesis, Term
-from shoptalk.core.scores import Other, Scores
+from shoptalk.core.scores import GATE, SCORES, Other, Scores
 from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
 from shoptalk.corpus.voices import accent
 from shoptalk.scoring.evaluate import compare
@@ -20,7 +20,6 @@ from shoptalk.stages.progress import say
 from shoptalk.stages.recognition import measured_speed, recognize
 from shoptalk.stages.recognizers import open_engine, open_recognizer, title
 from shoptalk.stages.run import AnyRun, StageRun
-from shoptalk.stages.table import GATE, SCORES
 from shoptalk.stages.training import base_of, model_name, tuned_model
 from shoptalk.testsets import clips as test_clips
 from shoptalk.testsets import conditions

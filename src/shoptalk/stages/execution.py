@@ -1,12 +1,9 @@
 """Runs of a recipe: opened, made stage by stage where they are not current, and opened again by their folder."""
 
 import json
-import logging
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from shoptalk.core import config
@@ -15,7 +12,7 @@ from shoptalk.core.files import write_text
 from shoptalk.core.models import store
 from shoptalk.core.resources import locate
 from shoptalk.stages import corpus, evaluation, packaging, training
-from shoptalk.stages.progress import say
+from shoptalk.stages.progress import quiet, say
 from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME, STAGES
 
@@ -72,10 +69,10 @@ def make(run: Run, name: str) -> None:
     """Make the product of one stage, whose inputs are there, unless it is current; say what is done."""
     stage = BY_NAME[name]
     if run.is_current(name):
-        print(f"{stage.number} {name}: current", flush=True)
+        print(f"{stage.number} {name}: current", file=sys.stderr, flush=True)
         return
     started, signature = time.monotonic(), run.signature(name)
-    print(f"{stage.number} {name}", flush=True)
+    print(f"{stage.number} {name}", file=sys.stderr, flush=True)
     run.mark_stale(name)
     try:
         with quiet():
@@ -83,20 +80,6 @@ def make(run: Run, name: str) -> None:
     finally:
         run.add_seconds(signature, time.monotonic() - started)
     run.mark_current(name, signature)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Third parties' warnings and remarks would bury what a stage says; PYTHONWARNINGS brings the warnings back."""
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    with warnings.catch_warnings():
-        if not sys.warnoptions:
-            warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.disable(before)
 
 
 def fetch_models(run: Run) -> None:

@@ -1,13 +1,12 @@
 """Stage 80: the tuned model bundled with its origin and scores."""
 
 from shoptalk.core.examples import read_manifest
-from shoptalk.core.scores import Scores
+from shoptalk.core.scores import SCORES, Scores
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin
 from shoptalk.scoring import publish
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import StageRun
-from shoptalk.stages.table import SCORES
 from shoptalk.stages.training import base_of, model_name, tuned_model
 
 

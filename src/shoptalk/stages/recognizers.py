@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoptalk.core.bundle import require_bundle
 from shoptalk.core.config import cores, environment
 from shoptalk.core.errors import ModelError
 from shoptalk.core.models import store
@@ -12,6 +13,7 @@ from shoptalk.core.resources import locate
 
 if TYPE_CHECKING:
     from shoptalk.engine.recognizer import Engine
+    from shoptalk.engine.streaming import Streamer
 
 
 def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
@@ -22,8 +24,18 @@ def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
     path = locate(path)
     if not path.exists():
         raise ModelError(f"{path}: no such bundle or .nemo; make one with `shoptalk package`")
+    if path.is_dir():
+        require_bundle(path)  # told before anything is fetched
     vad = vad_silero.load() if section.fill_holes else None
     return Engine(path, batch=batch, precision=section.precision, beam=section.beam, vad=vad)
+
+
+def open_streamer(path: Path, section: EngineSection) -> "Streamer":
+    """The engine with a bundle or a `.nemo` for streams, which have neither beams nor filled gaps."""
+    from shoptalk.engine.streaming import Streamer, StreamSetting
+
+    plain = section.model_copy(update={"fill_holes": False, "beam": 1})
+    return Streamer(open_engine(path, plain, batch=1), StreamSetting())
 
 
 def open_recognizer(section: OtherSection, *, batch: int) -> Recognizer:

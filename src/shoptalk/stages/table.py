@@ -99,8 +99,3 @@ STAGES = (
     ),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
-
-SCORES = "scores.json"
-"""In product 70: every figure of the run."""
-GATE = "gate.json"
-"""In product 70, written by `shoptalk gate`: its verdict; stale once the scores are made anew."""

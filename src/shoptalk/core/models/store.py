@@ -6,6 +6,7 @@ downloaded as archives, without their dependencies, and unpacked; they are never
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
@@ -74,7 +75,12 @@ def is_cached(name: str) -> bool:
     return all(_noted(folder(name) / file, wanted) for file, wanted in model(name).files.items())
 
 
-def path(name: str, *, say: Say = print) -> Path:
+def to_stderr(text: str) -> None:
+    """Tell progress where it does not mix with results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def path(name: str, *, say: Say = to_stderr) -> Path:
     """The model's file, or its folder where it has several; fetched first if need be, never unverified."""
     if not is_cached(name):
         fetch(name, say=say)
@@ -91,7 +97,7 @@ def verify(name: str) -> None:
         _check(cached, wanted, f"remove it and run `shoptalk models fetch {name}`")
 
 
-def fetch(name: str, *, say: Say = print) -> Path:
+def fetch(name: str, *, say: Say = to_stderr) -> Path:
     """Bring a model's files into the cache from the first source that has the right bytes, and return their folder.
 
     `ChecksumError`: sources answered, but none with the pinned bytes. `HubUnreachableError`: no source answered.

@@ -1,4 +1,4 @@
-"""The end of the demo: the table, the report, and the answer of a freshly started server to a held-out recording."""
+"""The end of the demo: the run's scores, and the answer of a freshly started server to a held-out recording."""
 
 import os
 import signal
@@ -10,32 +10,40 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from shoptalk.core.config import environment
 from shoptalk.core.errors import ShoptalkError
 from shoptalk.core.examples import read_manifest
-from shoptalk.core.scores import Scores
-from shoptalk.scoring.report import tables
+from shoptalk.core.scores import SCORES, Scores
 from shoptalk.stages.run import Run
-from shoptalk.stages.table import SCORES
 
 START_S = 180.0
 """A server that is not ready by then will not be."""
 STOP_S = 60.0
 
 
-def show(run: Run) -> None:
-    """Print what was reached, and ask the server."""
-    folder = run.product("evaluate")
-    print("\n" + tables.console_table(Scores.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))))
-    print(f"\nreport: {folder / 'report.html'}\nbundle: {run.product('package')}")
+class Answer(NamedTuple):
+    """What a server made of a test recording."""
+
+    url: str
+    voice: str
+    reference: str
+    hypothesis: str
+
+
+def scores(run: Run) -> Scores:
+    """The scores of a run that was evaluated."""
+    return Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
+
+
+def ask_a_fresh_server(run: Run) -> Answer:
+    """Serve the run's bundle, and ask about the first sentence of its test with the official OpenAI client."""
     dataset = run.product("dataset")
     line = read_manifest(dataset / "test-taught.jsonl")[0]
     with server(run) as url:
-        answer = ask(url, line.audio, run.recipe.package.name)
-    print(f"\nasked {url} with the openai client about a test recording in voice {line.voice}:")
-    print(f"  said:  {line.text}\n  heard: {answer}")
-    print(f"\nstages took {run.seconds():.0f} s")
+        hypothesis = ask(url, line.audio, run.recipe.package.name)
+    return Answer(url, line.voice, line.text, hypothesis)
 
 
 @contextmanager

@@ -8,17 +8,16 @@ from pathlib import Path
 
 from shoptalk.core.errors import ScoringError
 from shoptalk.core.files import write_text
-from shoptalk.core.scores import Scores
+from shoptalk.core.scores import SCORES, Scores
 from shoptalk.scoring import publish as figures
 from shoptalk.scoring.report import tables
 from shoptalk.stages.execution import reopen
-from shoptalk.stages.table import SCORES
 
 BEGIN, END = "<!-- results:{name} -->", "<!-- /results:{name} -->"
 
 
-def publish(folder: Path, name: str | None) -> None:
-    """Write results/NAME.json; where README.md has the marks of NAME, the table between them too."""
+def publish(folder: Path, name: str | None) -> list[Path]:
+    """Write results/NAME.json; where README.md has the marks of NAME, the table between them too. What was written."""
     run, command = reopen(folder, "evaluate")
     scores = Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
     name = name or run.recipe.name
@@ -26,8 +25,8 @@ def publish(folder: Path, name: str | None) -> None:
     summary = figures.publish(
         scores, command=command, seconds=run.seconds(), machine=machine, commit=_commit(), date=today
     )
-    write_text(Path("results") / f"{name}.json", json.dumps(summary, indent=1) + "\n")
-    print(f"results/{name}.json")
+    written = [Path("results") / f"{name}.json"]
+    write_text(written[0], json.dumps(summary, indent=1) + "\n")
     readme = Path("README.md")
     begin, end = BEGIN.format(name=name), END.format(name=name)
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
@@ -40,7 +39,8 @@ def publish(folder: Path, name: str | None) -> None:
         made = f"By `{command}` in {run.seconds() / 60:.1f} minutes."
         table = "\n".join([begin, "\n\n".join([*shown, made]), end])
         write_text(readme, re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: table, text, flags=re.DOTALL))
-        print("README.md")
+        written.append(readme)
+    return written
 
 
 def _commit() -> str:

@@ -1,23 +1,21 @@
 """`shoptalk import`: a test set of others brought into manifests and audio of ours."""
 
-import argparse
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.files import digest
-from shoptalk.stages.progress import progress, say
+from shoptalk.stages.progress import progress, quiet
 from shoptalk.testsets import imported, primock57, sources
 from shoptalk.testsets.catalogue import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
 from shoptalk.testsets.sources import Row, Source
 
 IMPORT_VERSION = 2
 """Part of the signature; raise it when the same source would now give another manifest."""
-SKIPS_SHOWN = 5
 
 
 class Opened(NamedTuple):
@@ -29,25 +27,34 @@ class Opened(NamedTuple):
     """Whether all rows are read before any audio is: not where rows bring their audio along."""
 
 
-def bring(parsed: argparse.Namespace) -> None:
-    """Import what the arguments name; a finished import of the same is left as it is."""
-    request = _request(parsed)
+class Asked(NamedTuple):
+    """What a user asks for; empty texts: not said."""
+
+    format: str
+    """One of `READERS`."""
+    source: str
+    folder: Path
+    name: str = ""
+    licence: str = ""
+    origin: str = ""
+    patients: bool = False
+    limit: int | None = None
+
+
+def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
+    """Import what is asked for: the manifest's path, and what NAME.about.json says; None if it is there already."""
+    request = _request(asked)
     path = request.folder / f"{request.name}.jsonl"
     if _is_current(path, request.signature):
-        say(f"{path}: current")
-        return
-    opened = READERS[parsed.format](parsed.source)
-    found = list(_sources(opened, parsed.limit)) if opened.checked_first else _sources(opened, parsed.limit)
-    total = len(found) if isinstance(found, list) else parsed.limit
-    about = imported.write(found, request, progress=lambda lines, done: progress(lines, request.name, total, done))
-    say(f"{path}: {about['utterances']} utterances, {about['minutes']:g} minutes, {about['licence']}")
-    if about["evaluation_only"]:
-        say("may be scored, never trained on or shipped")
-    skipped = about["skipped"]
-    for one in skipped[:SKIPS_SHOWN]:
-        say(f"skipped {one['id']} ({one['where']}): {one['reason']}")
-    if skipped:
-        say(f"{len(skipped)} skipped; {imported.about_path(path)} names all")
+        return path, None
+    with quiet():
+        opened = READERS[asked.format](asked.source)
+        rows = _sources(opened, asked.limit)
+        found = list(rows) if opened.checked_first else rows
+        total = len(found) if isinstance(found, list) else asked.limit
+        return path, imported.write(
+            found, request, progress=lambda lines, done: progress(lines, request.name, total, done)
+        )
 
 
 def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
@@ -56,35 +63,35 @@ def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
     return (sources.read(row, opened.folder) for row in islice(opened.rows, limit))
 
 
-def _request(parsed: argparse.Namespace) -> imported.Request:
-    if parsed.limit is not None and parsed.limit < 1:
-        raise ImportFormatError(f"--limit {parsed.limit}: give 1 or more")
-    known = _known(parsed)
-    stem = Path(parsed.source.partition(":")[0]).name.removesuffix(".gz")
-    name = parsed.name or {"open-asr": parsed.source, "primock57": "primock57"}.get(parsed.format, Path(stem).stem)
+def _request(asked: Asked) -> imported.Request:
+    if asked.limit is not None and asked.limit < 1:
+        raise ImportFormatError(f"--limit {asked.limit}: give 1 or more")
+    known = _known(asked)
+    stem = Path(asked.source.partition(":")[0]).name.removesuffix(".gz")
+    name = asked.name or {"open-asr": asked.source, "primock57": "primock57"}.get(asked.format, Path(stem).stem)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in OWN_SETS:
         raise ImportFormatError(f"{name!r} cannot be a name (or is that of a set of ours); give another with --name")
-    licence = parsed.licence or (known.licence if known else "")
+    licence = asked.licence or (known.licence if known else "")
     if not licence:
-        raise ImportFormatError(f"{parsed.source}: under which licence? Give its SPDX id with --licence")
-    terms = [parsed.format, parsed.source, name, licence, parsed.origin, parsed.patients, parsed.limit]
+        raise ImportFormatError(f"{asked.source}: under which licence? Give its SPDX id with --licence")
+    terms = [asked.format, asked.source, name, licence, asked.origin, asked.patients, asked.limit]
     return imported.Request(
-        name=name, folder=Path(parsed.to), format=parsed.format, licence=licence,
-        origin=parsed.origin or (known.page if known else ""),
+        name=name, folder=asked.folder, format=asked.format, licence=licence,
+        origin=asked.origin or (known.page if known else ""),
         evaluation_only=evaluation_only(licence) or (known is not None and known.use == "evaluation"),
-        patients=parsed.patients, signature=digest([IMPORT_VERSION, *terms, _content(Path(parsed.source))]),
+        patients=asked.patients, signature=digest([IMPORT_VERSION, *terms, _content(Path(asked.source))]),
     )  # fmt: skip
 
 
-def _known(parsed: argparse.Namespace) -> KnownSet | None:
+def _known(asked: Asked) -> KnownSet | None:
     """The entry of the catalogue: of an open-asr set, of PriMock57, of a hub name, or of the set's given name."""
     catalogue = known_sets()
-    if parsed.format == "open-asr":
-        _hub(parsed.source)
-    names = {"open-asr": parsed.source, "primock57": "primock57"}
-    if known := catalogue.get(names.get(parsed.format) or parsed.name or ""):
+    if asked.format == "open-asr":
+        _hub(asked.source)
+    names = {"open-asr": asked.source, "primock57": "primock57"}
+    if known := catalogue.get(names.get(asked.format) or asked.name or ""):
         return known
-    hub = _hub_name(parsed.source) if parsed.format == "hf" else None
+    hub = _hub_name(asked.source) if asked.format == "hf" else None
     return next((one for one in catalogue.values() if one.hub and one.hub == hub), None)
 
 

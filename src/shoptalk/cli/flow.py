@@ -1,0 +1,89 @@
+"""`shoptalk init`, the stages 10 to 80, `run` and `demo`."""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoptalk.cli.parsing import Commands, add_set
+from shoptalk.stages.table import STAGES
+
+if TYPE_CHECKING:
+    from shoptalk.stages.run import Run
+
+
+def add(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Add the parsers of the group."""
+    start = commands.add_parser("init", help="write a recipe, a lexicon and a policy to edit")
+    start.add_argument("--to", metavar="FOLDER", default=".", help="where; this folder without")
+    start.set_defaults(call=init)
+    for stage in STAGES:
+        purpose = f"{stage.number}  {stage.purpose}"
+        _add_run_arguments(commands.add_parser(stage.name, help=purpose, description=purpose), one_stage)
+    _add_run_arguments(commands.add_parser("run", help="all stages, only those that are not current"), all_stages)
+    purpose = "all stages, then ask a fresh server about a test recording"
+    _add_run_arguments(commands.add_parser("demo", help=purpose), demo)
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser, call: object) -> None:
+    parser.add_argument("--recipe", required=True, help="YAML file; see recipes/")
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder; its products are taken up again")
+    add_set(parser, "train.steps=500")
+    parser.set_defaults(call=call)
+
+
+def init(parsed: argparse.Namespace) -> None:
+    """Write a recipe, a lexicon and a policy to edit, and say how to go on."""
+    from shoptalk.stages import starting
+
+    folder = Path(parsed.to)
+    for path in starting.start(folder):
+        print(f"{path}: {starting.FILES[path.name]}")
+    command = ["shoptalk", "run", "--recipe", str(folder / starting.RECIPE), "--run", str(folder / "runs" / "first")]
+    print(f"Edit the terms, then: {shlex.join(command)}")
+
+
+def one_stage(parsed: argparse.Namespace) -> None:
+    """Run one stage whose inputs are there."""
+    from shoptalk.core.errors import RecipeError
+    from shoptalk.stages import execution
+
+    run = _open_run(parsed)
+    if first := run.first_stale(parsed.command):
+        options = ["--recipe", parsed.recipe, "--run", parsed.run]
+        for change in parsed.set:
+            options += ["--set", change]
+        raise RecipeError(
+            f"{parsed.command} needs {first} made from this recipe; run "
+            f"`shoptalk {first} {shlex.join(options)}` first, or `shoptalk run` for all"
+        )
+    execution.make(run, parsed.command)
+
+
+def all_stages(parsed: argparse.Namespace) -> None:
+    """Run every stage that is not current, in order."""
+    from shoptalk.stages import execution
+
+    execution.make_all(_open_run(parsed))
+
+
+def demo(parsed: argparse.Namespace) -> None:
+    """The whole road, then a freshly started server asked about a held-out recording."""
+    from shoptalk.scoring.report import tables
+    from shoptalk.stages import execution, showcase
+
+    run = _open_run(parsed)
+    execution.fetch_models(run)
+    execution.make_all(run)
+    print("\n" + tables.console_table(showcase.scores(run)))
+    print(f"\nreport: {run.product('evaluate') / 'report.html'}\nbundle: {run.product('package')}", flush=True)
+    answer = showcase.ask_a_fresh_server(run)
+    print(f"\nasked {answer.url} with the openai client about a test recording in voice {answer.voice}:")
+    print(f"  reference:  {answer.reference}\n  hypothesis: {answer.hypothesis}")
+    print(f"\nstages took {run.seconds():.0f} s")
+
+
+def _open_run(parsed: argparse.Namespace) -> "Run":
+    from shoptalk.stages import execution
+
+    return execution.open_run(Path(parsed.recipe), Path(parsed.run), parsed.set, command=parsed.line)
