@@ -166,7 +166,10 @@ def fits(model: type[records.Record], line: object) -> bool:
 
 
 def is_line_of_a_dataset(line: dict[str, object]) -> bool:
-    return {"id", "audio_filepath", "duration", "text", "term_ids", "cluster", "voice"} <= line.keys()
+    """A line of a manifest is read with columns of others beside; a page shows none of these."""
+    fields = records.Example.model_fields.items()
+    known = {field.serialization_alias or name for name, field in fields}
+    return line.keys() <= known and fits(records.Example, line)
 
 
 # --- Commands
