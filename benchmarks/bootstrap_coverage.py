@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.core import files
-from shoptalk.scoring import bootstrap, publish
+from shoptalk.core import device, files
+from shoptalk.scoring import bootstrap
 
 COMMAND = "OPENBLAS_NUM_THREADS=1 python benchmarks/bootstrap_coverage.py"
 Floats = npt.NDArray[np.float64]
@@ -122,7 +122,7 @@ def main() -> None:
     result = {
         "command": f"{COMMAND} --rounds {arguments.rounds} --draws {arguments.draws}",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "confidence": CONFIDENCE,
         "standard_error": round((CONFIDENCE * (1 - CONFIDENCE) / arguments.rounds) ** 0.5, 4),
         "coverage_by_clusters": covered,

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--to", type=Path, default=Path("results/learning_curve.json"))
     arguments = parser.parse_args()
-    from shoptalk.core import files
+    from shoptalk.core import device, files
     from shoptalk.core.examples import load, read_manifest
     from shoptalk.scoring import publish
 
@@ -45,6 +45,8 @@ def main() -> None:
         "date": f"{date.today()}",
         "machine": publish.machine(),
         "words": {name: sum(len(row.text.split()) for row in part) for name, part in sets.items()},
+        "machine": device.machine(),
+        "words": {name: sum(len(row["text"].split()) for row in part) for name, part in sets.items()},
         "curve": curve,
     }
     files.write_text(arguments.to, json.dumps(result, indent=1) + "\n")

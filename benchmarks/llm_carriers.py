@@ -9,14 +9,13 @@ Seconds are CPU seconds of one thread, so that other work on the machine does no
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from shoptalk.core import device
 from shoptalk.core.models import store
 from shoptalk.corpus import carriers, lexicon
 from shoptalk.integrations.llm_embedded import EmbeddedLlm
@@ -82,13 +81,10 @@ def main() -> None:
 
 
 def _circumstances(name: str, seconds: float) -> dict[str, Any]:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return {
         "command": f"python benchmarks/llm_carriers.py {name} --seconds {seconds:g}",
         "date": date.today().isoformat(),
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
+        **device.machine(),
         "threads": 1,
     }
 

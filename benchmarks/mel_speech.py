@@ -27,12 +27,12 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
     if not DECODER.is_file():
         raise SystemExit(f"{DECODER} is not there; make it with scripts/speak_features.py fit")
-    from shoptalk.scoring import publish
+    from shoptalk.core import device
 
     result = {
         "command": f"python benchmarks/mel_speech.py --sentences {arguments.sentences}",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "load_average": round(os.getloadavg()[0], 2),
         **measure(arguments.sentences),
     }

@@ -129,6 +129,7 @@ def _module_and_speech() -> tuple[Any, Any, Any]:
     from shoptalk.core import config
     from shoptalk.core.device import keep_memory
     from shoptalk.core.examples import read_manifest
+    from shoptalk.core.runtime import keep_memory
     from shoptalk.integrations import nemo
     from shoptalk.tuning.cpu_speed import quicken
     from shoptalk.tuning.data import recordings
@@ -198,13 +199,13 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
     import torch
 
-    from shoptalk.scoring import publish
+    from shoptalk.core import device
 
     torch.manual_seed(1)
     result = {
         "command": "python benchmarks/training_speed.py",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "load_average": round(os.getloadavg()[0], 2),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -12,7 +12,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -33,7 +32,7 @@ def work(number: int, pipe: Connection) -> None:
     """Take a training step whenever asked; answer with wall and CPU seconds and page faults."""
     import torch
 
-    from shoptalk.core.device import keep_memory
+    from shoptalk.core.runtime import keep_memory
     from shoptalk.tuning.cpu_speed import quicken
 
     torch.set_num_threads(1)
@@ -97,9 +96,10 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float, int]]]:
     """Steps of all variants in turn; the first two of each warm it up."""
     context = multiprocessing.get_context("spawn")
     pipes, taken = {}, defaultdict(list)
-    from shoptalk.core.device import multiplies_bfloat16
+    from shoptalk.core import device
 
-    variants = VARIANTS if multiplies_bfloat16() else VARIANTS[:-1]
+    has_bfloat16 = device.multiplies_bfloat16(device.processor())
+    variants = VARIANTS if has_bfloat16 else VARIANTS[:-1]
     for number, name in enumerate(variants):
         pipes[name], other = context.Pipe()
         context.Process(target=work, args=(number, other), daemon=True).start()
@@ -128,17 +128,14 @@ def about() -> dict[str, Any]:
     """Where and of what the figures are."""
     import torch
 
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    model = next((line.partition(":")[2].strip() for line in info.splitlines() if "model name" in line), "")
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    from shoptalk.core import device
+
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "command": "python benchmarks/training_step.py",
         "date": date.today().isoformat(),
         "commit": commit.stdout.strip() or "uncommitted",
-        "cpu": model or platform.processor(),
-        "cores": os.cpu_count(),
-        "instruction_set": " ".join(flag for flag in wanted if f" {flag}" in info),
+        **device.machine(),
         "load_average": round(os.getloadavg()[0], 2),
         "torch": torch.__version__,
         "threads": 1,

@@ -6,7 +6,6 @@ machine slows both alike; CPU time is given beside wall time for the same reason
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -16,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from shoptalk.core import device
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.models import store
-from shoptalk.integrations import kokoro, kokoro_graph
+from shoptalk.integrations import kokoro
 
 SENTENCES = (
     "The patient was started on metformin five hundred milligrams twice daily.",
@@ -29,21 +29,9 @@ SENTENCES = (
 VOICES = ("af_kore", "bm_lewis", "am_adam*0.4+af_bella*0.6")
 
 
-def cpu_model() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor()
-
-
 def commit() -> str:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else "uncommitted"
-
-
-def instruction_set() -> str:
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
-    return " ".join(flag for flag in wanted if f" {flag}" in text)
 
 
 def main(target: Path) -> None:
@@ -67,13 +55,11 @@ def main(target: Path) -> None:
         "command": "python benchmarks/tts_speed.py",
         "date": date.today().isoformat(),
         "commit": commit(),
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "instruction_set": instruction_set(),
+        **device.machine(),
         "load_average": os.getloadavg()[0],
         "onnxruntime": onnxruntime.__version__,
         "threads": 1,
-        "rewriting_pays_off": kokoro_graph.pays_off(),
+        "rewriting_pays_off": device.kokoro_graph(device.processor()) == "rewritten",
         "real_time_factor": {
             name: {"wall": round(wall / audio_s, 3), "cpu": round(cpu / audio_s, 3), "audio_s": round(audio_s, 1)}
             for name, (wall, cpu, audio_s) in spent.items()

@@ -25,10 +25,10 @@ import jiwer
 import numpy as np
 import rapidfuzz
 
-from shoptalk.core import files
+from shoptalk.core import device, files
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.text import words
-from shoptalk.scoring import publish, wer
+from shoptalk.scoring import wer
 
 TEST = Path(__file__).parents[1] / "assets/general/test.jsonl"
 RATES = {"substituted": 0.06, "deleted": 0.02, "inserted": 0.02}
@@ -47,7 +47,7 @@ def main() -> None:
     result = {
         "command": f"python benchmarks/wer_speed.py --pairs {arguments.pairs} --repeats {arguments.repeats}",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "load_average": round(os.getloadavg()[0], 2),
         "jiwer": version("jiwer"),
         "rapidfuzz": version("rapidfuzz"),

@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shoptalk.core import effects, files
+from shoptalk.core import device, effects, files
 from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.records import Samples
 from shoptalk.integrations import nemo
 from shoptalk.integrations.kokoro import BeforeVocoder, load_published
-from shoptalk.scoring import bootstrap, publish
+from shoptalk.scoring import bootstrap
 from shoptalk.scoring.wer import count_words
 from shoptalk.scoring.word_times import matched
 from shoptalk.testsets.conditions import noise_recordings, under_noise
@@ -74,7 +74,7 @@ def publish_scores(size: str, path: Path, more: dict[str, Any]) -> dict[str, Any
         **more,
         "command": f"python scripts/score_base.py {path} --size {size}",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
     }
     files.write_text(RESULTS, json.dumps({**held, size: scores}, indent=1) + "\n")
     for key, one in scores.items():

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from tests import tiny_model
 
+from shoptalk.core import device
+
+device.narrow()  # as SHOPTALK_CPU says, before any test loads NumPy or PyTorch
+
 
 @pytest.fixture(scope="session")
 def tiny_nemo_model(tmp_path_factory: pytest.TempPathFactory) -> Any:

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from shoptalk.core import device
 from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.records import Example, Samples
 from shoptalk.engine.recognizer import Engine
-from shoptalk.scoring import bootstrap, publish
+from shoptalk.scoring import bootstrap
 from shoptalk.scoring.wer import count_words
 
 BASE = Path("models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo")
@@ -41,7 +42,7 @@ def main() -> None:
     result = {
         "command": "python benchmarks/engine/accuracy.py",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "model": BASE.name,
         **measure(read_manifest(TEST)),
     }

@@ -29,7 +29,7 @@ from nemo.utils import logging as nemo_log
 from omegaconf import OmegaConf, open_dict
 from torch.nn.utils.rnn import pad_sequence
 
-from shoptalk.core import files
+from shoptalk.core import device, files
 from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.protocols import Phrase
 from shoptalk.core.records import Term
@@ -43,7 +43,7 @@ from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import Weights, open_checkpoint
 from shoptalk.integrations import nemo
-from shoptalk.scoring import publish, wer
+from shoptalk.scoring import wer
 from shoptalk.scoring.term_scores import tabulate
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def main() -> None:
         "command": f"python benchmarks/engine/boosting.py RUN --repeats {arguments.repeats}",
         "run": arguments.run.name,
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "phrases": len(phrases),
         "beam_width": WIDTH,
         "heard": {name: heard(path, arguments.run, terms, phrases) for name, path in models.items()},

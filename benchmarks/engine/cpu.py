@@ -1,6 +1,6 @@
 """Speed, memory and start of the engine on a CPU beside NeMo, onnx-asr and sherpa-onnx in one run; writes JSON and SVG.
 
-    python benchmarks/engine/device.py [results/engine-device.json] [--parts base parakeet length batch] [--quick]
+    python benchmarks/engine/cpu.py [results/engine-cpu.json] [--parts base parakeet length batch] [--quick]
 
 Every recogniser lives in a process of its own with the same number of threads. One runs at a time, through all loads,
 and after the last all of them hear the shortest load once more. Two models: the tiny base on real recordings, where
@@ -35,7 +35,6 @@ from cpu_figures import Load, Measured, agree, summary, told
 from shoptalk.core import device, files
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.examples import load, read_manifest
-from shoptalk.scoring import publish
 
 TEST = Path("assets/general/test.jsonl")
 UTTERANCES = 60
@@ -124,12 +123,12 @@ def save(path: Path, spoken: Sequence[Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("target", type=Path, nargs="?", default=Path("results/engine-device.json"))
+    parser.add_argument("target", type=Path, nargs="?", default=Path("results/engine-cpu.json"))
     parser.add_argument("--parts", nargs="+", default=["base", "parakeet", "length", "batch"])
     parser.add_argument("--variants", nargs="+", default=list(peers.VARIANTS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--python", default=sys.executable, help="interpreter that has onnx-asr and sherpa-onnx")
-    parser.add_argument("--plot", type=Path, default=Path("docs/engine-device.svg"))
+    parser.add_argument("--plot", type=Path, default=Path("docs/engine-cpu.svg"))
     parser.add_argument("--quick", action="store_true", help="one round, the shortest loads; for a try")
     parser.add_argument("--prepare", action="store_true", help="only make the models' files")
     arguments = parser.parse_args()
@@ -148,9 +147,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     rows = [row for row in read_manifest(TEST) if row.duration_s > 1.5]
     spoken = [load(row) for row in rows]
     result: dict[str, Any] = {
-        "command": "python benchmarks/engine/device.py" + (" --quick" if arguments.quick else ""),
-        "date": f"{date.today()}", "machine": publish.machine(), "isa": device.isa(), "threads": arguments.threads,
-        "load_average": round(os.getloadavg()[0], 2), "versions": versions(arguments.python),
+        "command": "python benchmarks/engine/cpu.py" + (" --quick" if arguments.quick else ""),
+        "date": f"{date.today()}", "machine": device.machine(), "isa": device.isa(device.processor()),
+        "threads": arguments.threads, "load_average": round(os.getloadavg()[0], 2),
+        "versions": versions(arguments.python),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), np.concatenate(spoken), arguments.threads, arguments.python, arguments.quick)
@@ -170,7 +170,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def compare(bench: Bench, model: str, references: Sequence[str], variants: Sequence[str]) -> dict[str, Any]:
     """All recognisers in turn on all loads of a model."""
     found = {variant: Measured() for variant in variants}
-    if "shoptalk bf16" in found and not device.multiplies_bfloat16():
+    if "shoptalk bf16" in found and not device.multiplies_bfloat16(device.processor()):
         found["shoptalk bf16"].left_out = "this CPU has no bfloat16 products"
     loads = LOADS[model][: 1 if bench.quick else None]
     # one at a time: memory holds no more of the large ones, and the threads of the others would spin beside it

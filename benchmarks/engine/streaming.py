@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from shoptalk.core import files, text
+from shoptalk.core import device, files, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.examples import load, read_manifest
 from shoptalk.core.protocols import Feed, Partial
@@ -32,7 +32,7 @@ from shoptalk.core.tokens import FRAME_S
 from shoptalk.engine.features import STD_GUARD
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.streaming import Stream, Streamer, StreamSetting
-from shoptalk.scoring import bootstrap, publish, wer
+from shoptalk.scoring import bootstrap, wer
 
 ROOT = Path(__file__).parents[2]
 TEST = ROOT / "assets/general/test.jsonl"
@@ -90,7 +90,7 @@ def main() -> None:
     result = {
         "command": f"python benchmarks/engine/streaming.py --each {arguments.each}",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
+        "machine": device.machine(),
         "load_average": round(os.getloadavg()[0], 2),
         "model": MODEL.stem,
         "recordings": len(recordings[0.0]),

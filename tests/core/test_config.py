@@ -90,4 +90,3 @@ def test_the_environment_is_read_here(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert config.cache_dir() == Path.home() / ".cache" / "shoptalk"
     assert config.environment("SHOPTALK_NOT_SET", "else") == "else"
-    assert config.cores() >= 1

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoptalk.core import device
 from shoptalk.core.errors import RecipeError, TermError
 from shoptalk.corpus.pronunciation import _LETTERS, check_ipa
-from shoptalk.integrations import kokoro_graph
 from shoptalk.integrations.espeak import Accent
 from shoptalk.integrations.kokoro import blend, timed, trim
 from shoptalk.integrations.kokoro_phonemes import TOKENS, from_ipa, from_text, word_spans
@@ -176,7 +176,7 @@ def test_the_words_of_speech_are_where_it_is_loud() -> None:
     after_s = 0.005 * (middle.start + silent_F[-1] + 1)
     assert silent_F.size > 10 and words[4].start_s == pytest.approx(after_s, abs=0.03), "the word behind the pause"
     published = kokoro.Kokoro(store.path("kokoro-82m-int8"), store.path("kokoro-voices"))
-    if not kokoro_graph.pays_off():
+    if device.kokoro_graph(device.processor()) == "published":
         assert np.array_equal(samples_T, published.speak(sentence, **how))  # type: ignore[arg-type]
 
 

@@ -18,7 +18,6 @@ from shoptalk.core import audio, config, text
 from shoptalk.core.errors import ModelError, TrainingError
 from shoptalk.core.examples import read_manifest
 from shoptalk.integrations import nemo
-from shoptalk.tuning import trainer
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData, sum_over_processes
 
 ROOT = Path(__file__).parents[2]
@@ -224,22 +223,6 @@ def test_what_cannot_be_trained_on_is_named(setting: Setting, tmp_path: Path) ->
         ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="").dev()
     with pytest.raises(ModelError):
         ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="none.nemo").restore()
-
-
-@pytest.mark.parametrize(
-    ("wanted", "has_bfloat16", "got"),
-    [
-        ("auto", True, "bf16-mixed"), ("auto", False, "32-true"),
-        ("32-true", True, "32-true"), ("bf16-mixed", False, "bf16-mixed"),
-    ],
-)  # fmt: skip
-def test_precision_is_the_recipes_or_what_the_machine_is_fast_in(
-    wanted: str, has_bfloat16: bool, got: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(trainer, "multiplies_bfloat16", lambda: has_bfloat16)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    recipe = config.changed((f"train.precision={wanted}",))
-    assert ASRTrainer(recipe, TrainingData([], [], []), tmp_path, init="").precision() == got
 
 
 @dataclass

@@ -27,9 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parsed = build_parser().parse_args(arguments)
     parsed.line = shlex.join(arguments)
+    from shoptalk.core import device
     from shoptalk.core.errors import ShoptalkError
 
     try:
+        device.narrow()  # before a command loads NumPy
         status = parsed.call(parsed)
     except ShoptalkError as error:
         print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)

@@ -16,7 +16,8 @@
 - `terms`: written variants of a term, and phonetic distance
 - `tokens`: from SentencePiece pieces to words
 - `confidence`: the temperature of word confidences
-- `device`: what the processor can do
+- `device`: what the processor and the accelerator can do, and what is chosen by it
+- `runtime`: threads, memory and kernels of a process
 - `protocols`: what is asked of third parties
 - `checkpoint`: opening a `.nemo` safely
 - `bundle`: opening a bundle

@@ -1,6 +1,7 @@
 """Reading a recipe, and the one place that reads the environment."""
 
 import os
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -83,19 +84,15 @@ def environment(name: str, default: str = "") -> str:
     return os.environ.get(name, default)
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def keep_kernels() -> None:
-    """Let oneDNN keep the kernels of all batch shapes of a training; to be called before torch is imported."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8192")
+def preset(variables: Mapping[str, str]) -> None:
+    """Set environment variables that are not set; to be called before the libraries are loaded that read them."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
 
 
 def no_telemetry() -> None:
     """Keep MLflow from reporting its use to its makers; to be called before mlflow is imported."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    preset({"MLFLOW_DISABLE_TELEMETRY": "true"})
 
 
 def cache_dir() -> Path:

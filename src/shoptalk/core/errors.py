@@ -18,6 +18,7 @@ ShoptalkError
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
 ├── RecognitionError (RuntimeError) another recogniser failed
+├── DeviceError (ValueError)        a processor that cannot be narrowed as asked
 ├── TrainingError (RuntimeError)    training cannot start or go on
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
 ├── PolicyError (ValueError)        a policy of the gate is wrong
@@ -96,6 +97,10 @@ class LlmError(ShoptalkError, RuntimeError):
 
 
 class RecognitionError(ShoptalkError, RuntimeError):
+    pass
+
+
+class DeviceError(ShoptalkError, ValueError):
     pass
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
-from shoptalk.core.config import cores
+from shoptalk.core.device import cores
 
 T = TypeVar("T")
 R = TypeVar("R")

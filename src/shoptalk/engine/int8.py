@@ -20,7 +20,7 @@ class Int8Linear(torch.nn.Module):
         quantized_OI = torch.quantize_per_channel(weight_OI, scale_O, zero_O, 0, torch.qint8)
         self.packed = torch.ops.quantized.linear_prepack(quantized_OI, layer.bias)
         self.outputs = len(scale_O)
-        self.reduce_range = not device.sums_int8_exactly()
+        self.reduce_range = device.int8_activation_bits(device.processor()) < 8
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out_NO = torch.ops.quantized.linear_dynamic(x.flatten(0, -2), self.packed, self.reduce_range)

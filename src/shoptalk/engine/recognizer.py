@@ -14,9 +14,10 @@ import torch
 from shoptalk.core import confidence
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import open_bundle
-from shoptalk.core.device import give_back_memory, keep_memory
 from shoptalk.core.protocols import Options, Vad, options_of_each
 from shoptalk.core.records import Alternative, Recognition, Samples, Word
+from shoptalk.core.runtime import Runtime, set_threads
+from shoptalk.core.runtime import current as current_runtime
 from shoptalk.core.tokens import FRAME_S, words
 from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
@@ -44,7 +45,7 @@ Precision = Literal["fp32", "bf16", "int8"]
 
 
 class Engine:
-    """A model that was loaded; not thread-safe: it has one owner, and works with as many threads as torch has."""
+    """A model that was loaded; not thread-safe: it has one owner."""
 
     def __init__(
         self,
@@ -56,20 +57,22 @@ class Engine:
         beam: int = 1,
         vad: Vad | None = None,
         sha256: str | None = None,
-        device: str = "cpu",
+        runtime: Runtime | None = None,
     ):
         """A bundle or a `.nemo`, checked before it is opened (`bundle.open_bundle`, `weights.open_checkpoint` name the
         errors; `sha256` is the `.nemo`'s).
 
         `reach` lets attention see so many frames to each side, whatever the checkpoint's config says; audio of up to 24
         minutes is then heard in one pass. `beam` hypotheses are held of each recording; with 1 decoding is greedy. With
-        a `vad`, speech that gives no word is heard again, and told if it stays unheard.
+        a `vad`, speech that gives no word is heard again, and told if it stays unheard. `runtime` is what the process
+        was set to, and the device; without it the process is taken as it stands, on the CPU.
         """
+        runtime = runtime or current_runtime()
+        device = torch.device(runtime.device)
         bundle = open_bundle(path) if path.is_dir() else None
         self.name = bundle.name if bundle else path.stem
         self._temperature = bundle.temperature if bundle else None
         shape, weights, tokenizer = open_checkpoint(bundle.nemo if bundle else path, sha256=sha256)
-        keep_memory()
         with torch.inference_mode():
             front = weights.below("preprocessor.featurizer")
             self.features = Features(shape, front.take("window"), front.take("fb")).to(device)
@@ -81,11 +84,10 @@ class Engine:
             self.encoder.to(device, self.dtype)
         self.encoder.reach = reach or self.encoder.reach
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
-        self.device = torch.device(device)
-        self._batch, self._beam, self._vad, self._threads = batch, beam, vad, torch.get_num_threads()
+        self.device = device
+        self._batch, self._beam, self._vad = batch, beam, vad
+        self._threads = runtime.threads
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
-        del weights, front  # which hold the tensors as they were stored
-        give_back_memory()
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         """One `Recognition` for each audio, in order; the windows of long audio are heard in batches with the rest.
@@ -115,13 +117,13 @@ class Engine:
         threads = self._threads // workers
 
         def heard(batch: Sequence[int]) -> list[Recognition]:
-            torch.set_num_threads(threads)
+            set_threads(threads)
             return self._batch_heard([audio[i] for i in batch], [options[i] for i in batch])
 
         try:
             results = list(self._pool.map(heard, batches)) if workers > 1 else list(map(heard, batches))
         finally:
-            torch.set_num_threads(self._threads)
+            set_threads(self._threads)
         found = dict(zip(chain(*batches), chain(*results), strict=True))
         return [found[i] for i in range(len(audio))]
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from shoptalk.core import device
 from shoptalk.core.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.core.config import cache_dir
 from shoptalk.core.errors import RecipeError, TermError
@@ -153,7 +154,8 @@ def prepare() -> Path:
     """The graph this machine runs fastest: fetched, verified, and rewritten once (see `kokoro_graph`)."""
     store.path("kokoro-voices")
     published = store.path("kokoro-82m-int8")
-    make = kokoro_graph.rewrite if kokoro_graph.pays_off() else kokoro_graph.tell_durations
+    is_rewritten = device.kokoro_graph(device.processor()) == "rewritten"
+    make = kokoro_graph.rewrite if is_rewritten else kokoro_graph.tell_durations
     target = cache_dir() / "derived" / f"kokoro-{_pinned()}-{make.__name__}-v{kokoro_graph.GRAPH_VERSION}.onnx"
     if not target.is_file():
         make(published, target)

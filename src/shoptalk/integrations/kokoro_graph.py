@@ -3,10 +3,10 @@
 The published graph holds `ConvInteger` nodes with unsigned weights, for which ONNX Runtime has no fast kernel. The
 same sums (exact, in int32) come from gathering the taps of each output step into a row and multiplying it with signed
 weights. Only the bias differs: it is added in float instead of being rounded to the product's scale. Signed 8-bit
-products need VNNI or ARM's dot product; on older x86 they would saturate, so the published graph is used there.
+products need VNNI or ARM's dot product; on older x86 they would saturate, so the published graph is used there
+(`core.device.kokoro_graph`).
 """
 
-import platform
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,6 @@ HIDDEN = "/decoder/decoder/decode.3/Div_4_output_0"
 PITCH = "/decoder/decoder/Unsqueeze_output_0"
 """What the vocoder reads beside the voice, for each 12.5 ms: hidden state (1, 512, K) and pitch in Hz (1, 1, K)."""
 _LAST = 2**63 - 1
-
-
-def pays_off(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
-    """True where the processor multiplies signed by unsigned bytes without saturation."""
-    if platform.machine().lower() in ("arm64", "aarch64"):
-        return True
-    return cpu_info.is_file() and any(flag in cpu_info.read_text() for flag in ("avx512_vnni", "avx_vnni"))
 
 
 def rewrite(source: Path, target: Path) -> int:

@@ -1,35 +1,11 @@
 """The figures that documents quote, with everything needed to judge them: command, date, commit and machine."""
 
-import os
-import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from shoptalk.core.errors import ScoringError
 from shoptalk.core.scores import Change, Other, Rate, Scores
 from shoptalk.core.sets import GENERAL, TAUGHT, UNTAUGHT
-
-_TELLING = (
-    "sse4_2",
-    "avx",
-    "avx2",
-    "fma",
-    "f16c",
-    "avx_vnni",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_bf16",
-    "amx_int8",
-    "neon",
-    "asimd",
-    "asimddp",
-    "bf16",
-    "i8mm",
-    "sve",
-)
-"""CPU flags that decide how fast matrices are multiplied."""
 
 
 def publish(
@@ -85,27 +61,6 @@ def _other(other: Other) -> dict[str, Any]:
         "general_wer": _rate(general.wer.before),
         "audio_seconds_per_second": other.speed,
     }
-
-
-def machine() -> dict[str, object]:
-    """CPU model, cores this process may use, and instruction set, read from the system."""
-    model, flags = _cpuinfo(Path("/proc/cpuinfo"))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpu": model or platform.processor() or platform.machine(),
-        "cores": cores,
-        "instruction_set": [platform.machine(), *(flag for flag in _TELLING if flag in flags)],
-    }
-
-
-def _cpuinfo(path: Path) -> tuple[str, frozenset[str]]:
-    if not path.is_file():  # not Linux
-        return "", frozenset()
-    facts: dict[str, str] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())
-    return facts.get("model name", ""), frozenset((facts.get("flags") or facts.get("Features") or "").split())
 
 
 def _sides(change: Change) -> dict[str, dict[str, float | None]]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from shoptalk.core import config, files
+from shoptalk.core import config, device, files
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
@@ -90,7 +90,7 @@ def _llm(section: LlmSection) -> Llm:
     from shoptalk.integrations.llm_embedded import EmbeddedLlm
 
     path = store.path(section.model, say=say)
-    return EmbeddedLlm(path, name=section.model, temperature=section.temperature, threads=config.cores())
+    return EmbeddedLlm(path, name=section.model, temperature=section.temperature, threads=device.cores())
 
 
 def speech(run: StageRun) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from datetime import date
 from pathlib import Path
 
+from shoptalk.core import device
 from shoptalk.core.errors import ScoringError
 from shoptalk.core.files import write_text
 from shoptalk.core.scores import SCORES, Scores
@@ -21,7 +22,7 @@ def publish(folder: Path, name: str | None) -> list[Path]:
     run, command = reopen(folder, "evaluate")
     scores = Scores.model_validate_json((run.product("evaluate") / SCORES).read_text(encoding="utf-8"))
     name = name or run.recipe.name
-    today, machine = f"{date.today()}", figures.machine()
+    today, machine = f"{date.today()}", device.machine()
     summary = figures.publish(
         scores, command=command, seconds=run.seconds(), machine=machine, commit=_commit(), date=today
     )

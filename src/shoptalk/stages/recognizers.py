@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoptalk.core import runtime
 from shoptalk.core.bundle import require_bundle
-from shoptalk.core.config import cores, environment
+from shoptalk.core.config import environment
+from shoptalk.core.device import cores
 from shoptalk.core.errors import ModelError
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
-    """The engine with a bundle or a `.nemo`, and a VAD if no speech may pass in silence."""
+    """The engine with a bundle or a `.nemo`, and a VAD if no speech may pass in silence.
+
+    The process is set up for it: it is the engine's from then on.
+    """
+    process = runtime.start()
     from shoptalk.engine.recognizer import Engine
     from shoptalk.integrations import vad_silero
 
@@ -27,7 +33,9 @@ def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
     if path.is_dir():
         require_bundle(path)  # told before anything is fetched
     vad = vad_silero.load() if section.fill_holes else None
-    return Engine(path, batch=batch, precision=section.precision, beam=section.beam, vad=vad)
+    engine = Engine(path, batch=batch, precision=section.precision, beam=section.beam, vad=vad, runtime=process)
+    runtime.give_back_memory()  # what loading needed
+    return engine
 
 
 def open_streamer(path: Path, section: EngineSection) -> "Streamer":

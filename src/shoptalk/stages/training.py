@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from shoptalk.core import config, files
+from shoptalk.core import files, runtime
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import AnyRun, StageRun
 
 
 def train(run: StageRun) -> None:
     """60: the base, tuned; or a base from scratch."""
-    config.keep_kernels()
+    runtime.start(threads=run.recipe.train.threads)
     from shoptalk.testsets.imported import require_trainable
     from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 

@@ -13,8 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from shoptalk.core import text
-from shoptalk.core.device import keep_memory, multiplies_bfloat16
+from shoptalk.core import device, text
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.examples import load, read_manifest, recording_s
 from shoptalk.core.files import partial_path, put_in_place, write_text
@@ -61,7 +60,6 @@ class ASRTrainer:
 
     def fit(self) -> Path:
         """Train, and return the path of the `.nemo` with the weights that scored best on dev."""
-        torch.set_num_threads(self.config.threads or torch.get_num_threads())
         torch.manual_seed(self.recipe.seed)
         self.forget_other_work()
         model = self.restore()
@@ -72,15 +70,15 @@ class ASRTrainer:
         if self.config.model:
             centre_input(model, next(iter(rounds)))
         module = TuningModule(model, self.config, durations=nemo.durations(model), blank=tokens, seed=self.recipe.seed)
-        if not torch.cuda.is_available():
-            keep_memory()
+        accelerator = device.accelerator()
+        if device.quickens_training(accelerator):
             quicken(module)
         keeper = Keeper(self.folder, rounds, self.dev(), self.config, self.say)
         trainer = Trainer(
-            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            accelerator=accelerator.kind,  # not "auto": it takes Apple's GPU, for which there is no TDT loss
             devices=self.config.devices,
             strategy=self.strategy(),
-            precision=self.precision(),
+            precision=device.training_precision(self.config.precision, device.processor(), accelerator),
             max_steps=self.config.steps,
             gradient_clip_val=self.config.gradient_clip,
             logger=tracking.loggers(self.recipe, self.folder / "logs"),
@@ -96,16 +94,9 @@ class ASRTrainer:
         trainer.fit(module, train_dataloaders=rounds, ckpt_path=keeper.last if keeper.last.exists() else None)
         return self.save(model, keeper)
 
-    def precision(self) -> Any:
-        """The recipe's, or for "auto" bfloat16 where this machine multiplies in it; elsewhere it works but is slow."""
-        if self.config.precision != "auto":
-            return self.config.precision
-        has_bfloat16 = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else multiplies_bfloat16()
-        return "bf16-mixed" if has_bfloat16 else "32-true"
-
     def strategy(self) -> Any:
         """One process, or on a CPU several that share the batches of each step among them."""
-        if self.config.devices == 1 or torch.cuda.is_available():
+        if not device.forks_training(device.accelerator(), self.config.devices):
             return "auto"
         from lightning.pytorch.strategies import DDPStrategy
 

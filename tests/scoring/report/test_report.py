@@ -13,7 +13,7 @@ from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Scores
 from shoptalk.scoring.evaluate import evaluate
-from shoptalk.scoring.publish import machine, publish
+from shoptalk.scoring.publish import publish
 from shoptalk.scoring.report.page import Piece, data_url, html, pieces, shown
 from shoptalk.scoring.report.tables import console_table, markdown
 
@@ -116,9 +116,3 @@ def test_published_summary_has_its_shape(scores: Scores) -> None:
 def test_half_a_run_is_not_published(hostile: Scores) -> None:
     with pytest.raises(ScoringError, match="both"):
         publish(hostile, command="", seconds=1, machine={}, commit="", date="")
-
-
-def test_machine_names_the_cpu_and_its_cores() -> None:
-    facts = machine()
-    assert facts["cpu"] and isinstance(facts["cores"], int) and facts["cores"] >= 1
-    json.dumps(facts)
