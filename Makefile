@@ -1,11 +1,13 @@
 # `make demo` and `make test` work in a fresh clone; `make` alone lists the rest.
 .DEFAULT_GOAL := help
 PYTHON_IN_VENV := .venv/bin/python
+# What hangs on how numbers are multiplied and added; `make test` runs it natively, with all else.
+NUMERIC_TESTS := tests/core tests/scoring tests/tuning tests/engine --ignore=tests/engine/gpu
 
-.PHONY: help setup demo test e2e base docs lint format types contract check lock clean
+.PHONY: help setup demo test test-narrowed e2e base docs lint format types contract check lock clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup:  ## make .venv with the pinned packages (done by every other target, in a blink when nothing changed)
 	@scripts/setup.sh
@@ -15,6 +17,9 @@ demo: setup  ## the whole road on recipes/demo.yaml, from a list of terms to an 
 
 test: setup  ## the quick tests
 	$(PYTHON_IN_VENV) -m pytest -q -m "not slow"
+
+test-narrowed: setup  ## the numeric tests as on a processor with AVX2 alone (SHOPTALK_CPU=avx2)
+	SHOPTALK_CPU=avx2 $(PYTHON_IN_VENV) -m pytest -q -m "not slow" $(NUMERIC_TESTS)
 
 e2e: setup  ## the slow tests: the demo recipe, shrunk, through the real models and the real server
 	$(PYTHON_IN_VENV) -m pytest -q -m slow

@@ -35,9 +35,10 @@ class QuickDropout(torch.nn.Module):
         dropped = round(self.p * LEVELS)
         if not self.training or not dropped:
             return x
-        bytes_ = np.frombuffer(self._rng.bytes(x.numel()), np.uint8).reshape(x.shape)
-        kept = torch.from_numpy((bytes_ >= dropped).astype(np.float32) * np.float32(LEVELS / (LEVELS - dropped)))
-        return x * kept.to(x.dtype)
+        draws = np.frombuffer(self._rng.bytes(x.numel()), np.uint8).reshape(x.shape)
+        scale = np.float32(LEVELS / (LEVELS - dropped))  # keeps the mean
+        mask = torch.from_numpy((draws >= dropped).astype(np.float32) * scale)
+        return x * mask.to(x.dtype)
 
 
 def quicken(model: torch.nn.Module) -> None:
@@ -48,16 +49,27 @@ def quicken(model: torch.nn.Module) -> None:
     backward pass of strided depthwise convolutions four times as long with the channels first as with them last.
     For a CPU with AVX2 alone oneDNN has no LSTM in bfloat16, and on others one of 640 units is slower than in float32.
     """
-    for number, (name, layer) in enumerate(list(model.named_modules())):
+    layers = list(model.named_modules())
+    for number, (name, layer) in enumerate(layers):
         if isinstance(layer, torch.nn.Dropout):
-            parent = model.get_submodule(name.rpartition(".")[0])
-            setattr(parent, name.rpartition(".")[2], QuickDropout(layer.p, number).train(layer.training))
-        elif isinstance(layer, torch.nn.Conv1d | torch.nn.Conv2d):
-            layer.forward = partial(_pointwise if _is_pointwise(layer) else _in_float32, layer)  # type: ignore[method-assign]
+            _replace(model, name, QuickDropout(layer.p, number).train(layer.training))
         elif isinstance(layer, torch.nn.LSTM):
-            layer.forward = partial(_in_float32, layer)  # type: ignore[method-assign]
+            _compute(layer, _in_float32)
+        elif isinstance(layer, torch.nn.Conv1d | torch.nn.Conv2d):
+            _compute(layer, _pointwise if _is_pointwise(layer) else _in_float32)
         elif nemo.is_masked_subsampling(layer):
-            layer.forward = partial(subsample, layer.to(memory_format=torch.channels_last))
+            _compute(layer.to(memory_format=torch.channels_last), subsample)
+
+
+def _replace(model: torch.nn.Module, name: str, layer: torch.nn.Module) -> None:
+    """Put a layer in the place of the one with this name, e.g. ``encoder.layers.0.dropout``."""
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, layer)
+
+
+def _compute(layer: Any, function: Any) -> None:
+    """Let a layer compute by a function of the layer and its inputs; its weights stay where they are."""
+    layer.forward = partial(function, layer)
 
 
 def subsample(layers: Any, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
