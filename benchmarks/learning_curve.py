@@ -26,7 +26,6 @@ def main() -> None:
     arguments = parser.parse_args()
     from shoptalk.core import device, files
     from shoptalk.core.examples import load, read_manifest
-    from shoptalk.scoring import publish
 
     rows = read_manifest(TEST)
     sets = {
@@ -43,10 +42,8 @@ def main() -> None:
     result = {
         "command": f"python benchmarks/learning_curve.py {arguments.model} {shown}",
         "date": f"{date.today()}",
-        "machine": publish.machine(),
-        "words": {name: sum(len(row.text.split()) for row in part) for name, part in sets.items()},
         "machine": device.machine(),
-        "words": {name: sum(len(row["text"].split()) for row in part) for name, part in sets.items()},
+        "words": {name: sum(len(row.text.split()) for row in part) for name, part in sets.items()},
         "curve": curve,
     }
     files.write_text(arguments.to, json.dumps(result, indent=1) + "\n")

@@ -127,7 +127,6 @@ def batches(rounds: int) -> dict[str, Any]:
 
 def _module_and_speech() -> tuple[Any, Any, Any]:
     from shoptalk.core import config
-    from shoptalk.core.device import keep_memory
     from shoptalk.core.examples import read_manifest
     from shoptalk.core.runtime import keep_memory
     from shoptalk.integrations import nemo
