@@ -37,6 +37,7 @@ from shoptalk.core import config, records
 from shoptalk.core.recipe import EngineSection, Recipe, ServeSection
 from shoptalk.corpus import carriers, lexicon
 from shoptalk.release.gate_policy import Policy, read_policy
+from shoptalk.stages.table import BY_NAME
 
 SOURCE = ROOT / "src" / "shoptalk"
 BASE = "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
@@ -458,6 +459,16 @@ def test_pasted_help_and_keys_are_current() -> None:
     command = [sys.executable, "scripts/paste_docs.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_has_its_help_in_the_documents() -> None:
+    """The stages, `run` and `demo` take the same options; one of them stands for all."""
+    from scripts.paste_docs import subparsers
+
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    alike = {*BY_NAME, "run", "demo"}
+    missing = [name for name in subparsers(build_parser()) if name not in alike and f"<!-- help:{name} -->" not in text]
+    assert not missing, f"docs/commands.md: add marks for {missing}, then `make docs`"
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(SOURCE.parent)))
