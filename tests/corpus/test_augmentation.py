@@ -1,7 +1,10 @@
 """Product 40 over hummed utterances and the shipped noise."""
 
 import hashlib
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +12,11 @@ import pytest
 from shoptalk.core import files
 from shoptalk.core.audio import decode, write_flac
 from shoptalk.core.errors import ChecksumError
+from shoptalk.core.protocols import Workers
 from shoptalk.core.recipe import AugmentSection
 from shoptalk.core.records import Split, Utterance
 from shoptalk.corpus.augmentation import Noise, NoiseSet, augment, draw
+from shoptalk.stages.processes import Processes
 
 NOISE_FOLDER = Path(__file__).parents[2] / "assets" / "noise"
 EVERYTHING = AugmentSection(copies=2, noise=1, room=1, telephone=1, codec=1)
@@ -37,13 +42,47 @@ def utterance(run: Path, name: str, split: Split) -> Utterance:
     )
 
 
-def make(run: Path, config: AugmentSection = EVERYTHING, done: frozenset[str] = frozenset()) -> list[Utterance]:
+HERE = Processes(1)
+
+
+def make(
+    run: Path,
+    config: AugmentSection = EVERYTHING,
+    done: frozenset[str] = frozenset(),
+    workers: Workers = HERE,
+) -> list[Utterance]:
     clean = [utterance(run, "a", "train"), utterance(run, "b", "dev"), utterance(run, "c", "test")]
     return list(
         augment(
-            clean, config, noise=shipped(), source_folder=run, folder=run / "40-augment", seed=7, done=done, workers=1
+            clean,
+            config,
+            noise=shipped(),
+            source_folder=run,
+            folder=run / "40-augment",
+            seed=7,
+            done=done,
+            workers=workers,
         )
     )
+
+
+class Elsewhere:
+    """A pool that stands in for the local one: what crosses to it is pickled both ways, as to another machine."""
+
+    def __init__(self) -> None:
+        self.items = 0
+
+    def map(self, work: Any, items: Any, *, start: Any, arguments: Any) -> Iterator[Any]:
+        start(*pickle.loads(pickle.dumps(arguments)))
+        for item in items:
+            self.items += 1
+            yield pickle.loads(pickle.dumps(work(pickle.loads(pickle.dumps(item)))))
+
+
+def test_another_pool_makes_the_same(tmp_path: Path) -> None:
+    pool = Elsewhere()
+    assert make(tmp_path / "far", workers=pool) == make(tmp_path / "near")
+    assert digests(tmp_path / "far") == digests(tmp_path / "near") and pool.items == 5
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -93,7 +132,7 @@ def test_changed_noise_is_refused(tmp_path: Path) -> None:
         folder=tmp_path / "40-augment",
         seed=7,
         done=frozenset(),
-        workers=1,
+        workers=Processes(1),
     )
     with pytest.raises(ChecksumError, match="noise manifest"):
         list(work)

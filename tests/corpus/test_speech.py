@@ -13,6 +13,7 @@ from shoptalk.core.protocols import Tts
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Transcript, Utterance
 from shoptalk.corpus.speech import speak
+from shoptalk.stages.processes import Processes
 
 _spec = importlib.util.spec_from_file_location("fake_tts", Path(__file__).with_name("fake_tts.py"))
 if _spec is None or _spec.loader is None:
@@ -48,6 +49,7 @@ def run(folder: Path, make: Callable[[], Tts], stop_after: int | None = None, ip
             seed=7,
             done=done,
             pronunciations={"Metformin": ipa} if ipa else {},
+            workers=Processes(1),
         )
         return [next(spoken) for _ in range(stop_after)] if stop_after else list(spoken)
 
@@ -85,7 +87,14 @@ def test_killed_and_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", fake_tts.make())
     killed = tmp_path / "killed"
     spoken = speak(
-        transcripts(), fake_tts.make(), INLINE, folder=killed / "30-speech", seed=7, done=frozenset(), pronunciations={}
+        transcripts(),
+        fake_tts.make(),
+        INLINE,
+        folder=killed / "30-speech",
+        seed=7,
+        done=frozenset(),
+        pronunciations={},
+        workers=Processes(1),
     )
     first = [next(spoken) for _ in range(3)]
     (killed / "30-speech.jsonl.partial").write_text(first[0].model_dump_json() + "\n" + first[1].model_dump_json()[:9])

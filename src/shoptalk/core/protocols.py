@@ -1,9 +1,9 @@
 """What Shoptalk asks of third parties, in one to three methods each; integrations provide it, and fakes in tests."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from shoptalk.core.errors import BoostError, RecognitionError
 from shoptalk.core.records import Recognition, Samples, Word
@@ -126,6 +126,23 @@ class StreamingRecognizer(Protocol[Stream]):
 
     def feed(self, feeds: Sequence[Feed[Stream]]) -> list[Partial]:
         """Go on with some streams, each named once; one `Partial` for each feed, in order."""
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Workers(Protocol):
+    """A pool that spreads work over processes, of this machine or of a cluster."""
+
+    def map(
+        self, work: Callable[[T], R], items: Iterable[T], *, start: Callable[..., None], arguments: tuple[Any, ...]
+    ) -> Iterator[R]:
+        """Yield `work(item)` for each item, in the order of the items.
+
+        `start(*arguments)` runs once in each process before any work. Both functions, the arguments, items and results
+        can be pickled. An error that `work` raises reaches the caller.
+        """
 
 
 class Vad(Protocol):

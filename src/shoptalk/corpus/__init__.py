@@ -12,5 +12,4 @@
 - `augmentation`: 40: noisy copies of the training speech
 - `dataset`: 50: manifests, leak checks, fixed test lists
 - `splits`: near duplicates and draws, for all stages
-- `pool`: work spread over processes, in order
 """

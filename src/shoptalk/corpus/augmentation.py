@@ -13,9 +13,9 @@ import numpy as np
 from shoptalk.core import effects as effect
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
 from shoptalk.core.noise import Noise, NoiseSet, read_noise
+from shoptalk.core.protocols import Workers
 from shoptalk.core.recipe import AugmentSection
 from shoptalk.core.records import Samples, Utterance
-from shoptalk.corpus.pool import ordered
 
 AUGMENT_VERSION = 1
 """Part of every audio file's name; raise it when the same draw would now sound otherwise."""
@@ -51,7 +51,7 @@ def augment(
     folder: Path,
     seed: int,
     done: frozenset[str],
-    workers: int = 0,
+    workers: Workers,
 ) -> Iterator[Utterance]:
     """Yield each utterance, then `config.copies` augmented copies of it if it is for training, skipping ids in `done`.
 
@@ -60,7 +60,7 @@ def augment(
     """
     steps = _steps(utterances, config, noise.recordings, source_folder, folder, seed)
     wanted = (step for step in steps if _id(step) not in done)
-    yield from ordered(_augment, wanted, workers=workers, start=_start, arguments=(noise,))
+    yield from workers.map(_augment, wanted, start=_start, arguments=(noise,))
 
 
 def _id(step: Task | Utterance) -> str:

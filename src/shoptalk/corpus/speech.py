@@ -15,10 +15,9 @@ import numpy as np
 from shoptalk.core.audio import SAMPLE_RATE_HZ, write_flac
 from shoptalk.core.errors import AudioError
 from shoptalk.core.files import write_text
-from shoptalk.core.protocols import Tts
+from shoptalk.core.protocols import Tts, Workers
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Samples, Transcript, Utterance, Word
-from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 
 SPEECH_VERSION = 1
@@ -44,6 +43,7 @@ def speak(
     seed: int,
     done: frozenset[str],
     pronunciations: Mapping[str, str],
+    workers: Workers,
 ) -> Iterator[Utterance]:
     """Yield an utterance for each transcript not in `done`, in order; audio goes below `folder`.
 
@@ -56,7 +56,7 @@ def speak(
         for transcript in transcripts
         if transcript.id not in done
     )
-    yield from ordered(_speak, tasks, workers=config.workers, start=_start, arguments=(make_tts,))
+    yield from workers.map(_speak, tasks, start=_start, arguments=(make_tts,))
 
 
 def _start(make_tts: Callable[[], Tts]) -> None:

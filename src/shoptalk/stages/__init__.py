@@ -17,5 +17,6 @@
 - `importing`: test sets of others
 - `showcase`: the end of the demo: a fresh server is asked
 - `serving`: 90
+- `processes`: the pool of workers on one machine
 - `progress`: lines, bars and products that are written whole
 """

@@ -9,6 +9,7 @@ from shoptalk.core.models import store
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
 from shoptalk.core.records import Term, Transcript, Utterance
+from shoptalk.stages.processes import Processes
 from shoptalk.stages.progress import once, progress, say, write
 from shoptalk.stages.run import StageRun
 
@@ -99,6 +100,7 @@ def speech(run: StageRun) -> None:
     from shoptalk.corpus.speech import speak
     from shoptalk.integrations import kokoro
 
+    section = run.recipe.speech
     spoken = list(files.read(run.product("transcripts"), Transcript))
     terms = files.read(run.product("lexicon"), Term)
     kokoro.prepare()
@@ -107,9 +109,15 @@ def speech(run: StageRun) -> None:
     def recorded(done: frozenset[str]) -> Iterator[Utterance]:
         folder = run.folder / "30-speech"
         new = speak(
-            spoken, kokoro.load, run.recipe.speech,
-            folder=folder, seed=run.recipe.seed, done=done, pronunciations=overrides,
-        )  # fmt: skip
+            spoken,
+            kokoro.load,
+            section,
+            folder=folder,
+            seed=run.recipe.seed,
+            done=done,
+            pronunciations=overrides,
+            workers=Processes(section.workers),
+        )
         return progress(new, "speech", len(spoken), len(done))
 
     write(run, recorded)
@@ -130,9 +138,15 @@ def augment(run: StageRun) -> None:
 
     def copied(done: frozenset[str]) -> Iterator[Utterance]:
         new = augmented(
-            clean, section,
-            noise=noise, source_folder=source.parent, folder=run.folder / "40-augment", seed=run.recipe.seed, done=done,
-        )  # fmt: skip
+            clean,
+            section,
+            noise=noise,
+            source_folder=source.parent,
+            folder=run.folder / "40-augment",
+            seed=run.recipe.seed,
+            done=done,
+            workers=Processes(),
+        )
         return progress(new, "augment", total, len(done))
 
     write(run, copied)

@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from shoptalk.corpus.pool import ordered
+from shoptalk.stages.processes import Processes
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers: int) -> None:
-    got = list(ordered(neg, iter(range(40)), workers=workers, start=os.getpid, arguments=()))
+    got = list(Processes(workers).map(neg, iter(range(40)), start=os.getpid, arguments=()))
     assert got == [-number for number in range(40)]
 
 
 def test_an_error_in_a_process_reaches_the_caller() -> None:
     with pytest.raises(TypeError):
-        list(ordered(neg, ["x"], workers=2, start=os.getpid, arguments=()))
+        list(Processes(2).map(neg, ["x"], start=os.getpid, arguments=()))
 
 
 SLOW_WORK = """
 import os, time
-from shoptalk.corpus.pool import ordered
+from shoptalk.stages.processes import Processes
 def work(item):
     time.sleep(0.2)
     return os.getpid()
 if __name__ == "__main__":
-    for number in ordered(work, range(1000), workers=2, start=os.getpid, arguments=()):
+    for number in Processes(2).map(work, range(1000), start=os.getpid, arguments=()):
         print(number, flush=True)
 """
 

@@ -1,4 +1,4 @@
-"""Work spread over processes, its results in the order of the work."""
+"""The pool of workers on one machine: processes whose results come in the order of the work."""
 
 import multiprocessing
 import os
@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from shoptalk.core.device import cores
@@ -14,14 +15,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(
-    work: Callable[[T], R], items: Iterable[T], *, workers: int, start: Callable[..., None], arguments: tuple[Any, ...]
-) -> Iterator[R]:
-    """Yield `work(item)` for each item, in order; `start(*arguments)` runs once in each process before.
+@dataclass(frozen=True)
+class Processes:
+    """`Workers` on this machine; only a few items are drawn ahead of the results."""
 
-    `workers` 0: one process for each core that we may use; 1: in this process. Only a few items are drawn ahead.
-    """
-    count = workers or cores()
+    count: int = 0
+    """0: one process for each core that we may use; 1: the work is done in this process."""
+
+    def map(
+        self, work: Callable[[T], R], items: Iterable[T], *, start: Callable[..., None], arguments: tuple[Any, ...]
+    ) -> Iterator[R]:
+        """Yield `work(item)` for each item, in order; `start(*arguments)` runs once in each process before."""
+        return _ordered(work, items, self.count or cores(), start, arguments)
+
+
+def _ordered(
+    work: Callable[[T], R], items: Iterable[T], count: int, start: Callable[..., None], arguments: tuple[Any, ...]
+) -> Iterator[R]:
     if count == 1:
         start(*arguments)
         yield from map(work, items)
