@@ -102,7 +102,7 @@ def test_with_an_encoder_that_needs_no_context_nothing_happens_at_the_seams(
     """
     encoded_1FD, frames_1 = engine.encode([spoken_S])
     encoded_1FD = encoded_1FD[:, np.random.default_rng(7).permutation(encoded_1FD.shape[1])]
-    offline = engine._heard(decode(engine.steps, encoded_1FD, frames_1)[0]).words
+    offline = engine._recognition(decode(engine.steps, encoded_1FD, frames_1)[0]).words
     streamer = Streamer(engine, StreamSetting(0.8, chunk * FRAME_S, right * FRAME_S, first * FRAME_S))
 
     def known(streams: Sequence[Stream]) -> dict[Stream, torch.Tensor]:
@@ -124,7 +124,7 @@ def test_mel_frames_are_those_of_the_signal_as_a_whole(engine: Engine, spoken_S:
         streamer.feed([Feed(stream, part_S)])
     streamer.feed([Feed(stream, NOTHING, last=True)])
     wanted_1TM = engine.features.logmel(torch.from_numpy(spoken_S)[None], torch.tensor([spoken_S.size]))
-    assert stream.start == 0
+    assert stream.window_start == 0
     np.testing.assert_allclose(stream.logmel_TM.numpy(), wanted_1TM[0].numpy(), rtol=0, atol=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_memory_is_bounded(engine: Engine) -> None:
         assert stream.samples_S.size < (1.12 + 0.04) * SAMPLE_RATE_HZ, "the next window, and what a mel frame sees"
         assert stream.samples_S.base is None
         assert len(stream.logmel_TM) <= 100 * max(1.6 + 0.64 + 0.48, 2.0 + 0.64)
-    assert stream.heard > 15 * SAMPLE_RATE_HZ
+    assert stream.samples > 15 * SAMPLE_RATE_HZ
 
 
 def test_speech_is_heard_as_well_as_offline(engine: Engine, lines: Sequence[tuple[Samples, str]]) -> None:

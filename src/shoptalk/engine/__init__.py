@@ -14,7 +14,7 @@
 - `phrases`: phrases as an automaton over characters
 - `boosting`: phrases as bonuses on tokens
 - `long_form`: audio of any length, in windows
-- `holes`: speech without words, decoded again
+- `gaps`: speech without words, transcribed again
 - `streaming`: audio as it comes, chunk by chunk
 - `int8`: matrix products in 8 bits
 - `onnx_parity`: exported graphs held against the engine

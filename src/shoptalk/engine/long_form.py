@@ -1,17 +1,19 @@
-"""Audio of any length: cut into windows with context at its quietest places, and one transcript made of theirs again.
+"""Audio of any length: cut into windows at its quietest places, and one transcript made of the windows' transcripts.
 
-T = samples, F = frames of 10 ms.
+A window owns a part of the audio and carries some of its neighbours' audio as context, so that a word on its edge is
+heard whole. Two neighbours therefore both transcribe the words around their seam, and `merge` takes each word once:
 
-A window owns a part of the audio and carries a little of its neighbours', its context, in which the recogniser finds
-its feet. Two neighbours therefore hear the words around their seam twice. Words that both heard (the same word at
-the same time) are found by alignment and taken once; what stands between two of them comes from the window that owns
-it. So a word on the seam is not doubled when both place it on their own side, and not lost when each places it on
+1. Words that both recognised (the same word at the same time) are paired by an alignment (`same`).
+2. Between two pairs each window gives the words on its own side of the seam (`splice`).
+
+So a word on the seam is not doubled when both windows place it on their own side, and not lost when each places it on
 the other's.
+
+Shapes: T samples, F frames of 10 ms.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +24,13 @@ from shoptalk.core.errors import AudioError
 from shoptalk.core.records import Recognition, Samples, Word
 
 LONGEST_S = 30.0
+"""A window with its context."""
 CONTEXT_S = 3.0
-BATCH = 16
+"""On each side of a window."""
 SHORTEST_S = 2.0
 """Of windows: below this there is no choice of where to cut."""
 FRAME = SAMPLE_RATE_HZ // 100
+"""Samples of 10 ms."""
 SMOOTH_S = 0.3
 """A cut wants this much quiet around it: more than the closure of a plosive, which is quiet too."""
 SEARCH = 0.2
@@ -50,24 +54,6 @@ class Window(NamedTuple):
     """The part of the audio that no other window owns."""
 
 
-def hear(
-    samples_T: Samples,
-    recognize: Callable[[Sequence[Samples]], list[Recognition]],
-    *,
-    longest_s: float = LONGEST_S,
-    context_s: float = CONTEXT_S,
-    batch: int = BATCH,
-) -> Recognition:
-    """Recognise audio of any length, `batch` windows at a time; never more than these are held."""
-    cut = windows(samples_T, longest_s=longest_s, context_s=context_s)
-
-    def heard() -> Iterator[tuple[Window, Recognition]]:
-        while some := list(islice(cut, batch)):
-            yield from zip(some, recognize([one.samples_T for one in some]), strict=True)
-
-    return merge(heard())
-
-
 def windows(samples_T: Samples, *, longest_s: float = LONGEST_S, context_s: float = CONTEXT_S) -> Iterator[Window]:
     """Windows of at most `longest_s` with their context, of like length, which together own all of the audio.
 
@@ -80,11 +66,15 @@ def windows(samples_T: Samples, *, longest_s: float = LONGEST_S, context_s: floa
         )
     context = round(context_s * SAMPLE_RATE_HZ)
     most = round(longest_s * SAMPLE_RATE_HZ)
-    return _windows(samples_T, context, most if samples_T.size <= most else most - 2 * context)
+    if samples_T.size > most:
+        most -= 2 * context
+    return _windows(samples_T, context, most)
 
 
 def _windows(samples_T: Samples, context: int, most: int) -> Iterator[Window]:
-    start, size = 0, samples_T.size
+    """Windows that own at most `most` samples, with `context` samples around them."""
+    size = samples_T.size
+    start = 0
     while start < size:
         stop = _cut(samples_T, start, most) if size - start > most else size
         first = max(0, start - context)
@@ -95,8 +85,10 @@ def _windows(samples_T: Samples, context: int, most: int) -> Iterator[Window]:
 
 def _cut(samples_T: Samples, start: int, most: int) -> int:
     """Where the window from `start` on ends: at the quietest place around an equal share of what remains."""
-    remains, reach = samples_T.size - start, SEARCH * most
-    target = remains / -(-remains // (most - reach))  # never below most / 2, as more than `most` remains
+    remains = samples_T.size - start
+    reach = SEARCH * most
+    windows_left = -(-remains // (most - reach))  # rounded up
+    target = remains / windows_left  # never below most / 2, as more than `most` remains
     first = start + round(target - reach)
     last = min(start + most, first + round(2 * reach))
     quietest = int(np.argmin(_loudness(samples_T[first:last])))
@@ -115,48 +107,59 @@ def _loudness(samples_T: Samples) -> npt.NDArray[np.float64]:
 # ---- merging
 
 
-def merge(heard: Iterable[tuple[Window, Recognition]]) -> Recognition:
-    """One transcript of windows in order, each with what was heard in it; times become those of the whole audio."""
+def merge(recognitions: Iterable[tuple[Window, Recognition]]) -> Recognition:
+    """One transcript of windows in order, each with its recognition; times become those of the whole audio."""
     merged: list[Word] = []
-    for window, one in heard:
-        right = [moved(word, window.start_s) for word in one.words]
-        near = bisect_left(merged, window.start_s - SAME_S, key=lambda word: word.start_s)
-        merged[near:] = splice(merged[near:], right, seam_s=window.owns_s[0])
-    return heard_as(merged)
+    for window, recognition in recognitions:
+        right = [moved(word, window.start_s) for word in recognition.words]
+        overlap = bisect_left(merged, window.start_s - SAME_S, key=lambda word: word.start_s)
+        merged[overlap:] = splice(merged[overlap:], right, seam_s=window.owns_s[0])
+    return of_words(merged)
 
 
 def splice(left: Sequence[Word], right: Sequence[Word], *, seam_s: float) -> list[Word]:
     """The words of two overlapping windows as one: `left` owns what is before the seam, `right` what is behind it.
 
-    Words are placed by their start, as the end of a word is that of its comma, which may follow a pause. Between the
-    last word before the seam and the first behind it that both heard, `left` gives what starts before the seam, and
-    `right` what starts later than that and no more than `SAME_S` before the seam.
+    Words are placed by their start, because a word's end is that of its comma, which may follow a pause. The words
+    around the seam lie between the last pair before it and the first pair behind it. Of these `left` gives the words
+    that start before the seam. `right` gives those that start later than these, and at most `SAME_S` before the seam.
     """
-    pairs = [(i, j, left[i].start_s + right[j].start_s < 2 * seam_s) for i, j in same(left, right)]
-    last = max(((i, j) for i, j, before in pairs if before), default=(-1, -1))
-    first = min(((i, j) for i, j, before in pairs if not before), default=(len(left), len(right)))
-    kept = [*left[: last[0] + 1], *(word for word in left[last[0] + 1 : first[0]] if word.start_s < seam_s)]
-    from_s = max(seam_s - SAME_S, kept[-1].start_s + NEXT_S if kept else 0.0)
-    kept += [word for word in right[last[1] + 1 : first[1]] if word.start_s >= from_s]
-    return [*kept, *right[first[1] :]]
+    last_before = (-1, -1)
+    first_behind = (len(left), len(right))
+    for i, j in same(left, right):
+        if left[i].start_s + right[j].start_s < 2 * seam_s:  # their mean is before the seam
+            last_before = max(last_before, (i, j))
+        else:
+            first_behind = min(first_behind, (i, j))
+
+    kept = list(left[: last_before[0] + 1])
+    for word in left[last_before[0] + 1 : first_behind[0]]:
+        if word.start_s < seam_s:
+            kept.append(word)
+    behind_kept_s = kept[-1].start_s + NEXT_S if kept else 0.0
+    from_s = max(seam_s - SAME_S, behind_kept_s)
+    for word in right[last_before[1] + 1 : first_behind[1]]:
+        if word.start_s >= from_s:
+            kept.append(word)
+    return [*kept, *right[first_behind[1] :]]
 
 
 def same(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[int, int]]:
     """Which word of `left` is which of `right`: pairs of places, in order, spelled alike and less than `SAME_S` apart.
 
-    The alignment whose pairs are the closest together in sum, by dynamic programming.
+    Of all alignments the one whose pairs gain most in sum, by dynamic programming; a pair gains the more, the closer
+    together its words are.
     """
-    names = [[_bare(word.word) for word in words] for words in (left, right)]
-    times = [[word.start_s for word in words] for words in (left, right)]
-    gain = [
-        [SAME_S - abs(times[0][i] - times[1][j]) if one == other else 0.0 for j, other in enumerate(names[1])]
-        for i, one in enumerate(names[0])
-    ]
-    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    left_names = [_bare(word.word) for word in left]
+    right_names = [_bare(word.word) for word in right]
+    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]  # [i][j]: of left[i:] and right[j:]
     for i in reversed(range(len(left))):
         for j in reversed(range(len(right))):
-            best[i][j] = max(best[i + 1][j], best[i][j + 1], best[i + 1][j + 1] + gain[i][j])
-    pairs, i, j = [], 0, 0
+            gain = SAME_S - abs(left[i].start_s - right[j].start_s) if left_names[i] == right_names[j] else 0.0
+            best[i][j] = max(best[i + 1][j], best[i][j + 1], best[i + 1][j + 1] + gain)
+
+    pairs: list[tuple[int, int]] = []
+    i = j = 0
     while i < len(left) and j < len(right):
         if best[i][j] == best[i + 1][j]:
             i += 1
@@ -164,11 +167,12 @@ def same(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[int, int]]:
             j += 1
         else:
             pairs.append((i, j))
-            i, j = i + 1, j + 1
+            i += 1
+            j += 1
     return pairs
 
 
-def heard_as(words: Sequence[Word]) -> Recognition:
+def of_words(words: Sequence[Word]) -> Recognition:
     """Words as a `Recognition`; SentencePiece's words stand between spaces, so joining them gives the text."""
     return Recognition(text=" ".join(word.word for word in words), words=tuple(words))
 

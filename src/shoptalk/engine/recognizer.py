@@ -1,9 +1,11 @@
-"""The engine as a `Recognizer`: a FastConformer-TDT checkpoint that hears audio of any length, without NeMo."""
+"""The engine as a `Recognizer`: a FastConformer-TDT checkpoint that transcribes audio of any length, without NeMo.
+
+Shapes: B recordings, S samples, T frames, M mel bins, D width of the encoder.
+"""
 
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -23,10 +25,10 @@ from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
+from shoptalk.engine.gaps import fill
 from shoptalk.engine.greedy import Decoded, decode
-from shoptalk.engine.holes import fill
 from shoptalk.engine.int8 import quantize
-from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, merge, windows
+from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, Window, merge, windows
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import open_checkpoint
@@ -36,10 +38,9 @@ SHORTEST = SAMPLE_RATE_HZ // 10
 CLIPS_A_WORKER = 4
 """With fewer recordings for each thread, all threads work on one batch after the other."""
 ONE_PASS_S = 24 * 60.0
-"""Longest audio that is heard in one pass where attention is local."""
-
+"""Longest audio that is encoded in one pass where attention is local."""
 BEAM = 4
-"""Hypotheses where phrases or alternatives are asked for, at least: with greedy decoding phrases gain little."""
+"""Least width of the beam where phrases or alternatives are asked for: with greedy decoding phrases gain little."""
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -59,13 +60,13 @@ class Engine:
         sha256: str | None = None,
         runtime: Runtime | None = None,
     ):
-        """A bundle or a `.nemo`, checked before it is opened (`bundle.open_bundle`, `weights.open_checkpoint` name the
-        errors; `sha256` is the `.nemo`'s).
+        """Open a bundle or a `.nemo`; `bundle.open_bundle` and `weights.open_checkpoint` name the errors.
 
-        `reach` lets attention see so many frames to each side, whatever the checkpoint's config says; audio of up to 24
-        minutes is then heard in one pass. `beam` hypotheses are held of each recording; with 1 decoding is greedy. With
-        a `vad`, speech that gives no word is heard again, and told if it stays unheard. `runtime` is what the process
-        was set to, and the device; without it the process is taken as it stands, on the CPU.
+        `batch` is how many recordings are encoded together. `reach` lets attention see so many frames to each side,
+        whatever the checkpoint's config says; audio of up to 24 minutes is then encoded in one pass. With a `beam` of 1
+        decoding is greedy. With a `vad`, speech that gives no word is transcribed again, and told as a gap if it still
+        gives none. `sha256` is the `.nemo`'s. `runtime` is what the process was set to, and the device; without it the
+        process is taken as it stands, on the CPU.
         """
         runtime = runtime or current_runtime()
         device = torch.device(runtime.device)
@@ -74,8 +75,8 @@ class Engine:
         self._temperature = bundle.temperature if bundle else None
         shape, weights, tokenizer = open_checkpoint(bundle.nemo if bundle else path, sha256=sha256)
         with torch.inference_mode():
-            front = weights.below("preprocessor.featurizer")
-            self.features = Features(shape, front.take("window"), front.take("fb")).to(device)
+            featurizer = weights.below("preprocessor.featurizer")
+            self.features = Features(shape, featurizer.take("window"), featurizer.take("fb")).to(device)
             self.encoder = Encoder(shape, weights.below("encoder"))
             self.steps = Steps(Transducer(shape, weights))
             if precision == "int8":
@@ -85,84 +86,126 @@ class Engine:
         self.encoder.reach = reach or self.encoder.reach
         self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
         self.device = device
-        self._batch, self._beam, self._vad = batch, beam, vad
+        self._batch = batch
+        self._beam = beam
+        self._vad = vad
         self._threads = runtime.threads
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
-        """One `Recognition` for each audio, in order; the windows of long audio are heard in batches with the rest.
+        """One `Recognition` for each audio, in order; windows of long audio share batches with the rest.
 
         `BoostError` for a phrase that cannot be boosted. Words and their times cost nothing, so they are always there.
         """
         options = options_of_each(options, audio)
         longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
-        cut = [list(windows(samples_T, longest_s=longest_s, context_s=CONTEXT_S)) for samples_T in audio]
-        each = [own for own, some in zip(options, cut, strict=True) for _ in some]
-        heard = iter(self._recognize([window.samples_T for some in cut for window in some], each))
-        found = []
-        for samples_T, own, some in zip(audio, options, cut, strict=True):
-            one = next(heard) if len(some) == 1 else merge((window, next(heard)) for window in some)
-            found.append(fill(samples_T, one, self._vad, self._with_phrases(own)) if self._vad else one)
-        return found
+        windows_of_each: list[list[Window]] = []
+        all_samples: list[Samples] = []
+        all_options: list[Options] = []
+        for samples_T, own in zip(audio, options, strict=True):
+            own_windows = list(windows(samples_T, longest_s=longest_s, context_s=CONTEXT_S))
+            windows_of_each.append(own_windows)
+            all_samples += [window.samples_T for window in own_windows]
+            all_options += [own] * len(own_windows)
+
+        window_recognitions = iter(self._transcribe(all_samples, all_options))
+        recognitions = []
+        for samples_T, own, own_windows in zip(audio, options, windows_of_each, strict=True):
+            if len(own_windows) == 1:
+                recognition = next(window_recognitions)
+            else:
+                recognition = merge((window, next(window_recognitions)) for window in own_windows)
+            if self._vad:
+                recognition = fill(samples_T, recognition, self._vad, self._with_phrases(own))
+            recognitions.append(recognition)
+        return recognitions
 
     def _with_phrases(self, own: Options) -> Callable[[Sequence[Samples]], list[Recognition]]:
-        return lambda audio: self._recognize(audio, [Options(own.phrases)] * len(audio))
+        return lambda audio: self._transcribe(audio, [Options(own.phrases)] * len(audio))
 
-    def _recognize(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
-        """Audio in batches of like length, as many at a time as there are threads for."""
-        workers = max(1, min(self._threads, len(audio) // CLIPS_A_WORKER)) if self.device.type == "cpu" else 1
-        order = sorted(range(len(audio)), key=lambda i: -audio[i].size)
-        size = max(1, min(self._batch, -(-len(audio) // workers)))
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
+    def _transcribe(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
+        """Audio in batches of like length, as many batches at a time as there are threads for."""
+        workers = 1
+        if self.device.type == "cpu":
+            workers = max(1, min(self._threads, len(audio) // CLIPS_A_WORKER))
+        share = -(-len(audio) // workers)  # rounded up
+        size = max(1, min(self._batch, share))
+        by_length = sorted(range(len(audio)), key=lambda place: -audio[place].size)
+        batches = [by_length[start : start + size] for start in range(0, len(by_length), size)]
         threads = self._threads // workers
 
-        def heard(batch: Sequence[int]) -> list[Recognition]:
+        def transcribe(batch: Sequence[int]) -> list[Recognition]:
             set_threads(threads)
-            return self._batch_heard([audio[i] for i in batch], [options[i] for i in batch])
+            return self._transcribe_batch([audio[place] for place in batch], [options[place] for place in batch])
 
         try:
-            results = list(self._pool.map(heard, batches)) if workers > 1 else list(map(heard, batches))
+            run = self._pool.map if workers > 1 else map
+            results = list(run(transcribe, batches))
         finally:
             set_threads(self._threads)
-        found = dict(zip(chain(*batches), chain(*results), strict=True))
-        return [found[i] for i in range(len(audio))]
+        by_place: dict[int, Recognition] = {}
+        for batch, recognitions in zip(batches, results, strict=True):
+            by_place.update(zip(batch, recognitions, strict=True))
+        return [by_place[place] for place in range(len(audio))]
 
     @torch.inference_mode()
-    def _batch_heard(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
+    def _transcribe_batch(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
+        """Rows with phrases or alternatives by a beam, the others greedily where no beam is set."""
         encoded_BTD, frames_B = self.encode(audio)
-        searched = [row for row, own in enumerate(options) if own.alternatives or own.phrases or self._beam > 1]
-        found: dict[int, Recognition] = {}
-        if searched:
-            chosen = [options[row] for row in searched]
-            most = max(own.alternatives for own in chosen)
-            least = BEAM if any(own.phrases or own.alternatives for own in chosen) else 1
-            beams = decode_nbest(
-                self.steps, encoded_BTD[searched], frames_B[searched], width=max(self._beam, least, 2 * most),
-                alternatives=most + 1, boost=self._boost(chosen), spell=lambda tokens: self.tokenizer.decode([*tokens]),
-            )  # fmt: skip
-            found = {row: self._likeliest(beam, options[row]) for row, beam in zip(searched, beams, strict=True)}
-        if rows := [row for row in range(len(audio)) if row not in found]:
-            decoded = decode(self.steps, encoded_BTD[rows], frames_B[rows])
-            found.update(zip(rows, map(self._heard, decoded), strict=True))
-        return [found[row] for row in range(len(audio))]
+        searched: list[int] = []
+        greedy: list[int] = []
+        for row, own in enumerate(options):
+            if own.alternatives or own.phrases or self._beam > 1:
+                searched.append(row)
+            else:
+                greedy.append(row)
 
-    def _likeliest(self, beam: Sequence[Scored], own: Options) -> Recognition:
-        best, others = beam[0], beam[1 : own.alternatives + 1]
-        alternatives = tuple(
-            Alternative(text=self._heard(one.decoded).text, probability=round(math.exp(one.score - best.score), 4))
-            for one in others
+        recognitions: dict[int, Recognition] = {}
+        if searched:
+            beams = self._search(encoded_BTD[searched], frames_B[searched], [options[row] for row in searched])
+            for row, beam in zip(searched, beams, strict=True):
+                recognitions[row] = self._with_alternatives(beam, options[row].alternatives)
+        if greedy:
+            decoded = decode(self.steps, encoded_BTD[greedy], frames_B[greedy])
+            for row, row_decoded in zip(greedy, decoded, strict=True):
+                recognitions[row] = self._recognition(row_decoded)
+        return [recognitions[row] for row in range(len(audio))]
+
+    def _search(
+        self, encoded_BTD: torch.Tensor, frames_B: torch.Tensor, options: Sequence[Options]
+    ) -> list[list[Scored]]:
+        """The likeliest texts of each row, as many as any row wants; the beam is twice as wide as that."""
+        alternatives = max(own.alternatives for own in options)
+        wants_more = any(own.phrases or own.alternatives for own in options)
+        width = max(self._beam, BEAM if wants_more else 1, 2 * alternatives)
+        return decode_nbest(
+            self.steps,
+            encoded_BTD,
+            frames_B,
+            width=width,
+            alternatives=alternatives + 1,
+            boost=self._boost(options),
+            spell=lambda tokens: self.tokenizer.decode([*tokens]),
         )
-        return self._heard(best.decoded).model_copy(update={"alternatives": alternatives})
+
+    def _with_alternatives(self, beam: Sequence[Scored], count: int) -> Recognition:
+        """The best of a beam with `count` others, each with its probability relative to the best."""
+        best = beam[0]
+        alternatives = []
+        for other in beam[1 : count + 1]:
+            probability = round(math.exp(other.score - best.score), 4)
+            alternatives.append(Alternative(text=self._recognition(other.decoded).text, probability=probability))
+        return self._recognition(best.decoded).model_copy(update={"alternatives": tuple(alternatives)})
 
     def _boost(self, options: Sequence[Options]) -> BatchBoost | None:
         if not any(own.phrases for own in options):
             return None
-        automata = [compile_phrases(own.phrases, self.tokenizer) if own.phrases else None for own in options]
+        automata = [compile_phrases(own.phrases, self.tokenizer) for own in options]
         return BatchBoost.of(automata, vocabulary=self.steps.blank)
 
     @torch.inference_mode()
     def encode(self, audio: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The encoder's frames (B, T, D) of a batch in float32, padded, and how many count (B,)."""
+        """The encoder's padded frames (B, T, D) of a batch in float32 on the CPU, and how many count (B,)."""
         samples_B = torch.tensor([max(samples_S.size, SHORTEST) for samples_S in audio])
         signal_BS = torch.zeros(len(audio), int(samples_B.max()))
         for row_S, samples_S in zip(signal_BS, audio, strict=True):
@@ -171,15 +214,15 @@ class Engine:
         encoded_BTD, lengths_B = self.encoder(features_BTM.to(self.dtype), frames_B)
         return encoded_BTD.float().cpu(), lengths_B
 
-    def _heard(self, decoded: Decoded) -> Recognition:
+    def _recognition(self, decoded: Decoded) -> Recognition:
         pieces = [self.tokenizer.id_to_piece(token) for token in decoded.tokens]
-        found = words(pieces, decoded.frames, decoded.spans, decoded.confidences, frame_s=FRAME_S)
-        return Recognition(text=self.tokenizer.decode(decoded.tokens).strip(), words=tuple(map(self.tempered, found)))
+        plain = words(pieces, decoded.frames, decoded.spans, decoded.confidences, frame_s=FRAME_S)
+        text = self.tokenizer.decode(decoded.tokens).strip()
+        return Recognition(text=text, words=tuple(self.tempered(word) for word in plain))
 
     def tempered(self, word: Word) -> Word:
-        """A word with a believable confidence, where the bundle says how."""
+        """A word with a calibrated confidence, where the bundle says how."""
         if self._temperature is None or word.confidence is None:
             return word
-        return word.model_copy(
-            update={"confidence": round(float(confidence.tempered(self._temperature, word.confidence)), 4)}
-        )
+        calibrated = float(confidence.tempered(self._temperature, word.confidence))
+        return word.model_copy(update={"confidence": round(calibrated, 4)})

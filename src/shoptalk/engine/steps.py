@@ -1,8 +1,9 @@
-"""Prediction network and joint of a Token-and-Duration Transducer in NumPy, for the small steps of decoding on a CPU:
-its calls cost a fifth of PyTorch's.
+"""Predictor and joiner of a Token-and-Duration Transducer in NumPy, for the small steps of decoding on a CPU.
 
-Shapes: B rows, R rows that look at a frame, S rows that say a token, X width of the prediction network, J of the joint,
-D of the encoder, V tokens, O = V + 1 + durations outputs.
+NumPy's calls cost a fifth of PyTorch's. Matrix products stay PyTorch's, so that there is one pool of threads.
+
+Shapes: B rows, R rows that look at a frame, S rows that emit a token, X width of the predictor, J of the joiner, D of
+the encoder, V tokens, O = V + 1 + durations outputs.
 """
 
 from collections.abc import Callable
@@ -23,16 +24,19 @@ class Carry:
     """Where a decoded stretch ends, for the next stretch of the same recordings; decoding changes it."""
 
     h: list[Floats]
-    """Of each layer of the prediction network (B, X)."""
+    """The predictor's h, (B, X) of each layer."""
     c: list[Floats]
+    """The predictor's c, (B, X) of each layer."""
     predicted_BJ: Floats
+    """The predictor's output as the joiner takes it."""
     ahead_B: Integers
     """Frames of the next stretch that the last duration jumps over."""
     boost_B: torch.Tensor | None = None
+    """State of the automaton of boosted phrases."""
 
 
 class Steps:
-    """Prediction network and joint in NumPy, from the weights of a `Transducer`."""
+    """Predictor and joiner, from the weights of a `Transducer`."""
 
     def __init__(self, transducer: Transducer):
         self.blank = transducer.blank
@@ -41,7 +45,7 @@ class Steps:
         self.max_symbols = transducer.shape.max_symbols
         self.activation = _ACTIVATIONS[transducer.shape.activation]
         self.width = width = transducer.shape.predictor
-        # tanh(x) = 2 · sigmoid(2x) - 1: with the third gate doubled one sigmoid serves all four
+        # tanh(x) = 2 * sigmoid(2x) - 1: with the third gate doubled, one sigmoid serves all four gates.
         double_X = np.repeat(np.array([1, 1, 2, 1], np.float32), width)
         self.gates_VX = _array(transducer.gates_VX) * double_X
         self.recurrent = [layer.weight.t().float() * torch.from_numpy(double_X) for layer in transducer.recurrent]
@@ -51,35 +55,39 @@ class Steps:
 
     def start(self, rows: int) -> Carry:
         """Before any token: one step over the blank, whose embedding is zero."""
-        h = [np.zeros((rows, self.gates_VX.shape[1] // 4), np.float32) for _ in self.recurrent]
+        h = [np.zeros((rows, self.width), np.float32) for _ in self.recurrent]
+        c = [np.zeros((rows, self.width), np.float32) for _ in self.recurrent]
         predicted_BJ = np.zeros((rows, len(self.out_JO)), np.float32)
-        carry = Carry(h, [one.copy() for one in h], predicted_BJ, np.zeros(rows, np.int64))
+        carry = Carry(h, c, predicted_BJ, np.zeros(rows, np.int64))
         self.step(carry, np.arange(rows), np.full(rows, self.blank))
         return carry
 
     def step(self, carry: Carry, row_S: Integers, token_S: Integers) -> None:
-        """One token more in some rows."""
-        inputs_SX, added_SX = carry.h[0][row_S], self.gates_VX[token_S]
+        """Change `carry` by one more token in each of the rows."""
+        inputs_SX = carry.h[0][row_S]
+        added_SX = self.gates_VX[token_S]
         for layer, recurrent in enumerate(self.recurrent):
             gates_SX = _product(inputs_SX, recurrent)
             gates_SX += added_SX
             gates_S4X = _sigmoid(gates_SX).reshape(len(row_S), 4, self.width)
-            take, keep, fresh, show = gates_S4X[:, 0], gates_S4X[:, 1], gates_S4X[:, 2], gates_S4X[:, 3]
+            input_SX, forget_SX, cell_SX, output_SX = (gates_S4X[:, gate] for gate in range(4))
             c_SX = carry.c[layer][row_S]
-            c_SX *= keep
-            c_SX += take * (2 * fresh - 1)
-            h_SX = show * (2 * _sigmoid(2 * c_SX) - 1)
-            carry.h[layer][row_S], carry.c[layer][row_S] = h_SX, c_SX
+            c_SX *= forget_SX
+            c_SX += input_SX * (2 * cell_SX - 1)
+            h_SX = output_SX * (2 * _sigmoid(2 * c_SX) - 1)
+            carry.h[layer][row_S] = h_SX
+            carry.c[layer][row_S] = c_SX
             if layer < len(self.biases):
-                inputs_SX, added_SX = np.concatenate((h_SX, carry.h[layer + 1][row_S]), axis=1), self.biases[layer]
+                inputs_SX = np.concatenate((h_SX, carry.h[layer + 1][row_S]), axis=1)
+                added_SX = self.biases[layer]
         carry.predicted_BJ[row_S] = _product(h_SX, self.predicted_XJ) + self.predicted_bias_J
 
     def project(self, encoded_BTD: torch.Tensor) -> Floats:
-        """The encoder's frames as the joint takes them, (B, T, J)."""
+        """The encoder's frames as the joiner takes them, (B, T, J)."""
         return _array(self.project_encoded(encoded_BTD))
 
     def logits(self, encoded_RJ: Floats, predicted_RJ: Floats) -> Floats:
-        """Projected frames (changed in place) and predictions → (R, O): tokens, the blank, durations."""
+        """The joiner's outputs (R, O): tokens, the blank, durations. `encoded_RJ` is changed."""
         encoded_RJ += predicted_RJ
         logits_RO = _product(self.activation(encoded_RJ), self.out_JO)
         logits_RO += self.out_bias_O
@@ -87,6 +95,7 @@ class Steps:
 
 
 def _sigmoid(x: Floats) -> Floats:
+    """In place."""
     np.maximum(x, -80.0, out=x)  # below, exp would overflow
     np.negative(x, out=x)
     np.exp(x, out=x)
@@ -103,7 +112,7 @@ def _affine(layer: torch.nn.Linear) -> tuple[torch.Tensor, Floats]:
 
 
 def _product(x_SI: Floats, weight_IO: torch.Tensor) -> Floats:
-    """By PyTorch, so that there is one pool of threads: NumPy's BLAS would start its own beside it."""
+    """By PyTorch: NumPy's BLAS would start a pool of threads of its own."""
     return np.asarray(torch.mm(torch.from_numpy(x_SI), weight_IO).numpy())
 
 

@@ -1,9 +1,10 @@
-"""Prediction network and joint of a Token-and-Duration Transducer (arXiv 2304.06795), one step at a time.
+"""Predictor and joiner of a Token-and-Duration Transducer (TDT, arXiv 2304.06795), one step at a time.
 
-The embedding, the first layer's input matrix and its biases are folded into one table of gates for each token.
+The predictor's embedding, the input matrix of its first LSTM layer and that layer's biases are folded into one table,
+which has the gates of each token.
 
-Shapes: R rows that take a step, X width of the prediction network, L its layers, J width of the joint, D of the
-encoder, V tokens, O = V + 1 + durations outputs.
+Shapes: R rows that take a step, L layers of the predictor, X its width, J width of the joiner, D of the encoder, V
+tokens, O = V + 1 + durations outputs.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from shoptalk.engine.weights import Weights, linear
 
 
 class State(NamedTuple):
-    """What the prediction network remembers of each row: h and c (R, L, X), and its projected output (R, J)."""
+    """The predictor's state of each row: h and c of its LSTM, and its output as the joiner takes it."""
 
     h_RLX: torch.Tensor
     c_RLX: torch.Tensor
@@ -23,7 +24,7 @@ class State(NamedTuple):
 
 
 class Transducer(torch.nn.Module):
-    """Everything behind the encoder."""
+    """Everything behind the encoder, in PyTorch; `steps.Steps` is the same for a CPU."""
 
     gates_VX: torch.Tensor
 
@@ -37,20 +38,20 @@ class Transducer(torch.nn.Module):
         lstm = below.below("dec_rnn.lstm")
 
         def part(name: str, layer: int) -> torch.Tensor:
-            return lstm.take(f"{name}_l{layer}", 4 * width, *([width] if name.startswith("weight") else []))
+            shape = (4 * width, width) if name.startswith("weight") else (4 * width,)
+            return lstm.take(f"{name}_l{layer}", *shape)
 
         biases = [part("bias_ih", layer) + part("bias_hh", layer) for layer in range(layers)]
         self.register_buffer("gates_VX", embedding_VX @ part("weight_ih", 0).t() + biases[0])
-        first = linear(part("weight_hh", 0), None)
-        upper = [
-            linear(torch.cat((part("weight_ih", n), part("weight_hh", n)), dim=1), biases[n]) for n in range(1, layers)
-        ]
-        self.recurrent = [first, *upper]
+        self.recurrent = [linear(part("weight_hh", 0), None)]
+        for layer in range(1, layers):  # one matrix for the input from below and the state before
+            weight = torch.cat((part("weight_ih", layer), part("weight_hh", layer)), dim=1)
+            self.recurrent.append(linear(weight, biases[layer]))
         self.held = torch.nn.ModuleList(self.recurrent)  # so that `to` and `parameters` reach them
         joint = weights.below("joint")
         self.project_predicted = joint.linear("pred", width, shape.joint)
         self.project_encoded = joint.linear("enc", shape.d_model, shape.joint)
-        last = next((name for name in (2, 1) if f"joint.joint_net.{name}.weight" in weights.tensors), 2)
+        last = 1 if "joint.joint_net.1.weight" in weights.tensors else 2  # behind the activation, and dropout if any
         self.out = joint.linear(f"joint_net.{last}", shape.joint, shape.vocabulary + 1 + len(shape.durations))
         self.activation = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}[shape.activation]
 
@@ -70,13 +71,14 @@ class Transducer(torch.nn.Module):
                 gates_RX = self.gates_VX.index_select(0, token_R) + recurrent(before_RX)
             else:
                 gates_RX = recurrent(torch.cat((h_layers[-1], before_RX), dim=1))
-            take, keep, fresh, show = gates_RX.chunk(4, dim=1)
-            c_RX = torch.sigmoid(keep) * state.c_RLX[:, number] + torch.sigmoid(take) * torch.tanh(fresh)
-            h_layers.append(torch.sigmoid(show) * torch.tanh(c_RX))
+            input_RX, forget_RX, cell_RX, output_RX = gates_RX.chunk(4, dim=1)
+            kept_RX = torch.sigmoid(forget_RX) * state.c_RLX[:, number]
+            c_RX = kept_RX + torch.sigmoid(input_RX) * torch.tanh(cell_RX)
+            h_layers.append(torch.sigmoid(output_RX) * torch.tanh(c_RX))
             c_layers.append(c_RX)
         return State(torch.stack(h_layers, 1), torch.stack(c_layers, 1), self.project_predicted(h_layers[-1]))
 
     def logits(self, encoded_RJ: torch.Tensor, predicted_RJ: torch.Tensor) -> torch.Tensor:
-        """Projected frames and predictions → (R, O): tokens, the blank, durations."""
+        """The joiner's outputs (R, O) for projected frames and predictions: tokens, the blank, durations."""
         out_RO: torch.Tensor = self.out(self.activation(encoded_RJ + predicted_RJ))
         return out_RO

@@ -1,4 +1,4 @@
-"""Holes: found where speech has no words, filled where hearing again helps, named where it does not."""
+"""Gaps: found where speech has no words, filled where transcribing again helps, told where it does not."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from shoptalk.core import audio, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Vad
 from shoptalk.core.records import Recognition, Samples, Word
-from shoptalk.engine.holes import SPEECH_S, TRIES, fill, find, gaps
+from shoptalk.engine.gaps import SPEECH_S, TRIES, between_words, fill, find_gaps
 from shoptalk.engine.long_form import LONGEST_S
 from shoptalk.engine.recognizer import Engine
 from shoptalk.integrations import vad_silero
@@ -46,22 +46,24 @@ def deaf(audio: Sequence[Samples]) -> list[Recognition]:
     return [Recognition(text="") for _ in audio]
 
 
-def test_a_hole_is_speech_without_a_word() -> None:
+def test_a_gap_is_speech_without_a_word() -> None:
     heard = said(("one", 0.5, 0.9), ("two", 4.0, 4.3))
-    assert find(heard, [(0.4, 1.0), (1.5, 2.0), (2.2, 3.0), (4.0, 4.4)], 6.0) == [(1.5, 3.0)]
-    assert find(heard, [(0.4, 1.0), (1.5, 2.0), (4.0, 4.4)], 6.0) == [], "too little to tell"
-    assert find(heard, [(0.4, 3.9), (4.0, 6.0)], 6.0) == [(1.1, 3.8), (4.5, 6.0)]
-    assert find(said(), [(1.0, 2.5)], 3.0) == [(1.0, 2.5)] and find(said(), [], 3.0) == []
+    assert find_gaps(heard, [(0.4, 1.0), (1.5, 2.0), (2.2, 3.0), (4.0, 4.4)], 6.0) == [(1.5, 3.0)]
+    assert find_gaps(heard, [(0.4, 1.0), (1.5, 2.0), (4.0, 4.4)], 6.0) == [], "too little to tell"
+    assert find_gaps(heard, [(0.4, 3.9), (4.0, 6.0)], 6.0) == [(1.1, 3.8), (4.5, 6.0)]
+    assert find_gaps(said(), [(1.0, 2.5)], 3.0) == [(1.0, 2.5)] and find_gaps(said(), [], 3.0) == []
 
 
-def test_a_comma_behind_a_hole_does_not_hide_it() -> None:
-    assert find(said(("well,", 0.2, 6.0), ("then", 6.1, 6.4)), [(0.2, 6.4)], 6.5) == [(1.4, 5.9)]
+def test_a_comma_behind_a_gap_does_not_hide_it() -> None:
+    assert find_gaps(said(("well,", 0.2, 6.0), ("then", 6.1, 6.4)), [(0.2, 6.4)], 6.5) == [(1.4, 5.9)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 60), st.floats(0.05, 3)), max_size=40), st.floats(0, 70))
-def test_gaps_lie_apart_and_hold_no_word(drawn: list[tuple[float, float]], duration_s: float) -> None:
+def test_stretches_between_words_lie_apart_and_hold_no_word(
+    drawn: list[tuple[float, float]], duration_s: float
+) -> None:
     heard = said(*(("word", start_s, start_s + long_s) for start_s, long_s in sorted(drawn)))
-    found = list(gaps(heard, duration_s))
+    found = list(between_words(heard, duration_s))
     assert all(end - start >= SPEECH_S for start, end in found)
     assert all(before[1] < after[0] for before, after in pairwise(found))
     assert not any(start <= word.start_s < end for start, end in found for word in heard.words)
@@ -87,7 +89,7 @@ def test_it_is_heard_again_cut_otherwise_until_there_are_words() -> None:
     assert all(before.start_s <= after.start_s for before, after in pairwise(heard.words))
 
 
-def test_what_is_heard_around_a_hole_is_not_taken_twice() -> None:
+def test_what_is_heard_around_a_gap_is_not_taken_twice() -> None:
     before = said(("well,", 1.0, 1.4), ("then", 5.0, 5.3))
 
     def again(audio: Sequence[Samples]) -> list[Recognition]:
@@ -97,7 +99,7 @@ def test_what_is_heard_around_a_hole_is_not_taken_twice() -> None:
     assert heard.text == "well, we went home then"
 
 
-def test_long_holes_are_heard_in_windows() -> None:
+def test_long_gaps_are_heard_in_windows() -> None:
     longest: list[float] = []
 
     def noting(audio: Sequence[Samples]) -> list[Recognition]:
@@ -132,7 +134,7 @@ def spoken() -> list[Samples]:
     return [audio.decode(GENERAL / line["audio_filepath"]) for line in chosen]
 
 
-def test_a_hole_in_a_transcript_is_found_and_filled(engine: Engine, vad: Vad, spoken: list[Samples]) -> None:
+def test_a_gap_in_a_transcript_is_found_and_filled(engine: Engine, vad: Vad, spoken: list[Samples]) -> None:
     joined_T = np.concatenate(spoken[:3])
     start_s, end_s = (sum(one.size for one in spoken[:count]) / SAMPLE_RATE_HZ for count in (1, 2))
     whole = engine.recognize([joined_T])[0]
@@ -146,7 +148,7 @@ def test_a_hole_in_a_transcript_is_found_and_filled(engine: Engine, vad: Vad, sp
     assert [word for word in heard.words if word in kept] == list(kept)
 
 
-def test_quiet_speech_between_loud_is_a_hole_that_is_filled(engine: Engine, vad: Vad, spoken: list[Samples]) -> None:
+def test_quiet_speech_between_loud_is_a_gap_that_is_filled(engine: Engine, vad: Vad, spoken: list[Samples]) -> None:
     """Features are normalised over the whole recording, so what is 40 dB down in it vanishes."""
     pause_T = np.zeros(SAMPLE_RATE_HZ // 2, np.float32)
     found = []
