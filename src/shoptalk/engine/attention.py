@@ -19,7 +19,9 @@ def sinusoids(reach: int, d_model: int, device: torch.device) -> torch.Tensor:
     """Embeddings (2 · reach + 1, d_model) of the distances reach … -reach, as NeMo makes them."""
     distance_P1 = torch.arange(reach, -reach - 1, -1, dtype=torch.float32, device=device)[:, None]
     exponent_E = torch.arange(0, d_model, 2, dtype=torch.float32, device=device)
-    angle_PE = distance_P1 * torch.exp(exponent_E * -(torch.tensor(10_000.0).log().item() / d_model))
+    log_base = torch.tensor(10_000.0).log().item()
+    frequency_E = torch.exp(exponent_E * -(log_base / d_model))
+    angle_PE = distance_P1 * frequency_E
     return torch.stack((angle_PE.sin(), angle_PE.cos()), dim=-1).flatten(1)
 
 
@@ -30,24 +32,28 @@ def attend_blocks(
 
     Only the positions that a block of queries can see are multiplied, so memory and, with a band, time are linear in T.
     """
-    frames, reach = q_1HTK.shape[2], p_HKP.shape[2] // 2
+    frames = q_1HTK.shape[2]
+    positions = p_HKP.shape[2]
+    reach = positions // 2
     blocks = []
     for first in range(0, frames, BLOCK):
         last = min(first + BLOCK, frames)
-        start, end = max(0, first - reach), min(frames, last + reach)
-        # distances of this block: last - 1 - start at most, first - (end - 1) at least; those beyond reach are hidden
-        near, far = reach - (last - 1 - start), reach - first + end
-        inside = slice(max(0, near), min(far, p_HKP.shape[2]))
+        start = max(0, first - reach)
+        end = min(frames, last + reach)
+        # The first position of this block is the distance of its last query from its first key, the last that of its
+        # first query from its last key. Those beyond the band are hidden.
+        near = reach - (last - 1 - start)
+        far = reach - first + end
+        inside = slice(max(0, near), min(far, positions))
         q_1HQK = q_1HTK[:, :, first:last]
         scores_1HQP = torch.matmul(q_1HQK, p_HKP[:, :, inside]).add_(c_H1P[:, :, inside])
-        if near < 0 or far > p_HKP.shape[2]:
-            scores_1HQP = pad(scores_1HQP, (max(0, -near), max(0, far - p_HKP.shape[2])), value=-torch.inf)
-        blocks.append(
-            scaled_dot_product_attention(
-                q_1HQK, k_1HTK[:, :, start:end], v_1HTK[:, :, start:end],
-                attn_mask=_shifted(scores_1HQP, end - start), scale=1.0,
-            )
-        )  # fmt: skip
+        if near < 0 or far > positions:
+            beyond = max(0, -near), max(0, far - positions)
+            scores_1HQP = pad(scores_1HQP, beyond, value=-torch.inf)
+        mask_1HQW = _shifted(scores_1HQP, end - start)
+        k_1HWK = k_1HTK[:, :, start:end]
+        v_1HWK = v_1HTK[:, :, start:end]
+        blocks.append(scaled_dot_product_attention(q_1HQK, k_1HWK, v_1HWK, attn_mask=mask_1HQW, scale=1.0))
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
 

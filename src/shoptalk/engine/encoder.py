@@ -1,8 +1,12 @@
 """The FastConformer encoder (arXiv 2305.05084) in plain PyTorch, its weights folded for inference.
 
-Folded in: BatchNorm into the depthwise convolution; the half of each feed-forward into its second matrix; query, key
-and value into one matrix, with the bias u and the root of the head's width in the query's part.
-Recordings run packed on a CPU, one behind the other without padding, and padded to a batch on a GPU.
+Folded in:
+
+- BatchNorm into the depthwise convolution;
+- the factor 0.5 of each feed-forward into its second matrix;
+- query, key and value into one matrix, with the bias u and the root of the head's width in the query's part.
+
+On a CPU recordings run packed: one behind the other, without padding. On a GPU they run padded to a batch.
 
 Shapes: B recordings, T frames of 80 ms, N frames of all recordings, D width, H heads, K = D / H, P positions, J frames
 of the depthwise convolution.
@@ -46,23 +50,27 @@ class Attention(torch.nn.Module):
 
     def __init__(self, shape: Shape, weights: Weights):
         super().__init__()
-        self.heads, width = shape.heads, shape.d_model
+        self.heads = shape.heads
+        width = shape.d_model
+        head_width = width // self.heads
         self.norm = weights.layer_norm("norm_self_att", width)
         below = weights.below("self_attn")
-        u_D = below.take("pos_bias_u", self.heads, width // self.heads).flatten()
-        v_D = below.take("pos_bias_v", self.heads, width // self.heads).flatten()
-        scale = 1 / math.sqrt(width // self.heads)
-        parts = [below.linear(f"linear_{name}", width, width) for name in "qkv"]
-        q_D, k_D, v_value_D = (part.bias if part.bias is not None else torch.zeros(width) for part in parts)
-        weight_3DD = torch.cat((parts[0].weight * scale, parts[1].weight, parts[2].weight))
-        self.qkv = linear(weight_3DD, torch.cat(((q_D + u_D) * scale, k_D, v_value_D)))
+        u_D = below.take("pos_bias_u", self.heads, head_width).flatten()
+        v_D = below.take("pos_bias_v", self.heads, head_width).flatten()
+        scale = 1 / math.sqrt(head_width)
+        query = below.linear("linear_q", width, width)
+        key = below.linear("linear_k", width, width)
+        value = below.linear("linear_v", width, width)
+        weight_XD = torch.cat((query.weight * scale, key.weight, value.weight))  # X = 3 * D
+        bias_X = torch.cat(((_bias(query) + u_D) * scale, _bias(key), _bias(value)))
+        self.qkv = linear(weight_XD, bias_X)
         self.position = below.linear("linear_pos", width, width)
         self.v_minus_u_HK = frozen(((v_D - u_D) * scale).view(self.heads, -1))
         self.out = below.linear("linear_out", width, width)
         self.attend = attend_whole  # `gpu.attention.fuse` puts its own here
 
     def positions(self, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Projected positions (H, K, P), and what the bias v adds to their scores (H, 1, P)."""
+        """Projected positions (H, K, P), and what the bias v adds to their scores beyond u's part (H, 1, P)."""
         p_HKP = self.position(sinusoids_PD).view(-1, *self.v_minus_u_HK.shape).permute(1, 2, 0).contiguous()
         return p_HKP, torch.matmul(self.v_minus_u_HK[:, None], p_HKP)
 
@@ -73,9 +81,12 @@ class Attention(torch.nn.Module):
         return qkv_BTX.view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
 
     def packed(self, x_ND: torch.Tensor, frames: list[int], p: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Each recording to itself."""
-        rows = (part.unbind(0) for part in self.project(x_ND[None]).split(frames, dim=3))
-        out_1HNK = torch.cat([attend_blocks(q, k, v, *p) for q, k, v in rows], dim=2)
+        """Packed recordings, each of which attends to itself."""
+        attended = []
+        for qkv_31HTK in self.project(x_ND[None]).split(frames, dim=3):
+            q_1HTK, k_1HTK, v_1HTK = qkv_31HTK.unbind(0)
+            attended.append(attend_blocks(q_1HTK, k_1HTK, v_1HTK, *p))
+        out_1HNK = torch.cat(attended, dim=2)
         out_ND: torch.Tensor = self.out(out_1HNK[0].transpose(0, 1).flatten(1))
         return out_ND
 
@@ -86,6 +97,10 @@ class Attention(torch.nn.Module):
         out_BHTK = self.attend(q_BHTK, k_BHTK, v_BHTK, *p, hidden_BT[:, None, None])
         out_BTD: torch.Tensor = self.out(out_BHTK.transpose(1, 2).flatten(2))
         return out_BTD
+
+
+def _bias(layer: torch.nn.Linear) -> torch.Tensor:
+    return layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
 
 
 class Convolution(torch.nn.Module):
@@ -110,11 +125,12 @@ class Convolution(torch.nn.Module):
     def gated(self, x_BTD: torch.Tensor) -> torch.Tensor:
         return glu(self.enter(self.norm(x_BTD)), dim=-1)
 
-    def packed(self, x_ND: torch.Tensor, gaps: "Gaps") -> torch.Tensor:
-        """Recordings lie one behind the other with as many zeros between them as the kernel reaches."""
-        spread_1SD = x_ND.new_zeros(1, gaps.length, x_ND.shape[1])
-        spread_1SD[0, gaps.places_N] = self.gated(x_ND)
-        out_ND: torch.Tensor = self.leave(silu(self._depthwise(spread_1SD)[0, gaps.places_N]))
+    def packed(self, x_ND: torch.Tensor, spacing: "Spacing") -> torch.Tensor:
+        """Packed recordings, convolved with as many zeros between them as the kernel reaches (S frames in all)."""
+        spaced_1SD = x_ND.new_zeros(1, spacing.length, x_ND.shape[1])
+        spaced_1SD[0, spacing.places_N] = self.gated(x_ND)
+        convolved_ND = self._depthwise(spaced_1SD)[0, spacing.places_N]
+        out_ND: torch.Tensor = self.leave(silu(convolved_ND))
         return out_ND
 
     def padded(self, x_BTD: torch.Tensor, hidden_BT: torch.Tensor) -> torch.Tensor:
@@ -129,13 +145,13 @@ class Convolution(torch.nn.Module):
         return out_BD1T[:, :, 0].transpose(1, 2)
 
 
-class Gaps:
-    """Where the frames of packed recordings lie in a sequence with `gap` zeros between them."""
+class Spacing:
+    """Where the frames of packed recordings lie in a sequence with `zeros` frames between them."""
 
-    def __init__(self, frames: list[int], gap: int, device: torch.device):
-        self.length = sum(frames) + gap * (len(frames) - 1)
-        number_N = torch.repeat_interleave(torch.arange(len(frames)), torch.tensor(frames))
-        self.places_N = (torch.arange(sum(frames)) + number_N * gap).to(device)
+    def __init__(self, frames: list[int], zeros: int, device: torch.device):
+        self.length = sum(frames) + zeros * (len(frames) - 1)
+        recording_N = torch.repeat_interleave(torch.arange(len(frames)), torch.tensor(frames))
+        self.places_N = (torch.arange(sum(frames)) + recording_N * zeros).to(device)
 
 
 class Layer(torch.nn.Module):
@@ -150,11 +166,11 @@ class Layer(torch.nn.Module):
         self.norm = weights.layer_norm("norm_out", shape.d_model)
 
     def packed(
-        self, x_ND: torch.Tensor, frames: list[int], gaps: Gaps, p: tuple[torch.Tensor, torch.Tensor]
+        self, x_ND: torch.Tensor, frames: list[int], spacing: Spacing, p: tuple[torch.Tensor, torch.Tensor]
     ) -> torch.Tensor:
         x_ND = x_ND + self.first(x_ND)
         x_ND += self.attention.packed(x_ND, frames, p)
-        x_ND += self.convolution.packed(x_ND, gaps)
+        x_ND += self.convolution.packed(x_ND, spacing)
         x_ND += self.second(x_ND)
         out_ND: torch.Tensor = self.norm(x_ND)
         return out_ND
@@ -184,7 +200,10 @@ class Encoder(torch.nn.Module):
         self._kept: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Padded features (B, T, M) of `frames_B` mel frames → (B, T / 8, D) and the frames (B,), on the host."""
+        """The encoder's padded frames (B, T / 8, D) of features (B, T, M), and how many count (B,), on the host.
+
+        `frames_B` are the mel frames that count.
+        """
         lengths_B = self.subsampling.frames(frames_B)
         if features_BTM.is_cuda and self.reach is None:
             return self.padded(features_BTM, frames_B, lengths_B), lengths_B
@@ -192,17 +211,17 @@ class Encoder(torch.nn.Module):
         return torch.nn.utils.rnn.pad_sequence(self.packed(rows), batch_first=True), lengths_B
 
     def packed(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Features (T, M) of each recording → its frames (T / 8, D)."""
-        rows = [self.subsampling.tiled(one) for one in features]
+        """The frames (T / 8, D) of each recording, from its features (T, M)."""
+        rows = [self.subsampling.tiled(features_TM) for features_TM in features]
         frames = [len(row) for row in rows]
         x_ND = self._scaled(torch.cat(rows))
-        gaps = Gaps(frames, self.shape.kernel // 2, x_ND.device)
+        spacing = Spacing(frames, self.shape.kernel // 2, x_ND.device)
         for layer, p in zip(self.layers, self._positions(max(frames)), strict=True):
-            x_ND = layer.packed(x_ND, frames, gaps, p)
+            x_ND = layer.packed(x_ND, frames, spacing, p)
         return list(x_ND.split(frames))
 
     def padded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-        """Padded features → padded frames, over all frames of each recording."""
+        """Padded frames of padded features; attention sees all frames of a recording."""
         x_BTD = self._scaled(self.subsampling(features_BTM, frames_B))
         hidden_BT = torch.arange(x_BTD.shape[1], device=x_BTD.device) >= lengths_B.to(x_BTD.device)[:, None]
         for layer, p in zip(self.layers, self._positions(x_BTD.shape[1]), strict=True):
@@ -213,17 +232,19 @@ class Encoder(torch.nn.Module):
         return x * math.sqrt(self.shape.d_model) if self.shape.scaled_input else x
 
     def _positions(self, frames: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """The projected positions of each layer for a longest recording of so many frames."""
+        """The projected positions of each layer, where the longest recording has so many frames.
+
+        Up to `KEPT_REACH` they are kept, in steps of `REACH_STEP`, and a part of what is kept is returned.
+        """
         wanted = frames - 1 if self.reach is None else self.reach
-        kept = self._kept[0][0].shape[2] // 2 if self._kept else -1
-        if wanted > kept:
-            reach = wanted if wanted > KEPT_REACH else wanted + -wanted % REACH_STEP
+        reach = self._kept[0][0].shape[2] // 2 if self._kept else -1
+        table = self._kept
+        if wanted > reach:
+            is_kept = wanted <= KEPT_REACH
+            reach = wanted + -wanted % REACH_STEP if is_kept else wanted
             sinusoids_PD = sinusoids(reach, self.shape.d_model, self.layers[0].norm.weight.device)
             table = [layer.attention.positions(sinusoids_PD.to(layer.norm.weight.dtype)) for layer in self.layers]
-            if wanted <= KEPT_REACH:
+            if is_kept:
                 self._kept = table
-            kept = reach
-        else:
-            table = self._kept
-        inside = slice(kept - wanted, kept + wanted + 1)
+        inside = slice(reach - wanted, reach + wanted + 1)
         return [(p_HKP[:, :, inside], c_H1P[:, :, inside]) for p_HKP, c_H1P in table]

@@ -30,21 +30,24 @@ class Features(torch.nn.Module):
         return samples_B // self.shape.hop
 
     def forward(self, signal_BS: torch.Tensor, samples_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, S) zero-padded signals of `samples_B` samples → features (B, T, M), zero behind their frames (B,)."""
-        logmel_BTM, frames_B = self.logmel(signal_BS, samples_B), self.frames(samples_B)
-        return normalised(logmel_BTM, frames_B), frames_B
+        """Features (B, T, M) of zero-padded signals, and their frames (B,); features behind those are zero.
+
+        `samples_B` are the samples that count.
+        """
+        frames_B = self.frames(samples_B)
+        return normalised(self.logmel(signal_BS, samples_B), frames_B), frames_B
 
     def logmel(self, signal_BS: torch.Tensor, samples_B: torch.Tensor) -> torch.Tensor:
-        """Before normalisation: (B, S) → (B, T, M), T = S / hop."""
+        """Log-mel features (B, T, M) before normalisation, T = S / hop."""
         shape = self.shape
         spoken_BS = signal_BS
         if shape.preemphasis:
             spoken_BS = signal_BS.clone()
             spoken_BS[:, 1:] -= shape.preemphasis * signal_BS[:, :-1]
-            if int(samples_B.min()) < signal_BS.shape[1]:
-                spoken_BS *= (
-                    torch.arange(signal_BS.shape[1], device=signal_BS.device) < samples_B.to(signal_BS.device)[:, None]
-                )
+            length = signal_BS.shape[1]
+            if int(samples_B.min()) < length:
+                sample_S = torch.arange(length, device=signal_BS.device)
+                spoken_BS *= sample_S < samples_B.to(signal_BS.device)[:, None]
         half = shape.n_fft // 2
         padded_BS = torch.nn.functional.pad(spoken_BS, (half, half))
         frames_BTN = padded_BS.unfold(1, shape.n_fft, shape.hop)[:, : signal_BS.shape[1] // shape.hop]
@@ -55,9 +58,10 @@ class Features(torch.nn.Module):
 
 def normalised(logmel_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
     """Mean 0 and variance 1 of each mel bin over the frames of its recording; zeros behind them."""
-    length, device = logmel_BTM.shape[1], logmel_BTM.device
+    device = logmel_BTM.device
     count_B11 = frames_B.to(device)[:, None, None]
-    inside_BT1 = (torch.arange(length, device=device)[:, None] < count_B11).to(logmel_BTM.dtype)
+    frame_T1 = torch.arange(logmel_BTM.shape[1], device=device)[:, None]
+    inside_BT1 = (frame_T1 < count_B11).to(logmel_BTM.dtype)
     weights_B1T = inside_BT1.transpose(1, 2)  # sums as products: a reduction over frames costs six times as much
     mean_B1M = weights_B1T @ logmel_BTM / count_B11
     centred_BTM = (logmel_BTM - mean_B1M).mul_(inside_BT1)

@@ -4,13 +4,13 @@ Batch and length are free: frames behind a recording's end are masked, and posit
 comes. Names and shapes of inputs and outputs are those of NeMo's own export, for which both were written.
 
 Shapes: B recordings, M mel bins, T mel frames or frames of 80 ms, C channels, D width of the encoder, U tokens, L
-layers of the prediction network, X its width, J width of the joint, V tokens, O = V + 1 + durations outputs.
+layers of the predictor, X its width, J width of the joiner, V tokens, O = V + 1 + durations outputs.
 """
 
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -30,6 +30,8 @@ from shoptalk.engine.weights import Weights, frozen, open_checkpoint
 Form = Literal["onnx-asr", "sherpa-onnx"]
 
 OPSET = 17
+FREE = "BTSU"
+"""Axes of any length: recordings, frames in, frames out, tokens."""
 ONE_FILE_BYTES = 1_800_000_000
 """Larger weights lie beside their graph: a protobuf holds 2 GiB at most."""
 
@@ -77,7 +79,7 @@ def _check(path: Path, shape: Shape, form: Form) -> None:
 
 
 class _Encoder(torch.nn.Module):
-    """Features (B, M, T) and their frames (B,) → frames of 80 ms (B, D, T) and how many count (B,)."""
+    """Gives frames of 80 ms (B, D, T) and how many count (B,), for features (B, M, T) and their frames (B,)."""
 
     def __init__(self, shape: Shape, weights: Weights):
         super().__init__()
@@ -85,15 +87,17 @@ class _Encoder(torch.nn.Module):
 
     def forward(self, features_BMT: torch.Tensor, frames_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         lengths_B = self.inner.subsampling.frames(frames_B)
-        return self.inner.padded(features_BMT.transpose(1, 2), frames_B, lengths_B).transpose(1, 2), lengths_B
+        encoded_BTD = self.inner.padded(features_BMT.transpose(1, 2), frames_B, lengths_B)
+        return encoded_BTD.transpose(1, 2), lengths_B
 
 
 class _Predictor(torch.nn.Module):
-    """Tokens (B, U), how many count (B,), and states (L, B, X) → outputs (B, X, U), the same, and new states."""
+    """Gives outputs (B, X, U), the counts again, and new states, for tokens (B, U), how many count (B,), and states."""
 
     def __init__(self, shape: Shape, weights: Weights):
         super().__init__()
-        below, width = weights.below("decoder.prediction"), shape.predictor
+        below = weights.below("decoder.prediction")
+        width = shape.predictor
         self.embedding_VX = frozen(below.take("embed.weight", shape.vocabulary + 1, width))
         self.lstm = torch.nn.LSTM(width, width, shape.predictor_layers)
         lstm = below.below("dec_rnn.lstm")
@@ -103,12 +107,13 @@ class _Predictor(torch.nn.Module):
     def forward(
         self, token_BU: torch.Tensor, count_B: torch.Tensor, h_LBX: torch.Tensor, c_LBX: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        out_UBX, (h_LBX, c_LBX) = self.lstm(embedding(token_BU, self.embedding_VX).transpose(0, 1), (h_LBX, c_LBX))
+        embedded_UBX = embedding(token_BU, self.embedding_VX).transpose(0, 1)
+        out_UBX, (h_LBX, c_LBX) = self.lstm(embedded_UBX, (h_LBX, c_LBX))
         return out_UBX.permute(1, 2, 0), count_B.clone(), h_LBX, c_LBX
 
 
-class _Joint(torch.nn.Module):
-    """Frames (B, D, T) and predictions (B, X, U) → logits (B, T, U, O)."""
+class _Joiner(torch.nn.Module):
+    """Gives logits (B, T, U, O), for frames (B, D, T) and predictions (B, X, U)."""
 
     def __init__(self, shape: Shape, weights: Weights):
         super().__init__()
@@ -120,41 +125,54 @@ class _Joint(torch.nn.Module):
         return self.inner.logits(encoded_BT1J, predicted_B1UJ)
 
 
-class _DecoderJoint(torch.nn.Module):
-    """Both in one graph."""
+class _DecoderJoiner(torch.nn.Module):
+    """Predictor and joiner in one graph."""
 
-    def __init__(self, predictor: _Predictor, joint: _Joint):
+    def __init__(self, predictor: _Predictor, joiner: _Joiner):
         super().__init__()
-        self.predictor, self.joint = predictor, joint
+        self.predictor = predictor
+        self.joiner = joiner
 
     def forward(self, encoded_BDT: torch.Tensor, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         predicted_BXU, *others = self.predictor(*inputs)
-        return self.joint(encoded_BDT, predicted_BXU), *others
+        return self.joiner(encoded_BDT, predicted_BXU), *others
 
 
 def _encoder(shape: Shape, weights: Weights, form: Form) -> _Graph:
     frames = SUBSAMPLING * (KEPT_REACH + 8)  # so many that positions are computed, not taken from a table
     example = (torch.zeros(2, shape.mels, frames), torch.tensor([frames, frames - 100]))
     return _Graph(
-        "encoder-model.onnx" if form == "onnx-asr" else "encoder.onnx", _Encoder(shape, weights), example,
-        {"audio_signal": "BMT", "length": "B"}, {"outputs": "BDS", "encoded_lengths": "B"},
-    )  # fmt: skip
+        file="encoder-model.onnx" if form == "onnx-asr" else "encoder.onnx",
+        module=_Encoder(shape, weights),
+        example=example,
+        inputs={"audio_signal": "BMT", "length": "B"},
+        outputs={"outputs": "BDS", "encoded_lengths": "B"},
+    )
 
 
 def _decoder(shape: Shape, weights: Weights, form: Form) -> list[_Graph]:
-    predictor, joint = _Predictor(shape, weights), _Joint(shape, weights)
+    """Predictor and joiner: one graph for onnx-asr, two for sherpa-onnx."""
+    predictor = _Predictor(shape, weights)
+    joiner = _Joiner(shape, weights)
     state_LBX = torch.zeros(shape.predictor_layers, 2, shape.predictor)
-    heard_BDT, predicted_BXU = torch.zeros(2, shape.d_model, 3), torch.zeros(2, shape.predictor, 1)
-    tokens = (torch.zeros(2, 1, dtype=torch.int32), torch.ones(2, dtype=torch.int32), state_LBX, state_LBX)
-    inputs = {"targets": "BU", "target_length": "B", "input_states_1": "LBX", "input_states_2": "LBX"}
-    outputs = {"prednet_lengths": "B", "output_states_1": "LBX", "output_states_2": "LBX"}
-    encoded, logits = {"encoder_outputs": "BDT"}, {"outputs": "BTUO"}
+    token_BU = torch.zeros(2, 1, dtype=torch.int32)
+    count_B = torch.ones(2, dtype=torch.int32)
+    tokens = (token_BU, count_B, state_LBX, state_LBX)
+    encoded_BDT = torch.zeros(2, shape.d_model, 3)
+    predicted_BXU = torch.zeros(2, shape.predictor, 1)
+
+    predictor_inputs = {"targets": "BU", "target_length": "B", "input_states_1": "LBX", "input_states_2": "LBX"}
+    states_out = {"prednet_lengths": "B", "output_states_1": "LBX", "output_states_2": "LBX"}
+    encoded = {"encoder_outputs": "BDT"}
+    logits = {"outputs": "BTUO"}
     if form == "onnx-asr":
-        both = _DecoderJoint(predictor, joint)
-        return [_Graph("decoder_joint-model.onnx", both, (heard_BDT, *tokens), encoded | inputs, logits | outputs)]
+        both = _DecoderJoiner(predictor, joiner)
+        inputs = encoded | predictor_inputs
+        return [_Graph("decoder_joint-model.onnx", both, (encoded_BDT, *tokens), inputs, logits | states_out)]
+    joiner_inputs = encoded | {"decoder_outputs": "BXU"}
     return [
-        _Graph("decoder.onnx", predictor, tokens, inputs, {"outputs": "BXU"} | outputs),
-        _Graph("joiner.onnx", joint, (heard_BDT, predicted_BXU), encoded | {"decoder_outputs": "BXU"}, logits),
+        _Graph("decoder.onnx", predictor, tokens, predictor_inputs, {"outputs": "BXU"} | states_out),
+        _Graph("joiner.onnx", joiner, (encoded_BDT, predicted_BXU), joiner_inputs, logits),
     ]
 
 
@@ -162,13 +180,20 @@ def _write(graph: _Graph, folder: Path, metadata: Mapping[str, Any]) -> None:
     onnx = _onnx()
     traced = folder / "traced"
     traced.mkdir()
-    named = graph.inputs | graph.outputs
-    free = {name: {axis: c for axis, c in enumerate(axes) if c in "BTSU"} for name, axes in named.items()}
+    free_axes: dict[str, dict[int, str]] = {}
+    for name, axes in (graph.inputs | graph.outputs).items():
+        free_axes[name] = {place: axis for place, axis in enumerate(axes) if axis in FREE}
     with _quiet():
         torch.onnx.export(
-            graph.module.eval(), graph.example, str(traced / graph.file), dynamo=False, opset_version=OPSET,
-            input_names=list(graph.inputs), output_names=list(graph.outputs), dynamic_axes=free,
-        )  # fmt: skip
+            graph.module.eval(),
+            graph.example,
+            str(traced / graph.file),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes=free_axes,
+        )
     model = onnx.load(traced / graph.file)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=str(value))
@@ -183,24 +208,33 @@ def _write(graph: _Graph, folder: Path, metadata: Mapping[str, Any]) -> None:
 def _metadata(shape: Shape) -> dict[str, Any]:
     """What sherpa-onnx reads from the encoder; it takes the model for a TDT by the letters in the address."""
     return {
-        "vocab_size": shape.vocabulary, "normalize_type": "per_feature", "pred_rnn_layers": shape.predictor_layers,
-        "pred_hidden": shape.predictor, "subsampling_factor": SUBSAMPLING, "feat_dim": shape.mels,
-        "model_type": "EncDecRNNTBPEModel", "version": "2", "url": "tdt",
-    }  # fmt: skip
+        "vocab_size": shape.vocabulary,
+        "normalize_type": "per_feature",
+        "pred_rnn_layers": shape.predictor_layers,
+        "pred_hidden": shape.predictor,
+        "subsampling_factor": SUBSAMPLING,
+        "feat_dim": shape.mels,
+        "model_type": "EncDecRNNTBPEModel",
+        "version": "2",
+        "url": "tdt",
+    }
 
 
 def _write_vocabulary(folder: Path, shape: Shape, tokenizer: bytes, form: Form) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
-    pieces: Sequence[str] = [*(processor.id_to_piece(number) for number in range(shape.vocabulary)), "<blk>"]
+    pieces = [processor.id_to_piece(number) for number in range(shape.vocabulary)]
+    pieces.append("<blk>")
     lines = "".join(f"{piece} {number}\n" for number, piece in enumerate(pieces))
     if form == "sherpa-onnx":
         (folder / "tokens.txt").write_text(lines, encoding="utf-8")
         return
     (folder / "vocab.txt").write_text(lines, encoding="utf-8")
     config = {
-        "model_type": "nemo-conformer-tdt", "features_size": shape.mels, "subsampling_factor": SUBSAMPLING,
+        "model_type": "nemo-conformer-tdt",
+        "features_size": shape.mels,
+        "subsampling_factor": SUBSAMPLING,
         "max_tokens_per_step": shape.max_symbols,
-    }  # fmt: skip
+    }
     (folder / "config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
 
 

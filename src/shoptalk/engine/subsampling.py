@@ -5,6 +5,7 @@ The channels lie last in memory, where oneDNN convolves depthwise twice as fast.
 Shapes: B recordings, T mel frames, M mel bins, C channels, D width of the encoder; each level halves T and M.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -33,14 +34,19 @@ class Subsampling(torch.nn.Module):
         conv = weights.below("conv")
 
         def kernel(number: int, *shape: int) -> torch.nn.Parameter:
-            return frozen(conv.take(f"{number}.weight", *shape).contiguous(memory_format=torch.channels_last))
+            weight = conv.take(f"{number}.weight", *shape)
+            return frozen(weight.contiguous(memory_format=torch.channels_last))
 
+        def bias(number: int) -> torch.nn.Parameter:
+            return frozen(conv.take(f"{number}.bias", channels))
+
+        # NeMo numbers convolutions and activations in one sequence.
         self.first_C133 = kernel(0, channels, 1, 3, 3)
-        self.first_bias_C = frozen(conv.take("0.bias", channels))
-        self.depthwise = torch.nn.ParameterList(kernel(n, channels, 1, 3, 3) for n in (2, 5))
-        self.depthwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (2, 5))
-        self.pointwise = torch.nn.ParameterList(kernel(n, channels, channels, 1, 1) for n in (3, 6))
-        self.pointwise_bias = torch.nn.ParameterList(frozen(conv.take(f"{n}.bias", channels)) for n in (3, 6))
+        self.first_bias_C = bias(0)
+        self.depthwise = torch.nn.ParameterList(kernel(number, channels, 1, 3, 3) for number in (2, 5))
+        self.depthwise_bias = torch.nn.ParameterList(bias(number) for number in (2, 5))
+        self.pointwise = torch.nn.ParameterList(kernel(number, channels, channels, 1, 1) for number in (3, 6))
+        self.pointwise_bias = torch.nn.ParameterList(bias(number) for number in (3, 6))
         self.bins = halved(halved(halved(shape.mels)))
         out = weights.linear("out", channels * self.bins, shape.d_model)
         by_bin_DX = out.weight.view(-1, channels, self.bins).transpose(1, 2).flatten(1)  # as the channels lie last
@@ -54,26 +60,34 @@ class Subsampling(torch.nn.Module):
         return mel_frames_B
 
     def forward(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
-        """Padded features → (B, T / 8, D); between the convolutions nothing leaks from behind a recording's end."""
-        level_BCTM, lengths_B = _image(features_BTM), frames_B
+        """Padded frames (B, T / 8, D); between the convolutions nothing leaks from behind a recording's end."""
+        level_BCTM = _image(features_BTM)
+        lengths_B = frames_B
         for level in range(3):
-            level_BCTM = self._convolved(level, pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1)))
+            padded_BCTM = pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1))
+            level_BCTM = self._convolved(level, padded_BCTM)
             lengths_B = halved(lengths_B)
         return self._out(level_BCTM)
 
     def tiled(self, features_TM: torch.Tensor) -> torch.Tensor:
-        """Features of one recording → (T / 8, D), tile by tile."""
-        frames = len(features_TM)
-        lengths = (frames, halved(frames), halved(halved(frames)), halved(halved(halved(frames))))
-        tiles = [self._tile(features_TM, lengths, at, min(at + TILE, lengths[3])) for at in range(0, lengths[3], TILE)]
+        """Frames (T / 8, D) of one recording, tile by tile."""
+        lengths = [len(features_TM)]  # of each level
+        for _ in range(3):
+            lengths.append(halved(lengths[-1]))
+        frames = lengths[-1]
+        tiles = []
+        for first in range(0, frames, TILE):
+            tiles.append(self._tile(features_TM, lengths, first, min(first + TILE, frames)))
         return torch.cat(tiles)
 
-    def _tile(self, features_TM: torch.Tensor, lengths: tuple[int, ...], first: int, last: int) -> torch.Tensor:
+    def _tile(self, features_TM: torch.Tensor, lengths: Sequence[int], first: int, last: int) -> torch.Tensor:
         """The encoder frames first … last - 1, from what they can see of each level."""
-        edges = []
+        edges: list[tuple[int, int]] = []  # frames before and behind those of a level that are there
         for length in reversed(lengths[:3]):
-            low, high = 2 * first - 1, 2 * last  # a convolution sees one frame more than the two that it joins
-            first, last = max(low, 0), min(high, length)
+            low = 2 * first - 1  # a convolution sees one frame more than the two that it joins
+            high = 2 * last
+            first = max(low, 0)
+            last = min(high, length)
             edges.append((first - low, high - last))
         level_1CTM = _image(features_TM[None, first:last])
         for level, (before, behind) in enumerate(reversed(edges)):
@@ -104,5 +118,6 @@ def _image(features_BTM: torch.Tensor) -> torch.Tensor:
 
 
 def _masked(level_BCTM: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-    kept_BT = torch.arange(level_BCTM.shape[2], device=level_BCTM.device) < lengths_B.to(level_BCTM.device)[:, None]
-    return level_BCTM * kept_BT[:, None, :, None]
+    frame_T = torch.arange(level_BCTM.shape[2], device=level_BCTM.device)
+    inside_BT = frame_T < lengths_B.to(level_BCTM.device)[:, None]
+    return level_BCTM * inside_BT[:, None, :, None]

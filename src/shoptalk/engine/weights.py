@@ -24,25 +24,26 @@ class Weights:
 
     def take(self, name: str, *shape: int) -> torch.Tensor:
         """A tensor in float32; `ModelError` if it is not there or has another shape."""
-        found = self.take_if_there(name, *shape)
-        if found is None:
+        tensor = self.take_if_there(name, *shape)
+        if tensor is None:
             raise ModelError(f"{self.source}: has no tensor {self.prefix}{name}; its config is of another model")
-        return found
+        return tensor
 
     def take_if_there(self, name: str, *shape: int) -> torch.Tensor | None:
         """`take`, or None where there is none: biases that a checkpoint may lack."""
-        full = self.prefix + name
-        found = self.tensors.get(full)
-        if found is None:
+        full_name = self.prefix + name
+        tensor = self.tensors.get(full_name)
+        if tensor is None:
             return None
-        if shape and tuple(found.shape) != shape:
-            raise ModelError(f"{self.source}: {full} is {tuple(found.shape)}, its config asks for {shape}")
-        return found.float()
+        if shape and tuple(tensor.shape) != shape:
+            raise ModelError(f"{self.source}: {full_name} is {tuple(tensor.shape)}, its config asks for {shape}")
+        return tensor.float()
 
     def linear(self, name: str, inputs: int, outputs: int) -> torch.nn.Linear:
         """A linear layer, or a convolution over one step as the matrix product that it is."""
         below = self.below(name)
-        weight, bias_O = below.take("weight"), below.take_if_there("bias", outputs)
+        weight = below.take("weight")
+        bias_O = below.take_if_there("bias", outputs)
         if weight.numel() != inputs * outputs:
             raise ModelError(f"{self.source}: {below.prefix}weight is {tuple(weight.shape)}, not {outputs} x {inputs}")
         return linear(weight.reshape(outputs, inputs), bias_O)
