@@ -106,7 +106,7 @@ def test_with_an_encoder_that_needs_no_context_nothing_happens_at_the_seams(
     streamer = Streamer(engine, StreamSetting(0.8, chunk * FRAME_S, right * FRAME_S, first * FRAME_S))
 
     def known(streams: Sequence[Stream]) -> dict[Stream, torch.Tensor]:
-        return {one: encoded_1FD[0, one.at : -(-one.mel_frames // 8)] for one in streams}
+        return {stream: encoded_1FD[0, stream.decoded : -(-stream.mel_frames // 8)] for stream in streams}
 
     streamer._encoded = known  # type: ignore[method-assign]
     partials = hear(streamer, spoken_S, cut)
