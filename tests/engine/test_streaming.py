@@ -208,5 +208,5 @@ def test_what_cannot_be_heard_is_refused_before_anything_is(engine: Engine) -> N
     ):
         with pytest.raises(AudioError, match=reason):
             streamer.feed(feeds)
-    assert good.heard == 0
+    assert good.samples == 0
     assert streamer.feed([]) == []
