@@ -146,6 +146,26 @@ def test_stopped_and_resumed_it_equals_one_in_one_go(
     assert_equal_trainings(whole, tmp_path)
 
 
+@pytest.mark.parametrize("first", ["bf16-mixed", "32-true"])
+def test_a_training_goes_on_in_another_precision(first: str, setting: Setting, tmp_path: Path) -> None:
+    def stop(line: str) -> None:
+        if line.startswith("step 4"):
+            raise KeyboardInterrupt
+
+    (second,) = {"bf16-mixed", "32-true"} - {first}
+    with pytest.raises(BaseException):  # noqa: B017  Lightning makes a SystemExit of it
+        setting.fit(tmp_path, f"train.precision={first}", say=stop)
+    before = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert {value.dtype for value in before["state_dict"].values() if value.is_floating_point()} == {torch.float32}
+    setting.fit(tmp_path, f"train.precision={second}")
+    after = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert (before["global_step"], after["global_step"]) == (4, 6)
+    assert [row["step"] for row in history(tmp_path)] == [2, 4, 6]
+    for key, value in before["mean"].items():
+        if value.is_floating_point():
+            assert torch.isfinite(after["mean"][key]).all() and (after["mean"][key] - value).abs().max() < 0.1, key
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_it_equals_one_in_one_go(
     whole: Path, setting: Setting, precision: str, tmp_path: Path
