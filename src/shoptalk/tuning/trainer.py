@@ -222,7 +222,7 @@ class Keeper(Callback):
             self._note(trainer, weights, {"dev_wer": wer, **wer_of}, loss)
         _whole(self.last, trainer.save_checkpoint, trainer)  # last of all: what it does not know of is done again
         if trainer.is_global_zero:
-            parts = "".join(f", {source} {100 * value:.1f} %" for source, value in wer_of.items())
+            parts = "".join(f", {key.removeprefix('dev_wer_')} {100 * value:.1f} %" for key, value in wer_of.items())
             self._say(f"step {trainer.global_step}: loss {loss:.3f}, dev WER {100 * wer:.1f} %{parts}")
 
     def _note(
