@@ -234,7 +234,7 @@ def run_here(arguments: list[str], piped: bytes) -> str:
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def extras() -> set[str]:
