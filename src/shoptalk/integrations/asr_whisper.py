@@ -56,6 +56,8 @@ class WhisperRecognizer:
 def _word(word: Any) -> Word:
     confidence = min(max(float(word.probability), 0.0), 1.0)
     return Word(
-        word=word.word.strip(), start_s=round(float(word.start), 3), end_s=round(float(word.end), 3),
+        word=word.word.strip(),
+        start_s=round(float(word.start), 3),
+        end_s=round(float(word.end), 3),
         confidence=round(confidence, 4),
-    )  # fmt: skip
+    )

@@ -65,13 +65,19 @@ def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:
     start_s = cut_start_s + segment.start
     custom: Mapping[str, Any] = segment.custom or {}
     row = {
-        "id": segment.id, "text": segment.text or "", "speaker": segment.speaker, "recording": segment.recording_id,
-        "accent": custom.get("accent"), "context": custom.get("context"), "audio": None,
+        "id": segment.id,
+        "text": segment.text or "",
+        "speaker": segment.speaker,
+        "recording": segment.recording_id,
+        "accent": custom.get("accent"),
+        "context": custom.get("context"),
+        "audio": None,
         "words": [
             (one.symbol, one.start - segment.start, one.end - segment.start)
-            for one in (segment.alignment or {}).get("word", ()) if one.symbol
+            for one in (segment.alignment or {}).get("word", ())
+            if one.symbol
         ],
-    }  # fmt: skip
+    }
     if recording is None:
         return row
     whole = start_s < WHOLE_S and abs(segment.duration - recording.duration) < WHOLE_S

@@ -66,8 +66,11 @@ class Registry:
             if not self._client.search_registered_models(f"name = '{name}'"):
                 self._client.create_registered_model(name)
             wanted = [tags.get(key) for key in IDENTITY]
-            same = [one.number for one in self.versions(name)
-                    if one.source == source and [one.tags.get(key) for key in IDENTITY] == wanted]  # fmt: skip
+            same = [
+                one.number
+                for one in self.versions(name)
+                if one.source == source and [one.tags.get(key) for key in IDENTITY] == wanted
+            ]
             number = same[0] if same else self._new(name, source, tags)
             self._client.set_registered_model_alias(name, CHALLENGER, number)
         return self.version(name, number)
@@ -81,10 +84,14 @@ class Registry:
             aliases: Mapping[str, object] = self._client.get_registered_model(name).aliases
             found = self._client.search_model_versions(f"name = '{name}'")
         return [
-            Version(str(one.version), Path(one.source), tuple(alias for alias, number in aliases.items()
-                    if str(number) == str(one.version)), dict(one.tags))
+            Version(
+                str(one.version),
+                Path(one.source),
+                tuple(alias for alias, number in aliases.items() if str(number) == str(one.version)),
+                dict(one.tags),
+            )
             for one in sorted(found, key=lambda one: int(one.version))
-        ]  # fmt: skip
+        ]
 
     def version(self, name: str, number: str) -> Version:
         for one in self.versions(name):
@@ -108,8 +115,12 @@ class Registry:
         if champion and champion.number == number:
             raise RegistryError(f"{name}: version {number} is the champion already")
         event = _event("promote", number, champion, by=by, at=at, why=why, gate_sha256=gate_sha256)
-        tags = {"promoted_by": by, "promoted_at": event.at, "gate_sha256": gate_sha256,
-                "previous_champion": event.previous}  # fmt: skip
+        tags = {
+            "promoted_by": by,
+            "promoted_at": event.at,
+            "gate_sha256": gate_sha256,
+            "previous_champion": event.previous,
+        }
         with _named(name):
             for key, value in tags.items():
                 self._client.set_model_version_tag(name, number, key, value)
@@ -158,8 +169,16 @@ def _below(stack: list[str], version: str) -> list[str]:
     return stack[: places[-1]] if places else stack
 
 
-def _event(kind: Literal["promote", "rollback"], number: str, champion: Version | None, *, by: str, at: datetime,
-           why: str, gate_sha256: str = "") -> Event:  # fmt: skip
+def _event(
+    kind: Literal["promote", "rollback"],
+    number: str,
+    champion: Version | None,
+    *,
+    by: str,
+    at: datetime,
+    why: str,
+    gate_sha256: str = "",
+) -> Event:
     """`at` must be in UTC."""
     moment = at.isoformat(timespec="microseconds")
     return Event(kind, number, champion.number if champion else "", by, moment, why, gate_sha256)

@@ -129,10 +129,16 @@ def _about(path: Path, request: Request, skipped: list[dict[str, str]]) -> dict[
     for line in lines:
         audio.update(f"{file_digest(line.audio)}  {examples.name_below(line.audio, path.parent)}\n".encode())
     return {
-        "name": request.name, "licence": request.licence, "origin": request.origin, "format": request.format,
-        "evaluation_only": request.evaluation_only, "patients": any(line.patient for line in lines),
-        "utterances": len(lines), "minutes": round(sum(line.duration_s for line in lines) / 60, 2),
+        "name": request.name,
+        "licence": request.licence,
+        "origin": request.origin,
+        "format": request.format,
+        "evaluation_only": request.evaluation_only,
+        "patients": any(line.patient for line in lines),
+        "utterances": len(lines),
+        "minutes": round(sum(line.duration_s for line in lines) / 60, 2),
         "speakers": len({line.speaker for line in lines if line.speaker}),
         "sha256": {"manifest": file_digest(path), "audio": audio.hexdigest()},
-        "skipped": skipped, "signature": request.signature,
-    }  # fmt: skip
+        "skipped": skipped,
+        "signature": request.signature,
+    }

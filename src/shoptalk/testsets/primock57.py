@@ -29,11 +29,19 @@ def rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         for number, (start_s, end_s, text) in enumerate(intervals(grid), start=1):
             if text.strip():
                 lost = any(tag in text for tag in NOT_UNDERSTOOD)
-                yield f"{grid}: interval {number}", {
-                    "id": f"{grid.stem}-{number:04d}", "audio": audio, "offset": start_s, "duration": end_s - start_s,
-                    "text": " ".join(re.sub(r"<[^>]*>", "", text).split()), "speaker": grid.stem,
-                    "context": grid.stem.rpartition("_")[2], "skip": "holds what was not understood" if lost else "",
-                }  # fmt: skip
+                yield (
+                    f"{grid}: interval {number}",
+                    {
+                        "id": f"{grid.stem}-{number:04d}",
+                        "audio": audio,
+                        "offset": start_s,
+                        "duration": end_s - start_s,
+                        "text": " ".join(re.sub(r"<[^>]*>", "", text).split()),
+                        "speaker": grid.stem,
+                        "context": grid.stem.rpartition("_")[2],
+                        "skip": "holds what was not understood" if lost else "",
+                    },
+                )
 
 
 def intervals(path: Path) -> list[tuple[float, float, str]]:

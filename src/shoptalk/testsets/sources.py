@@ -99,14 +99,17 @@ def read(row: Row, folder: Path) -> Source:
     text = _text(columns, "text").strip()
     unsaid = "nothing is said" if not text or "_".join(text.lower().strip("<>").split()) == UNSCORED else ""
     return Source(
-        id=name, where=where, text=text,
+        id=name,
+        where=where,
+        text=text,
         audio=_beside(folder, audio) if isinstance(audio, str | Path) else audio,
-        offset_s=offset_s, duration_s=duration_s,
+        offset_s=offset_s,
+        duration_s=duration_s,
         recording=str(columns.get("recording") or (stem if offset_s is not None else "")),
         skip=str(columns.get("skip") or unsaid),
         more={kind: _text(columns, kind) for kind in ("speaker", "accent", "context")}
         | {"words": _words(columns.get("words") or (), where), "patient": bool(columns.get("patient"))},
-    )  # fmt: skip
+    )
 
 
 def _named(columns: Mapping[str, Any], kind: str) -> Any:

@@ -23,26 +23,26 @@ class Segment:
     text: str
 
 
-def render(heard: Recognition, *, form: str, duration_s: float, granularities: Sequence[str]) -> Response:
+def render(recognition: Recognition, *, form: str, duration_s: float, granularities: Sequence[str]) -> Response:
     """The response in one of `FORMS`; `granularities` (``word``, ``segment``) count for verbose_json only."""
-    return FORMS[form](heard, duration_s, granularities)
+    return FORMS[form](recognition, duration_s, granularities)
 
 
-def segments(heard: Recognition, duration_s: float) -> list[Segment]:
+def segments(recognition: Recognition, duration_s: float) -> list[Segment]:
     """The words cut into sentences; all of the text as one segment where there are no times."""
-    if not heard.words:
-        return [Segment(0.0, duration_s, heard.text)] if heard.text else []
-    return [Segment(w[0].start_s, w[-1].end_s, " ".join(word.word for word in w)) for w in _cut(heard.words)]
+    if not recognition.words:
+        return [Segment(0.0, duration_s, recognition.text)] if recognition.text else []
+    cut = []
+    for words in _sentences(recognition.words):
+        text = " ".join(word.word for word in words)
+        cut.append(Segment(words[0].start_s, words[-1].end_s, text))
+    return cut
 
 
-def _cut(words: Iterable[Word]) -> Iterator[list[Word]]:
+def _sentences(words: Iterable[Word]) -> Iterator[list[Word]]:
     current: list[Word] = []
     for word in words:
-        if current and (
-            word.start_s - current[-1].end_s >= PAUSE_S
-            or word.end_s - current[0].start_s > SEGMENT_S
-            or current[-1].word.endswith((".", "?", "!"))
-        ):
+        if current and _ends_before(current, word):
             yield current
             current = []
         current.append(word)
@@ -50,22 +50,34 @@ def _cut(words: Iterable[Word]) -> Iterator[list[Word]]:
         yield current
 
 
-def _json(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
-    return JSONResponse({"text": heard.text, "usage": _usage(duration_s)})
+def _ends_before(current: Sequence[Word], word: Word) -> bool:
+    """Whether a segment ends before the next word: by a pause, its length, or the end of a sentence."""
+    is_pause = word.start_s - current[-1].end_s >= PAUSE_S
+    is_too_long = word.end_s - current[0].start_s > SEGMENT_S
+    return is_pause or is_too_long or current[-1].word.endswith((".", "?", "!"))
 
 
-def _verbose(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
+def _json(recognition: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
+    return JSONResponse({"text": recognition.text, "usage": _usage(duration_s)})
+
+
+def _verbose(recognition: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
     content: dict[str, Any] = {
         "task": "transcribe",
         "language": "english",
         "duration": round(duration_s, 3),
-        "text": heard.text,
+        "text": recognition.text,
     }
     if "word" in granularities:
-        content["words"] = [{"word": w.word, "start": w.start_s, "end": w.end_s} for w in heard.words]
+        content["words"] = [_word(word) for word in recognition.words]
     if "segment" in granularities:
-        content["segments"] = [_segment(number, one) for number, one in enumerate(segments(heard, duration_s))]
+        numbered = enumerate(segments(recognition, duration_s))
+        content["segments"] = [_segment(number, segment) for number, segment in numbered]
     return JSONResponse({**content, "usage": _usage(duration_s)})
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {"word": word.word, "start": word.start_s, "end": word.end_s}
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
@@ -88,22 +100,24 @@ def _usage(duration_s: float) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(duration_s)}
 
 
-def _text(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
-    return PlainTextResponse(heard.text + "\n")
+def _text(recognition: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
+    return PlainTextResponse(recognition.text + "\n")
 
 
-def _srt(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
-    cues = enumerate(segments(heard, duration_s), start=1)
-    return PlainTextResponse(
-        "".join(f"{n}\n{_clock(s.start_s, ',')} --> {_clock(s.end_s, ',')}\n{s.text}\n\n" for n, s in cues)
-    )
+def _srt(recognition: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
+    numbered = enumerate(segments(recognition, duration_s), start=1)
+    cues = [f"{number}\n{_cue(segment, ',')}" for number, segment in numbered]
+    return PlainTextResponse("".join(cues))
 
 
-def _vtt(heard: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
-    cues = segments(heard, duration_s)
-    return PlainTextResponse(
-        "WEBVTT\n\n" + "".join(f"{_clock(s.start_s, '.')} --> {_clock(s.end_s, '.')}\n{s.text}\n\n" for s in cues)
-    )
+def _vtt(recognition: Recognition, duration_s: float, granularities: Sequence[str]) -> Response:
+    cues = [_cue(segment, ".") for segment in segments(recognition, duration_s)]
+    return PlainTextResponse("WEBVTT\n\n" + "".join(cues))
+
+
+def _cue(segment: Segment, point: str) -> str:
+    """Times and text of a subtitle, and the empty line behind it."""
+    return f"{_clock(segment.start_s, point)} --> {_clock(segment.end_s, point)}\n{segment.text}\n\n"
 
 
 def _clock(time_s: float, point: str) -> str:

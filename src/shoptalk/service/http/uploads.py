@@ -128,8 +128,8 @@ def _check_temperature(text: str) -> None:
 
 def _granularities(form: FormData, wanted: str) -> tuple[str, ...]:
     name = "timestamp_granularities"
-    asked = tuple(str(value) for key in (name, f"{name}[]") for value in form.getlist(key))
-    if any(one not in ("word", "segment") for one in asked):
+    asked = tuple(str(value) for value in [*form.getlist(name), *form.getlist(f"{name}[]")])
+    if not set(asked) <= {"word", "segment"}:
         raise Problem(400, f"`{name}[]` is word or segment", code="invalid_value", param=name)
     if asked and wanted != "verbose_json":
         raise Problem(400, f"`{name}[]` needs response_format verbose_json", code="invalid_value", param=name)
