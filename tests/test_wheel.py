@@ -32,9 +32,10 @@ def call(*command: str | Path, folder: Path) -> str:
 def build(kind: str, source: Path, target: Path) -> Path:
     """The archive that the build backend makes of a source folder, with the packages that are installed here."""
     target.mkdir()
-    code = f"from setuptools import build_meta; print(build_meta.build_{kind}({str(target)!r}))"
-    name = call(sys.executable, "-c", code, folder=source).splitlines()[-1]
-    return target / name
+    code = f"from setuptools import build_meta; build_meta.build_{kind}({str(target)!r})"
+    call(sys.executable, "-c", code, folder=source)
+    [archive] = target.iterdir()
+    return archive
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "below" / "terms.jsonl"
     files.write_records(path, unwritten, signature="s")
     assert tuple(files.read(path, Term)) == TERMS
-    assert files.read_by_id(path, Term) == {term.id: term for term in TERMS}
 
 
 @pytest.mark.parametrize(

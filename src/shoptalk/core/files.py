@@ -33,16 +33,6 @@ def read(path: Path, kind: type[R]) -> Iterator[R]:
             raise ManifestError(f"{path}:{number}: not a {kind.__name__}: {first_problem(error)}") from None
 
 
-def read_by_id(path: Path, kind: type[R]) -> dict[str, R]:
-    """All records of a file keyed by id; an id that occurs twice is a `ManifestError`."""
-    records: dict[str, R] = {}
-    for record in read(path, kind):
-        if record.id in records:
-            raise ManifestError(f"{path}: id {record.id!r} occurs twice; ids must be unique")
-        records[record.id] = record
-    return records
-
-
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects of a file, one on each line, with the lines' numbers; `ManifestError` names what is none."""
     for number, line in numbered_lines(path):

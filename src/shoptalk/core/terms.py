@@ -22,18 +22,6 @@ class _Pattern:
     cuts: frozenset[int]
 
 
-def written_variants(term: Term) -> tuple[tuple[str, ...], ...]:
-    """The ways to write a term that count as the term, each as its smallest parts, without duplicates.
-
-    They come from `text` and `variants`, in plural and possessive; acronyms and letters with digits (``MRI``,
-    ``A1c``) also spelled out. A space or hyphen may stand, or not, between parts and nowhere else: ``beta-blocker`` may
-    be written ``betablocker``, but ``warfarin`` not ``war far in``. What people say for an acronym (`spoken`) counts as
-    written too; for an ordinary word `spoken` is a respelling for the synthesiser, and does not.
-    `TermError`: nothing is left of the term once it is reduced to words.
-    """
-    return _variants(term.id, term.text, term.variants, term.spoken)
-
-
 def occurrences(term: Term, text: str) -> list[tuple[int, int]]:
     """Half-open spans over ``words(text)`` where the term stands, in order, never overlapping; the longest wins."""
     return _find(_patterns(term.id, term.text, term.variants, term.spoken), _layout(text))
@@ -97,6 +85,14 @@ def _patterns(term_id: str, text: str, variants: tuple[str, ...], spoken: tuple[
 def _variants(
     term_id: str, text: str, variants: tuple[str, ...], spoken: tuple[str, ...]
 ) -> tuple[tuple[str, ...], ...]:
+    """The ways to write a term that count as the term, each as its smallest parts, without duplicates.
+
+    They come from `text` and `variants`, in plural and possessive; acronyms and letters with digits (``MRI``,
+    ``A1c``) also spelled out. A space or hyphen may stand, or not, between parts and nowhere else: ``beta-blocker`` may
+    be written ``betablocker``, but ``warfarin`` not ``war far in``. What people say for an acronym (`spoken`) counts as
+    written too; for an ordinary word `spoken` is a respelling for the synthesiser, and does not.
+    `TermError`: nothing is left of the term once it is reduced to words.
+    """
     says_letters = any(_is_spelled(raw) for raw in _RAW_WORD.findall(text))
     found: dict[tuple[str, ...], None] = {}
     for form in (text, *variants, *(spoken if says_letters else ())):
