@@ -8,14 +8,17 @@ Shapes: B rows, T mel frames of 10 ms, M mel bins, J width of the joint.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
-from shoptalk.engine.gpu.looping import Looping, Said, collected
+from shoptalk.engine.gpu.looping import Looping, Said, Standing, collected
 from shoptalk.engine.greedy import Decoded
+
+if TYPE_CHECKING:  # it needs Triton
+    from shoptalk.engine.gpu.rounds import FusedLooping
 
 FRAME_STEP = 64
 """Mel frames (0.64 s) that buckets differ by: a 10 s clip is padded by 2 %."""
@@ -25,6 +28,7 @@ WARM_UPS = 2
 """Runs before a capture, in which libraries choose their kernels."""
 
 Tensors = tuple[torch.Tensor, ...]
+Padded = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Pool = Any  # what torch.cuda.graph_pool_handle gives
 
 
@@ -100,9 +104,19 @@ class _Encoded(NamedTuple):
 class Pipeline:
     """Features to tokens; `encoder` and `looping` lie on one device."""
 
-    def __init__(self, encoder: Encoder, looping: Looping, *, most: int = MOST_GRAPHS):
+    def __init__(
+        self,
+        encoder: Encoder,
+        looping: "Looping | FusedLooping",
+        *,
+        padded: Padded | None = None,
+        most: int = MOST_GRAPHS,
+    ):
+        """`padded` stands in for `Encoder.padded`: `layers.FusedEncoder`."""
         self.encoder, self.looping, self.device = encoder, looping, looping.device
         self.dtype = next(encoder.parameters()).dtype
+        self._padded = padded or encoder.padded
+        self._starts: dict[int, Standing] = {}
         self._joint = looping.transducer.shape.joint
         self.encoders, self.decoders = Shelf(self._encoder_of, most), Shelf(self._decoder_of, most)
         self._streams: tuple[torch.cuda.Stream | None, torch.cuda.Stream | None] = (None, None)
@@ -149,7 +163,7 @@ class Pipeline:
             replay = self.decoders(Bucket(*batch.encoded_BTJ.shape[:2]))
             for held, new in zip(replay.inputs, (batch.encoded_BTJ, batch.frames_B), strict=False):
                 held.copy_(new)
-            for held, new in zip(replay.inputs[2:], self.looping.start(len(batch.frames_B)), strict=True):
+            for held, new in zip(replay.inputs[2:], self._start(len(batch.frames_B)), strict=True):
                 held.copy_(new)
             found, is_left = [], True
             while is_left:
@@ -157,6 +171,12 @@ class Pipeline:
                 found.append(Said(*columns))
                 is_left = bool(left)  # waits for this stream only; the encoder's goes on
             return collected(found, batch.rows)
+
+    def _start(self, rows: int) -> Standing:
+        """Made once for each number of rows."""
+        if rows not in self._starts:
+            self._starts[rows] = self.looping.start(rows)
+        return self._starts[rows]
 
     def _encoder_of(self, size: Bucket) -> Replay:
         shape = self.encoder.shape
@@ -168,7 +188,7 @@ class Pipeline:
 
     def _encoded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> Tensors:
         lengths_B = self.encoder.subsampling.frames(frames_B)
-        encoded_BTD = self.encoder.padded(features_BTM, frames_B, lengths_B)
+        encoded_BTD = self._padded(features_BTM, frames_B, lengths_B)
         transducer = self.looping.transducer
         return transducer.project_encoded(encoded_BTD.to(transducer.gates_VX.dtype)), lengths_B
 
@@ -186,7 +206,7 @@ class Pipeline:
 
     def _settle(self) -> None:
         """Let the encoder project all the positions that it keeps, since graphs read them where they lie."""
-        frames_B = torch.tensor([KEPT_REACH * SUBSAMPLING], device=self.device)
+        frames = KEPT_REACH * SUBSAMPLING
         with torch.inference_mode():
-            features_BTM = torch.zeros(1, int(frames_B), self.encoder.shape.mels, dtype=self.dtype, device=self.device)
-            self._encoded(features_BTM, frames_B)
+            features_BTM = torch.zeros(1, frames, self.encoder.shape.mels, dtype=self.dtype, device=self.device)
+            self._encoded(features_BTM, torch.tensor([frames], device=self.device))

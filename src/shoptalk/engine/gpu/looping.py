@@ -9,7 +9,7 @@ Shapes: B rows, T frames, W frames that a round looks at, E = W + the longest du
 of the prediction network, J of the joint, V tokens, O = V + 1 + durations outputs.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -108,14 +108,28 @@ class Looping:
 
     def decode(self, encoded_BTD: torch.Tensor, frames_B: torch.Tensor) -> list[Decoded]:
         """Whole recordings: padded frames (B, T, D) on the device, of which `frames_B` count."""
-        encoded_BTJ, frames_B = self.transducer.project_encoded(encoded_BTD), frames_B.to(self.device)
-        standing, found, is_left = self.start(len(frames_B)), [], bool(encoded_BTD.numel())
-        while is_left:
-            *parts, left = self.stretch(encoded_BTJ, frames_B, *standing)
-            standing = Standing(*parts[:5])
-            found.append(Said(*parts[5:]))
-            is_left = bool(left)
-        return collected(found, len(frames_B))
+        return until_through(self, self.transducer.project_encoded(encoded_BTD), frames_B.to(self.device))
+
+
+class Stretches(Protocol):
+    """`Looping`, or what stands in for it."""
+
+    def start(self, rows: int) -> Standing: ...
+
+    def stretch(
+        self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, *now: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]: ...
+
+
+def until_through(looping: Stretches, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor) -> list[Decoded]:
+    """Stretches until no row is left, over projected frames (B, T, J)."""
+    standing, found, is_left = looping.start(len(frames_B)), [], bool(encoded_BTJ.numel())
+    while is_left:
+        *parts, left = looping.stretch(encoded_BTJ, frames_B, *standing)
+        standing = Standing(*parts[:5])
+        found.append(Said(*parts[5:]))
+        is_left = bool(left)
+    return collected(found, len(frames_B))
 
 
 def collected(found: list[Said], batch: int) -> list[Decoded]:
