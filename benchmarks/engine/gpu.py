@@ -8,13 +8,18 @@ and turned into features by the same code for all. `--device cpu --size tiny` sh
 """
 
 import argparse
+import copy
+import functools
 import json
+import math
 import platform
 import statistics
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -53,6 +58,10 @@ DURATIONS = (0, 1, 2, 3, 4)
 TOKEN, SURE = 1, 100.0
 CLIP_S = 10.0
 CLIPS, LEAST_BATCHES, LATENCIES, WARM_UPS = 1024, 4, 50, 3
+AHEAD = 4
+"""Batches that are read before they are needed, each by a thread."""
+PROFILED = 16
+"""Kernels that a profile names."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PEAK_WIDTH = 8192
 NO_GPU = (
@@ -129,12 +138,17 @@ def settle_joint(bias_O: torch.Tensor, vocabulary: int) -> None:
     bias_O[vocabulary + 1 + DURATIONS.index(max(DURATIONS))] += SURE
 
 
-def encoders_of(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
-    """In bfloat16 and float32: decoding is a small part of the work, and choices between tokens are close."""
+@functools.lru_cache(maxsize=1)
+def drawn(shape: Shape) -> tuple[Encoder, Transducer]:
     with torch.inference_mode():
         weights = random_weights(shape)
-        encoder = Encoder(shape, weights.below("encoder")).to(device, torch.bfloat16)
-        return encoder, Transducer(shape, weights).to(device)
+        return Encoder(shape, weights.below("encoder")).to(torch.bfloat16), Transducer(shape, weights)
+
+
+def encoders_of(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
+    """In bfloat16 and float32: decoding is a small part of the work, and choices between tokens are close."""
+    encoder, transducer = copy.deepcopy(drawn(shape))
+    return encoder.to(device), transducer.to(device)
 
 
 def plain(shape: Shape, device: str) -> Hears:
@@ -188,15 +202,41 @@ def triton(shape: Shape, device: str) -> Hears:
     return graphs(shape, device, fuse)
 
 
+def to_8_bits(encoder: Encoder) -> None:
+    """The feed-forward layers in 8-bit floats, their scales from noise."""
+    norm, mels = encoder.layers[0].norm.weight, encoder.shape.mels
+    generator = torch.Generator().manual_seed(2)
+    features_BTM = torch.randn(1, round(CLIP_S * 100), mels, generator=generator).to(norm.device, norm.dtype)
+    quantize(encoder, [(features_BTM, torch.tensor([features_BTM.shape[1]]))])
+
+
 def fp8(shape: Shape, device: str) -> Hears:
-    """`graphs`, the feed-forward layers in 8-bit floats, their scales from noise."""
+    """`graphs`, the feed-forward layers in 8-bit floats."""
+    return graphs(shape, device, to_8_bits)
 
-    def change(encoder: Encoder) -> None:
-        generator = torch.Generator().manual_seed(2)
-        features_BTM = torch.randn(1, round(CLIP_S * 100), shape.mels, generator=generator).to(device, torch.bfloat16)
-        quantize(encoder, [(features_BTM, torch.tensor([features_BTM.shape[1]]))])
 
-    return graphs(shape, device, change)
+def fused(shape: Shape, device: str, *changes: Callable[[Encoder], None]) -> Hears:
+    """`graphs`, with all kernels: attention, subsampling, convolution and rounds."""
+    if device == "cpu":
+        raise ModuleNotFoundError("the kernels run on a GPU; their tests run them in an interpreter")
+    from shoptalk.engine.gpu.layers import FusedEncoder
+    from shoptalk.engine.gpu.rounds import FusedLooping
+
+    encoder, transducer = encoders_of(shape, device)
+    for change in changes:
+        change(encoder)
+    pipeline = Pipeline(encoder, FusedLooping(transducer), padded=FusedEncoder(encoder))
+
+    def hears(batches: Iterable[Batch]) -> Iterator[int]:
+        for found in pipeline.decode(batches):
+            yield sum(len(row.tokens) for row in found)
+
+    return hears
+
+
+def fused_fp8(shape: Shape, device: str) -> Hears:
+    """`fused`, the feed-forward layers in 8-bit floats."""
+    return fused(shape, device, to_8_bits)
 
 
 def transformers(shape: Shape, device: str) -> Hears:
@@ -256,9 +296,9 @@ def nemo(shape: Shape, device: str) -> Hears:
 
 
 PATHS: dict[str, Callable[[Shape, str], Hears]] = {
-    one.__name__: one for one in (plain, transformers, nemo, looping, graphs, fp8, triton)
+    one.__name__: one for one in (plain, fused, fused_fp8, graphs, triton, fp8, looping, transformers, nemo)
 }
-"""Last what may leave the card unusable if it fails."""
+"""First what is told most of, in case time does not suffice for all."""
 FAILURES = (ImportError, RuntimeError, TypeError, ValueError, AttributeError, KeyError)
 
 
@@ -286,29 +326,47 @@ class Front:
             soundfile.write(file, samples_S, SAMPLE_RATE_HZ)
 
     def read(self, files: Sequence[Path]) -> Batch:
-        signal_BS = torch.from_numpy(np.stack([soundfile.read(file, dtype="float32")[0] for file in files]))
+        return self.features_of(samples(files))
+
+    def features_of(self, signal_BS: torch.Tensor) -> Batch:
+        samples_B = torch.full((len(signal_BS),), signal_BS.shape[1])
         if self.device != "cpu":
             signal_BS = signal_BS.pin_memory().to(self.device, non_blocking=True)
-        features_BTM, frames_B = self.features(signal_BS, torch.full((len(files),), signal_BS.shape[1]))
+        features_BTM, frames_B = self.features(signal_BS, samples_B)
         return features_BTM.to(torch.bfloat16), frames_B
 
     def batches(self, batch: int, count: int) -> Iterator[Batch]:
-        for number in range(count):
-            yield self.read([self.files[(number * batch + row) % len(self.files)] for row in range(batch)])
+        """Batches whose files are read by threads, `AHEAD` batches before they are asked for."""
+        with ThreadPoolExecutor(AHEAD) as pool:
+            waiting: deque[Future[torch.Tensor]] = deque()
+            for number in range(count):
+                numbers = range(number * batch, (number + 1) * batch)
+                files = [self.files[position % len(self.files)] for position in numbers]
+                waiting.append(pool.submit(samples, files))
+                if len(waiting) > AHEAD:
+                    yield self.features_of(waiting.popleft().result())
+            while waiting:
+                yield self.features_of(waiting.popleft().result())
 
 
-def measure(
-    hears: Hears, front: Front, *, batches: Sequence[int], clips: int, clip_s: float, latencies: int,
+def samples(files: Sequence[Path]) -> torch.Tensor:
+    """(B, S) of files of one length."""
+    return torch.from_numpy(np.stack([soundfile.read(file, dtype="float32")[0] for file in files]))
+
+
+def measure(  # noqa: PLR0913
+    hears: Hears, front: Front, *, batches: Sequence[int], clips: int, clip_s: float, latencies: int, run_s: float,
     clock: Callable[[], float], wait: Callable[[], None],
 ) -> dict[str, Any]:  # fmt: skip
     """RTFx by both clocks at each batch size, and the latency of one clip; None where memory did not suffice."""
     found: dict[str, Any] = {"inner": {}, "outer": {}, "tokens_per_clip": None, "latency_ms": None}
     for batch in batches:
-        count = max(LEAST_BATCHES, clips // batch)
-        audio_s = count * batch * clip_s
         try:
             ready = front.read(front.files[:batch])
             timed(hears, [ready] * WARM_UPS, clock=clock, wait=wait)
+            tried_s, _ = timed(hears, [ready] * WARM_UPS, clock=clock, wait=wait)
+            count = max(LEAST_BATCHES, int(min(clips // batch, run_s * WARM_UPS / tried_s)))
+            audio_s = count * batch * clip_s
             inner_s, tokens = timed(hears, [ready] * count, clock=clock, wait=wait)
             outer_s, _ = timed(hears, front.batches(batch, count), clock=clock, wait=wait)
         except torch.OutOfMemoryError:
@@ -317,7 +375,9 @@ def measure(
         found["tokens_per_clip"] = round(tokens / (count * batch), 2)
         found["inner"][batch], found["outer"][batch] = round(audio_s / inner_s, 1), round(audio_s / outer_s, 1)
     one = front.read(front.files[:1])
-    runs = [timed(hears, [one], clock=clock, wait=wait)[0] for _ in range(WARM_UPS + latencies)][WARM_UPS:]
+    tried_s = [timed(hears, [one], clock=clock, wait=wait)[0] for _ in range(WARM_UPS)][-1]
+    count = max(LEAST_BATCHES, int(min(latencies, run_s / tried_s)))
+    runs = [timed(hears, [one], clock=clock, wait=wait)[0] for _ in range(count)]
     slow_s = sorted(runs)[round(0.95 * (len(runs) - 1))]
     found["latency_ms"] = {"median": round(1e3 * statistics.median(runs), 3), "p95": round(1e3 * slow_s, 3)}
     return found
@@ -346,12 +406,42 @@ def matrix_peak(device: str, width: int, *, clock: Callable[[], float], wait: Ca
     return 2 * width**3 / min(taken[WARM_UPS:])
 
 
-def compare(arguments: argparse.Namespace, clock: Callable[[], float], wait: Callable[[], None]) -> dict[str, Any]:
-    """All paths in turn, each alone in memory; those that cannot run here are told with the reason."""
+def profile(hears: Hears, front: Front, batch: int, *, wait: Callable[[], None]) -> dict[str, Any]:
+    """Milliseconds a batch of the kernels that cost most, by name."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    ready = [front.read(front.files[:batch])] * LEAST_BATCHES
+    timed(hears, ready, clock=time.perf_counter, wait=wait)
+    with profiler(activities=[ProfilerActivity.CUDA if front.device == "cuda" else ProfilerActivity.CPU]) as seen:
+        taken_s, _ = timed(hears, ready, clock=time.perf_counter, wait=wait)
+    costs: dict[str, list[float]] = {}
+    for event in seen.events():
+        took_us = event.device_time_total if front.device == "cuda" else event.self_cpu_time_total
+        cost = costs.setdefault(event.name[:120], [0.0, 0])
+        cost[0] += took_us / 1e3 / len(ready)
+        cost[1] += 1 / len(ready)
+    dearest = sorted(costs.items(), key=lambda item: -item[1][0])[:PROFILED]
+    return {
+        "batch": batch,
+        "batch_ms": round(1e3 * taken_s / len(ready), 3),
+        "kernels_ms": round(sum(ms for ms, _ in costs.values()), 3),
+        "kernels": [{"name": name, "ms": round(ms, 3), "calls": round(calls)} for name, (ms, calls) in dearest],
+    }
+
+
+def compare(
+    arguments: argparse.Namespace, clock: Callable[[], float], wait: Callable[[], None],
+    save: Callable[[dict[str, Any]], None] = lambda result: None,
+) -> dict[str, Any]:  # fmt: skip
+    """All paths in turn, each alone in memory; those that cannot run here are told with the reason. What is there is
+    saved after each path."""
     shape, device = shape_of(arguments.size), arguments.device
     peak = matrix_peak(device, PEAK_WIDTH if device == "cuda" else 256, clock=clock, wait=wait)
     flops = encoder_flops(shape, round(arguments.clip_s * 100))
-    paths, absent = {}, {}
+    paths, absent, profiles = {}, {}, {}
+    figures = {"matrix_tflops": float(f"{peak / 1e12:.4g}"), "encoder_gflop_per_clip": float(f"{flops / 1e9:.4g}")}
+    result = {**figures, "paths": paths, "absent": absent, "profiles": profiles}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         front = Front(shape, device, Path(folder), max(arguments.batches), arguments.clip_s)
         for name in arguments.paths:
@@ -359,22 +449,23 @@ def compare(arguments: argparse.Namespace, clock: Callable[[], float], wait: Cal
                 hears = PATHS[name](shape, device)
                 paths[name] = measure(
                     hears, front, batches=arguments.batches, clips=arguments.clips, clip_s=arguments.clip_s,
-                    latencies=arguments.latencies, clock=clock, wait=wait,
+                    latencies=arguments.latencies, run_s=arguments.run_s, clock=clock, wait=wait,
                 )  # fmt: skip
-            except (
-                FAILURES
-            ) as error:  # of code that is not ours or never ran on a GPU: the others are measured all the same
+                if name in arguments.profile:
+                    profiles[name] = profile(hears, front, max(arguments.batches), wait=wait)
+            except FAILURES as error:  # of code that is not ours, or new: the others are measured all the same
                 absent[name] = f"{type(error).__name__}: {error}"
+                save(result)
                 continue
             paths[name]["share_of_peak"] = {
                 batch: rate and round(rate / arguments.clip_s * flops / peak, 4)
                 for batch, rate in paths[name]["inner"].items()
             }
+            save(result)
             del hears
             if device == "cuda":
                 torch.cuda.empty_cache()
-    figures = {"matrix_tflops": float(f"{peak / 1e12:.4g}"), "encoder_gflop_per_clip": float(f"{flops / 1e9:.4g}")}
-    return {**figures, "paths": paths, "absent": absent}
+    return result
 
 
 def table(result: dict[str, Any]) -> str:
@@ -414,6 +505,10 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=CLIPS, help="clips of a timed run, at least four batches")
     parser.add_argument("--clip-s", type=float, default=CLIP_S)
     parser.add_argument("--latencies", type=int, default=LATENCIES, help="runs of one clip")
+    parser.add_argument(
+        "--run-s", type=float, default=math.inf, help="a timed run takes no more, if four batches do not"
+    )
+    parser.add_argument("--profile", nargs="*", choices=tuple(PATHS), default=[], help="paths whose kernels are told")
     arguments = parser.parse_args(words)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit(NO_GPU)
@@ -423,11 +518,15 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     arguments = parsed()
     wait = torch.cuda.synchronize if arguments.device == "cuda" else lambda: None
-    result = {**about(arguments), **compare(arguments, time.perf_counter, wait)}
-    print(table(result), json.dumps(result, indent=2), sep="\n")
-    if arguments.target:
-        arguments.target.parent.mkdir(parents=True, exist_ok=True)
-        arguments.target.write_text(json.dumps(result, indent=2) + "\n")
+    head = about(arguments)
+
+    def save(result: dict[str, Any]) -> None:
+        if arguments.target:
+            arguments.target.parent.mkdir(parents=True, exist_ok=True)
+            arguments.target.write_text(json.dumps({**head, **result}, indent=2) + "\n")
+
+    result = compare(arguments, time.perf_counter, wait, save)
+    print(json.dumps({**head, **result}, indent=2), table(result), sep="\n")
 
 
 if __name__ == "__main__":

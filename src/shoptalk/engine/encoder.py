@@ -13,6 +13,8 @@ of the depthwise convolution.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch.nn.functional import conv2d, glu, silu
@@ -26,6 +28,17 @@ NORM_GUARD = 1e-5  # of BatchNorm
 REACH_STEP = 128
 KEPT_REACH = 512
 """Frames (41 s) to which projected positions are kept (100 MB for Parakeet's 24 layers); beyond they are computed."""
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Let cuDNN convolve float32 in float32: unless told otherwise it keeps 11 of 24 bits (TF32), and tokens change."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class FeedForward(torch.nn.Module):
@@ -222,6 +235,10 @@ class Encoder(torch.nn.Module):
 
     def padded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         """Padded frames of padded features; attention sees all frames of a recording."""
+        with exact_convolutions() if features_BTM.is_cuda else nullcontext():
+            return self._padded(features_BTM, frames_B, lengths_B)
+
+    def _padded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         x_BTD = self._scaled(self.subsampling(features_BTM, frames_B))
         hidden_BT = torch.arange(x_BTD.shape[1], device=x_BTD.device) >= lengths_B.to(x_BTD.device)[:, None]
         for layer, p in zip(self.layers, self._positions(x_BTD.shape[1]), strict=True):

@@ -16,6 +16,7 @@ import torch
 from shoptalk.core import confidence
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import open_bundle
+from shoptalk.core.errors import ModelError
 from shoptalk.core.protocols import Options, Vad, options_of_each
 from shoptalk.core.records import Alternative, Recognition, Samples, Word
 from shoptalk.core.runtime import Runtime, set_threads
@@ -70,6 +71,8 @@ class Engine:
         """
         runtime = runtime or current_runtime()
         device = torch.device(runtime.device)
+        if precision == "int8" and device.type != "cpu":
+            raise ModelError(f"int8 is for a CPU, not for {device}; choose engine.precision bf16 or fp32")
         bundle = open_bundle(path) if path.is_dir() else None
         self.name = bundle.name if bundle else path.stem
         self._temperature = bundle.temperature if bundle else None

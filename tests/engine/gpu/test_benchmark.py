@@ -49,7 +49,11 @@ def test_paths_are_compared_and_failures_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(gpu.PATHS, "triton", broken)
     asked = arguments("--paths", "plain", "looping", "graphs", "fp8", "triton", "--batches", "1", "2")
     asked.clips, asked.clip_s, asked.latencies = 4, 2.0, 2
-    result = gpu.compare(asked, fake_clock().__next__, lambda: None)
+    saved: list[list[str]] = []
+    result = gpu.compare(
+        asked, fake_clock().__next__, lambda: None, save=lambda result: saved.append(list(result["paths"]))
+    )
+    assert [len(paths) for paths in saved] == [1, 2, 3, 4, 4], "what is there is not saved after each path"
     assert result["absent"] == {"triton": "RuntimeError: no such kernel"}
     assert list(result["paths"]) == ["plain", "looping", "graphs", "fp8"]
     for found in result["paths"].values():
@@ -73,7 +77,15 @@ def test_a_batch_that_memory_does_not_suffice_for_is_left_out(tmp_path: Path) ->
 
     front = gpu.Front(TINY, "cpu", tmp_path, clips=2, clip_s=0.5)
     found = gpu.measure(
-        hears, front, batches=[1, 2], clips=4, clip_s=0.5, latencies=1, clock=fake_clock().__next__, wait=lambda: None
+        hears,
+        front,
+        batches=[1, 2],
+        clips=4,
+        clip_s=0.5,
+        latencies=1,
+        run_s=9.0,
+        clock=fake_clock().__next__,
+        wait=lambda: None,
     )
     assert found["inner"] == {1: 4.0, 2: None} and found["outer"] == {1: 4.0, 2: None}
     assert found["tokens_per_clip"] == 3

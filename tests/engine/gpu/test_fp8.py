@@ -28,15 +28,21 @@ def test_rounding_keeps_three_bits_behind_the_point(number: float, scale: float)
     assert abs(found - wanted) <= max(abs(wanted) / 16, scale * 2**-10) * (1 + 1e-6)
 
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("has_bias", [True, False])
-def test_a_layer_is_near_the_one_it_replaces(has_bias: bool) -> None:
+def test_a_layer_is_near_the_one_it_replaces(has_bias: bool, dtype: torch.dtype) -> None:
+    """On a GPU this is its own product, which takes other types and layouts than a CPU does."""
     generator = torch.Generator().manual_seed(1)
     with torch.inference_mode():
         layer = torch.nn.Linear(256, 64, bias=has_bias)
         layer.weight.copy_(torch.randn(64, 256, generator=generator) / 16)
         x_BTI = torch.randn(2, 50, 256, generator=generator)
+        layer, x_BTI = layer.to(DEVICE, dtype), x_BTI.to(DEVICE, dtype)
         found, expected = Float8Linear(layer, x_BTI.abs().amax().item())(x_BTI), layer(x_BTI)
-    assert found.shape == expected.shape
+    assert found.shape == expected.shape and found.dtype == dtype
     # two roundings of relative spread 2**-4 / sqrt(12) each
     assert (found - expected).norm() / expected.norm() < 0.04
 

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk import audio
+from shoptalk.core import audio
 from shoptalk.engine.encoder import Encoder
+from shoptalk.engine.gpu import fp8
 from shoptalk.engine.gpu.graphs import Pipeline
 from shoptalk.engine.gpu.looping import Looping
 from shoptalk.engine.greedy import Decoded, decode
@@ -114,6 +115,24 @@ def test_the_subsampling_is_the_plain_one(frames: int, lengths: list[int]) -> No
         fused = layers.FusedEncoder(encoder.to(DEVICE))
         fused_BTD = fused._subsampled(features_BTM.to(DEVICE), frames_B.to(DEVICE)).cpu()
     torch.testing.assert_close(fused_BTD, plain_BTD, rtol=1e-3, atol=1e-3 * float(plain_BTD.abs().max()))
+
+
+def test_what_goes_into_an_8_bit_product_is_rounded_as_it_is_plainly() -> None:
+    """But for single numbers that lie between two others, since exponentials differ in the last bit."""
+    generator = torch.Generator().manual_seed(2)
+    x_ND, scale = torch.randn(37, 24, generator=generator).to(DEVICE) * 30, torch.tensor(0.07, device=DEVICE)
+    norm = torch.nn.LayerNorm(24).to(DEVICE)
+    with torch.inference_mode():
+        norm.weight.copy_(torch.randn(24, generator=generator))
+        norm.bias.copy_(torch.randn(24, generator=generator))
+        pairs = (
+            (layers.silu_rounded(x_ND, scale), fp8.rounded(torch.nn.functional.silu(x_ND), scale)),
+            (layers.norm_rounded(x_ND, norm, scale), fp8.rounded(norm(x_ND), scale)),
+        )
+    for fused, plain in pairs:
+        differs = fused.float() != plain.float()
+        assert differs.float().mean() < 0.05
+        torch.testing.assert_close(fused.float(), plain.float(), rtol=0.13, atol=2**-8)
 
 
 def test_real_speech_gives_the_same_tokens() -> None:

@@ -41,15 +41,20 @@ class Float8Linear(torch.nn.Module):
         self.register_buffer("bias_O", layer.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x_NI = rounded(x.flatten(0, -2), self.input_scale)
-        if x.is_cuda:
-            out_NO = torch._scaled_mm(
-                x_NI, self.weight_IO, self.input_scale, self.weight_scale, self.bias_O, out_dtype=x.dtype
-            )
-        else:  # the same numbers, for tests: a CPU has no such product
-            out_NO = x_NI.to(CPU_TYPE) @ self.weight_IO.to(CPU_TYPE) * (self.input_scale * self.weight_scale)
-            out_NO = (out_NO if self.bias_O is None else out_NO + self.bias_O).to(x.dtype)
+        out_NO = self.product(rounded(x.flatten(0, -2), self.input_scale), x.dtype)
         return out_NO.view(*x.shape[:-1], -1)
+
+    def product(self, x_NI: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Inputs in e4m3, divided by their scale, to outputs of a type."""
+        if not x_NI.is_cuda:  # the same numbers, for tests: a CPU has no such product
+            out_NO = x_NI.to(CPU_TYPE) @ self.weight_IO.to(CPU_TYPE) * (self.input_scale * self.weight_scale)
+            return (out_NO if self.bias_O is None else out_NO + self.bias_O).to(dtype)
+        # the product adds no bias where it gives float32
+        bias_O = None if dtype == torch.float32 else self.bias_O
+        out_NO = torch._scaled_mm(
+            x_NI, self.weight_IO, self.input_scale, self.weight_scale, bias_O, out_dtype=dtype, use_fast_accum=True
+        )
+        return out_NO + self.bias_O if self.bias_O is not None and bias_O is None else out_NO
 
 
 def quantize(encoder: Encoder, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from shoptalk.engine.attention import sinusoids
 from shoptalk.engine.encoder import KEPT_REACH, Attention, Convolution, Encoder, FeedForward
+from shoptalk.engine.gpu import fp8
 from shoptalk.engine.gpu.attention import attend_fused, tl, triton
 from shoptalk.engine.gpu.fp8 import Float8Linear
 from shoptalk.engine.subsampling import Subsampling, halved
@@ -21,6 +22,9 @@ CHANNELS = 64
 """Channels of a block of the subsampling."""
 TIMES, WIDTHS = 16, 128
 """Frames and channels of a block of the depthwise convolution."""
+BLOCK = 2048
+"""Numbers of a block of what goes number by number."""
+LARGEST = tl.constexpr(fp8.LARGEST)
 
 
 @triton.jit
@@ -103,6 +107,32 @@ def _gated_convolution(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     place_TD = out + (batch * frames + time_T[:, None]) * width + dim_D[None, :]
     mask_TD = (time_T < frames)[:, None] & is_dim_D[None, :]
     tl.store(place_TD, (sum_TD / (1 + tl.exp(-sum_TD))).to(out.dtype.element_ty), mask=mask_TD)
+
+
+@triton.jit
+def _silu_rounded(x, scale, out, count, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    """silu(x) / scale in e4m3."""
+    at_N = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    x_N = tl.load(x + at_N, mask=at_N < count, other=0.0).to(tl.float32)
+    x_N = x_N / (1 + tl.exp(-x_N)) / tl.load(scale)
+    x_N = tl.minimum(tl.maximum(x_N, -LARGEST), LARGEST)
+    tl.store(out + at_N, x_N.to(out.dtype.element_ty), mask=at_N < count)
+
+
+@triton.jit
+def _norm_rounded(  # type: ignore[no-untyped-def]
+    x, weight, bias, scale, out, width, guard, WIDTH: tl.constexpr
+):  # fmt: skip
+    """The layer norm of a row, over the scale, in e4m3."""
+    row, dim_D = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)
+    is_dim_D = dim_D < width
+    x_D = tl.load(x + row * width + dim_D, mask=is_dim_D, other=0.0).to(tl.float32)
+    centred_D = tl.where(is_dim_D, x_D - tl.sum(x_D) / width, 0.0)
+    x_D = centred_D / tl.sqrt(tl.sum(centred_D * centred_D) / width + guard)
+    x_D = x_D * tl.load(weight + dim_D, mask=is_dim_D, other=0.0).to(tl.float32)
+    x_D = (x_D + tl.load(bias + dim_D, mask=is_dim_D, other=0.0).to(tl.float32)) / tl.load(scale)
+    x_D = tl.minimum(tl.maximum(x_D, -LARGEST), LARGEST)
+    tl.store(out + row * width + dim_D, x_D.to(out.dtype.element_ty), mask=is_dim_D)
 
 
 class FusedEncoder:
@@ -204,7 +234,29 @@ def gated_convolution(
     return out_BTD
 
 
+def silu_rounded(x_NX: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """`fp8.rounded` of silu(x)."""
+    out_NX = torch.empty_like(x_NX, dtype=torch.float8_e4m3fn)
+    _silu_rounded[(triton.cdiv(x_NX.numel(), BLOCK),)](x_NX, scale, out_NX, x_NX.numel(), BLOCK=BLOCK)
+    return out_NX
+
+
+def norm_rounded(x_ND: torch.Tensor, norm: torch.nn.LayerNorm, scale: torch.Tensor) -> torch.Tensor:
+    """`fp8.rounded` of a layer norm."""
+    rows, width = x_ND.shape
+    out_ND = torch.empty_like(x_ND, dtype=torch.float8_e4m3fn)
+    _norm_rounded[(rows,)](
+        x_ND, norm.weight, norm.bias, scale, out_ND, width, norm.eps, WIDTH=triton.next_power_of_2(width)
+    )
+    return out_ND
+
+
 def _add_forward(x_ND: torch.Tensor, forward: FeedForward) -> None:
+    if isinstance(forward.up, Float8Linear):
+        x_NI = norm_rounded(x_ND, forward.norm, forward.up.input_scale)
+        inner_NX = silu_rounded(forward.up.product(x_NI, x_ND.dtype), forward.down.input_scale)
+        x_ND += forward.down.product(inner_NX, x_ND.dtype)
+        return
     inner_NX = torch.nn.functional.silu(forward.up(forward.norm(x_ND)), inplace=True)
     _add_product(x_ND, inner_NX, forward.down)
 
@@ -225,11 +277,8 @@ def _add_convolution(
     _add_product(x_BTD.flatten(0, 1), made_BTD.flatten(0, 1), convolution.leave)
 
 
-def _add_product(x_ND: torch.Tensor, inner_NX: torch.Tensor, layer: torch.nn.Linear | Float8Linear) -> None:
+def _add_product(x_ND: torch.Tensor, inner_NX: torch.Tensor, layer: torch.nn.Linear) -> None:
     """x += layer(inner), in place."""
-    if isinstance(layer, Float8Linear):
-        x_ND += layer(inner_NX)
-        return
     x_ND.addmm_(inner_NX, layer.weight.t())
     if layer.bias is not None:
         x_ND += layer.bias
