@@ -77,7 +77,7 @@ def shape_of(size: str) -> Shape:
     )  # type: ignore[arg-type]  # fmt: skip
 
 
-def random_weights(shape: Shape, seed: int = 1) -> Weights:
+def random_weights(shape: Shape, seed: int = 1, device: str = "cpu") -> Weights:
     """Tensors by NeMo's names; those of Parakeet v2, whose encoder has no biases outside norms and subsampling."""
     width, joint, gates, outputs = (
         shape.d_model,
@@ -103,10 +103,10 @@ def random_weights(shape: Shape, seed: int = 1) -> Weights:
             sizes[f"{decoder}dec_rnn.lstm.bias_{kind}_l{layer}"] = (gates,)
     for layer in range(shape.layers):
         sizes |= {f"encoder.layers.{layer}.{name}": size for name, size in layer_sizes(shape).items()}
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     tensors = {}
     for name, size in sizes.items():
-        drawn = torch.randn(size, generator=generator) / max(1, np.prod(size[1:])) ** 0.5
+        drawn = torch.randn(size, generator=generator, device=device).cpu() / max(1, np.prod(size[1:])) ** 0.5
         tensors[name] = drawn.abs() if name.endswith("running_var") else drawn
     settle_joint(tensors["joint.joint_net.2.bias"], shape.vocabulary)
     return Weights(Path("random"), tensors)
@@ -139,15 +139,15 @@ def settle_joint(bias_O: torch.Tensor, vocabulary: int) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def drawn(shape: Shape) -> tuple[Encoder, Transducer]:
+def drawn(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
     with torch.inference_mode():
-        weights = random_weights(shape)
+        weights = random_weights(shape, device=device)
         return Encoder(shape, weights.below("encoder")).to(torch.bfloat16), Transducer(shape, weights)
 
 
 def encoders_of(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
     """In bfloat16 and float32: decoding is a small part of the work, and choices between tokens are close."""
-    encoder, transducer = copy.deepcopy(drawn(shape))
+    encoder, transducer = copy.deepcopy(drawn(shape, device))
     return encoder.to(device), transducer.to(device)
 
 

@@ -117,22 +117,23 @@ def test_the_subsampling_is_the_plain_one(frames: int, lengths: list[int]) -> No
     torch.testing.assert_close(fused_BTD, plain_BTD, rtol=1e-3, atol=1e-3 * float(plain_BTD.abs().max()))
 
 
-def test_what_goes_into_an_8_bit_product_is_rounded_as_it_is_plainly() -> None:
-    """But for single numbers that lie between two others, since exponentials differ in the last bit."""
+def test_what_goes_into_an_8_bit_product_is_what_goes_there_plainly() -> None:
+    """Before the rounding where there is no GPU, since the interpreter rounds 7.9 to 4."""
     generator = torch.Generator().manual_seed(2)
     x_ND, scale = torch.randn(37, 24, generator=generator).to(DEVICE) * 30, torch.tensor(0.07, device=DEVICE)
     norm = torch.nn.LayerNorm(24).to(DEVICE)
+    dtype = torch.float32 if DEVICE == "cpu" else torch.float8_e4m3fn
     with torch.inference_mode():
         norm.weight.copy_(torch.randn(24, generator=generator))
         norm.bias.copy_(torch.randn(24, generator=generator))
         pairs = (
-            (layers.silu_rounded(x_ND, scale), fp8.rounded(torch.nn.functional.silu(x_ND), scale)),
-            (layers.norm_rounded(x_ND, norm, scale), fp8.rounded(norm(x_ND), scale)),
+            (layers.silu_rounded(x_ND, scale, dtype), torch.nn.functional.silu(x_ND) / scale),
+            (layers.norm_rounded(x_ND, norm, scale, dtype), norm(x_ND) / scale),
         )
     for fused, plain in pairs:
-        differs = fused.float() != plain.float()
-        assert differs.float().mean() < 0.05
-        torch.testing.assert_close(fused.float(), plain.float(), rtol=0.13, atol=2**-8)
+        held = plain.clamp(-fp8.LARGEST, fp8.LARGEST)
+        step = 1e-4 if dtype == torch.float32 else 2**-4
+        torch.testing.assert_close(fused.float(), held, rtol=step, atol=step * 2**-6)
 
 
 def test_real_speech_gives_the_same_tokens() -> None:

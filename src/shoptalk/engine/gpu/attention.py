@@ -34,7 +34,7 @@ NARROWEST = 16
 """Least width of a tensor core's product; narrower heads are filled up with zeros."""
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["heads", "frames", "reach", "left", "right", "stride_ch", "stride_hb"])
 def _attend(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     q, k, v, p, c, hidden, out,
     stride_qb, stride_qh, stride_qt, stride_kb, stride_kh, stride_kt, stride_vb, stride_vh, stride_vt,

@@ -27,7 +27,7 @@ BLOCK = 2048
 LARGEST = tl.constexpr(fp8.LARGEST)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["second_frames"])
 def _two_levels(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     mel, frames, first, first_bias, second, second_bias, out,
     stride_b, stride_t, bins, first_bins, second_bins, second_frames, channels,
@@ -42,7 +42,7 @@ def _two_levels(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     first_bias_C = tl.load(first_bias + channel_C, mask=is_channel_C, other=0.0).to(tl.float32)
     second_bias_C = tl.load(second_bias + channel_C, mask=is_channel_C, other=0.0).to(tl.float32)
     sum_MC = tl.zeros((BINS, CHANNELS), tl.float32) + second_bias_C[None, :]
-    for tap in tl.static_range(9):
+    for tap in range(9):  # not unrolled: 81 steps in a row take seconds to compile
         first_time, first_bin_M = 2 * time + tap // 3 - 1, 2 * bin_M + tap % 3 - 1
         level_MC = tl.zeros((BINS, CHANNELS), tl.float32) + first_bias_C[None, :]
         for inner in tl.static_range(9):
@@ -59,7 +59,7 @@ def _two_levels(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     tl.store(out + place_MC, sum_MC.to(out.dtype.element_ty), mask=mask_MC)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["level_frames", "out_frames"])
 def _third_level(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     level, frames, weight, bias, out, level_frames, level_bins, out_frames, out_bins, channels,
     BINS: tl.constexpr, CHANNELS: tl.constexpr,
@@ -84,7 +84,7 @@ def _third_level(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     tl.store(out + place_MC, sum_MC.to(out.dtype.element_ty), mask=mask_MC)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def _gated_convolution(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     x, lengths, weight, bias, out, frames, width,
     TAPS: tl.constexpr, TIMES: tl.constexpr, WIDTHS: tl.constexpr,
@@ -234,17 +234,19 @@ def gated_convolution(
     return out_BTD
 
 
-def silu_rounded(x_NX: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """`fp8.rounded` of silu(x)."""
-    out_NX = torch.empty_like(x_NX, dtype=torch.float8_e4m3fn)
+def silu_rounded(x_NX: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype = torch.float8_e4m3fn) -> torch.Tensor:
+    """`fp8.rounded` of silu(x); another type holds what would be rounded."""
+    out_NX = torch.empty_like(x_NX, dtype=dtype)
     _silu_rounded[(triton.cdiv(x_NX.numel(), BLOCK),)](x_NX, scale, out_NX, x_NX.numel(), BLOCK=BLOCK)
     return out_NX
 
 
-def norm_rounded(x_ND: torch.Tensor, norm: torch.nn.LayerNorm, scale: torch.Tensor) -> torch.Tensor:
-    """`fp8.rounded` of a layer norm."""
+def norm_rounded(
+    x_ND: torch.Tensor, norm: torch.nn.LayerNorm, scale: torch.Tensor, dtype: torch.dtype = torch.float8_e4m3fn
+) -> torch.Tensor:
+    """`fp8.rounded` of a layer norm; another type holds what would be rounded."""
     rows, width = x_ND.shape
-    out_ND = torch.empty_like(x_ND, dtype=torch.float8_e4m3fn)
+    out_ND = torch.empty_like(x_ND, dtype=dtype)
     _norm_rounded[(rows,)](
         x_ND, norm.weight, norm.bias, scale, out_ND, width, norm.eps, WIDTH=triton.next_power_of_2(width)
     )

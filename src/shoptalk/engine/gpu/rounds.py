@@ -30,7 +30,7 @@ def _tanh(x):  # type: ignore[no-untyped-def]
     return 2 * _sigmoid(2 * x) - 1
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["frames"])
 def _look(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     encoded, at, predicted, out, frames, joint,
     WINDOW: tl.constexpr, JOINT: tl.constexpr, ACTIVATION: tl.constexpr,
