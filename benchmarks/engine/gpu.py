@@ -132,10 +132,10 @@ def layer_sizes(shape: Shape) -> dict[str, tuple[int, ...]]:
     return sizes | {"conv.depthwise_conv.weight": (width, 1, shape.kernel)}
 
 
-def settle_joint(bias_O: torch.Tensor, vocabulary: int) -> None:
+def settle_joint(bias_O: torch.Tensor, vocabulary: int, sure: float = SURE) -> None:
     """One token and the longest duration, always."""
-    bias_O[TOKEN] += SURE
-    bias_O[vocabulary + 1 + DURATIONS.index(max(DURATIONS))] += SURE
+    bias_O[TOKEN] += sure
+    bias_O[vocabulary + 1 + DURATIONS.index(max(DURATIONS))] += sure
 
 
 @functools.lru_cache(maxsize=1)

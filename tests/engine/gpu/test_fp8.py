@@ -1,6 +1,7 @@
 """8-bit floats by their definition, and what they change in an encoder of real speech."""
 
 import json
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,12 @@ def test_real_speech_gives_nearly_the_same_tokens() -> None:
     assert sum(isinstance(one, Float8Linear) for one in encoder.modules()) == 4 * shape.layers
     with torch.inference_mode():
         plain, quantized = (decode(engine.steps, *one(*features(speech[10:]))) for one in (engine.encoder, encoder))
-    same = sum(one.tokens == other.tokens for one, other in zip(plain, quantized, strict=True))
-    assert same >= 14  # of 20
+    matched = total = 0
+    for reference, hypothesis in zip(plain, quantized, strict=True):
+        blocks = SequenceMatcher(None, reference.tokens, hypothesis.tokens, autojunk=False).get_matching_blocks()
+        matched += sum(block.size for block in blocks)
+        total += len(reference.tokens)
+    assert matched / total > 0.8  # 0.95, and 0.87 where another library reads the same Opus files
 
 
 def test_without_recordings_there_are_no_scales() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -9,6 +10,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import torch
+from benchmarks.engine import gpu
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -44,7 +46,7 @@ def test_a_shelf_keeps_what_was_used_last() -> None:
 
     def make(size: Bucket) -> Replay:
         made.append(size)
-        return Replay(lambda one: (one,), (torch.zeros(size),), pool=None)
+        return Replay(lambda one: (one,), (torch.zeros(size),), lane=None)
 
     shelf = Shelf(make, most=2)
     for rows in (1, 2, 1, 4, 1, 2):
@@ -144,19 +146,62 @@ def test_a_capture_serves_other_batches(
     engine: Engine, pipeline: Pipeline, speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that differs between the batches of a bucket is fixed at the capture, which sees zeros."""
+    lanes = graphs.Lane(MagicMock(), "encoding"), graphs.Lane(MagicMock(), "decoding")
+    used: set[tuple[str, int]] = set()
+
+    def capture(graph: Recorded, pool: str, stream: object) -> Recorded:
+        used.add((pool, id(stream)))
+        return graph
+
     for name, stand_in in {
-        "CUDAGraph": Recorded, "graph": lambda graph, pool: graph, "stream": lambda stream: nullcontext(),
+        "CUDAGraph": Recorded, "graph": capture, "stream": lambda stream: nullcontext(),
         "Stream": MagicMock, "current_stream": MagicMock,
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, stand_in)
     captured = Pipeline(pipeline.encoder, pipeline.looping)
-    captured._pools = (1, 1), (2, 2)
+    captured._lanes = lanes
     cuts = [(0, 3), (3, 6), (6, 9), (1, 4), (0, 3)]
     found = list(captured.decode(features(engine, speech[start:stop]) for start, stop in cuts))
     assert len(captured.encoders.kept) < len(cuts)
+    assert used == {(lane.pool, id(lane.stream)) for lane in lanes}, "a stream has one workspace for matrix products"
     for (start, stop), decoded in zip(cuts, found, strict=True):
         assert_same(decoded, decode(engine.steps, *engine.encode(speech[start:stop])))
 
 
 def test_no_batches_give_nothing(pipeline: Pipeline) -> None:
     assert list(pipeline.decode([])) == []
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="there is no CUDA device here")
+def test_batches_in_flight_do_not_disturb_each_other() -> None:
+    """At Parakeet's widths, whose products are split among blocks that count each other in cuBLAS's workspace."""
+    shape = replace(gpu.shape_of("0.6b"), layers=3)
+    weights = gpu.random_weights(shape)
+    gpu.settle_joint(weights.tensors["joint.joint_net.2.bias"], shape.vocabulary, sure=-gpu.SURE)
+    with torch.inference_mode():
+        encoder = Encoder(shape, weights.below("encoder")).to(DEVICE, torch.bfloat16)
+        pipeline = Pipeline(encoder, Looping(Transducer(shape, weights).to(DEVICE)))
+        generator = torch.Generator().manual_seed(4)
+        drawn_MBTM = torch.randn(6, 4, 640, shape.mels, generator=generator)
+        batches = [(batch_BTM.to(DEVICE, torch.bfloat16), torch.full((4,), 640)) for batch_BTM in drawn_MBTM]
+        alone = [next(iter(pipeline.decode([batch]))) for batch in batches]
+        for _ in range(3):
+            for together, expected in zip(pipeline.decode(batches), alone, strict=True):
+                assert_same(together, expected)
+    assert sum(len(row.tokens) for rows in alone for row in rows) > 100
+
+
+def test_decoding_that_never_ends_is_told(engine: Engine, pipeline: Pipeline, speech: list[np.ndarray]) -> None:
+    class Stuck:
+        transducer, device, rounds, start = (
+            pipeline.looping.transducer, pipeline.looping.device, pipeline.looping.rounds, pipeline.looping.start
+        )  # fmt: skip
+
+        def stretch(self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, *now: torch.Tensor) -> Any:
+            return *pipeline.looping.stretch(encoded_BTJ, frames_B, *now)[:-1], torch.ones(
+                (), dtype=torch.bool, device=DEVICE
+            )
+
+    stuck = Pipeline(pipeline.encoder, Stuck())  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="does not come to its end"):
+        list(stuck.decode([features(engine, speech[:1])]))

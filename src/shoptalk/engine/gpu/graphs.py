@@ -44,16 +44,23 @@ def bucket(rows: int, frames: int) -> Bucket:
     return Bucket(1 << max(rows - 1, 0).bit_length(), max(1, -(-frames // FRAME_STEP)) * FRAME_STEP)
 
 
+class Lane(NamedTuple):
+    """Where graphs of one kind are captured and replayed, one after the other."""
+
+    stream: torch.cuda.Stream
+    pool: Pool
+
+
 class Replay:
     """A function of tensors that stay where they are: write into `inputs`, then call."""
 
-    def __init__(self, function: Callable[..., Tensors], inputs: Tensors, *, pool: Pool | None):
-        """With a memory pool the function is captured as a CUDA graph; it may change its inputs."""
+    def __init__(self, function: Callable[..., Tensors], inputs: Tensors, *, lane: Lane | None):
+        """With a lane the function is captured as a CUDA graph; it may change its inputs."""
         self.function, self.inputs = function, inputs
         self._graph: torch.cuda.CUDAGraph | None = None
         self._outputs: Tensors = ()
-        if pool is not None:
-            self._capture(pool)
+        if lane is not None:
+            self._capture(lane)
 
     def __call__(self) -> Tensors:
         """Copies of the outputs, since the next call of any graph of the same pool may overwrite them."""
@@ -62,16 +69,18 @@ class Replay:
         self._graph.replay()
         return tuple(output.clone() for output in self._outputs)
 
-    def _capture(self, pool: Pool) -> None:
-        aside, here = torch.cuda.Stream(), torch.cuda.current_stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+    def _capture(self, lane: Lane) -> None:
+        """On the lane's own stream. PyTorch keeps one cuBLAS workspace for each stream, and a graph remembers the one
+        of its capture: graphs of one capture stream that run at the same time write into each other's partial sums,
+        and wait for counters that the other has reset."""
+        lane.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(lane.stream):
             for _ in range(WARM_UPS):
                 self.function(*self.inputs)
-        here.wait_stream(aside)
         self._graph = graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        with torch.cuda.graph(graph, pool=lane.pool, stream=lane.stream):
             self._outputs = self.function(*self.inputs)
+        torch.cuda.current_stream().wait_stream(lane.stream)
 
 
 class Shelf:
@@ -120,11 +129,12 @@ class Pipeline:
         self._joint = looping.transducer.shape.joint
         self.encoders, self.decoders = Shelf(self._encoder_of, most), Shelf(self._decoder_of, most)
         self._streams: tuple[torch.cuda.Stream | None, torch.cuda.Stream | None] = (None, None)
-        self._pools: tuple[Pool | None, Pool | None] = (None, None)
+        self._lanes: tuple[Lane | None, Lane | None] = (None, None)
         if self.device.type == "cuda":
             # decoding first: its kernels are small, and the host waits for them
-            self._streams = torch.cuda.Stream(self.device), torch.cuda.Stream(self.device, priority=-1)
-            self._pools = torch.cuda.graph_pool_handle(), torch.cuda.graph_pool_handle()
+            streams = torch.cuda.Stream(self.device), torch.cuda.Stream(self.device, priority=-1)
+            encoding, decoding = (Lane(stream, torch.cuda.graph_pool_handle()) for stream in streams)
+            self._streams, self._lanes = streams, (encoding, decoding)
             self._settle()
 
     @torch.inference_mode()
@@ -165,12 +175,17 @@ class Pipeline:
                 held.copy_(new)
             for held, new in zip(replay.inputs[2:], self._start(len(batch.frames_B)), strict=True):
                 held.copy_(new)
-            found, is_left = [], True
-            while is_left:
+            found: list[Said] = []
+            for _ in range(self._most_stretches(batch.encoded_BTJ.shape[1])):
                 *columns, left = replay()
                 found.append(Said(*columns))
-                is_left = bool(left)  # waits for this stream only; the encoder's goes on
-            return collected(found, batch.rows)
+                if not left:  # waits for this stream only; the encoder's goes on
+                    return collected(found, batch.rows)
+            raise RuntimeError("decoding does not come to its end: a kernel computes something else than it should")
+
+    def _most_stretches(self, frames: int) -> int:
+        """Each round says a token or moves on, and so many tokens at most are said on a frame."""
+        return frames * (self.looping.transducer.shape.max_symbols + 1) // self.looping.rounds + 2
 
     def _start(self, rows: int) -> Standing:
         """Made once for each number of rows."""
@@ -184,7 +199,7 @@ class Pipeline:
         frames_B = torch.zeros(size.rows, dtype=torch.long, device=self.device)
         # positions beyond those that the encoder keeps are made anew each time, and would be kept by each graph
         is_short = self.encoder.reach is not None or size.frames <= KEPT_REACH * SUBSAMPLING
-        return Replay(self._encoded, (features_BTM, frames_B), pool=self._pools[0] if is_short else None)
+        return Replay(self._encoded, (features_BTM, frames_B), lane=self._lanes[0] if is_short else None)
 
     def _encoded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> Tensors:
         lengths_B = self.encoder.subsampling.frames(frames_B)
@@ -196,7 +211,7 @@ class Pipeline:
         standing = self.looping.start(size.rows)
         encoded_BTJ = standing.predicted_BJ.new_zeros(*size, self._joint)
         inputs = (encoded_BTJ, torch.zeros_like(standing.at_B), *(part.clone() for part in standing))
-        return Replay(self._stretch, inputs, pool=self._pools[1])
+        return Replay(self._stretch, inputs, lane=self._lanes[1])
 
     def _stretch(self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, *standing: torch.Tensor) -> Tensors:
         parts = self.looping.stretch(encoded_BTJ, frames_B, *standing)
