@@ -89,8 +89,11 @@ class Attention(torch.nn.Module):
 
     def project(self, x_BTD: torch.Tensor) -> torch.Tensor:
         """Query, key and value (3, B, H, T, K)."""
-        batch, frames, _ = x_BTD.shape
-        qkv_BTX: torch.Tensor = self.qkv(self.norm(x_BTD))
+        return self.split(self.qkv(self.norm(x_BTD)))
+
+    def split(self, qkv_BTX: torch.Tensor) -> torch.Tensor:
+        """What `qkv` gives as (3, B, H, T, K)."""
+        batch, frames, _ = qkv_BTX.shape
         return qkv_BTX.view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
 
     def packed(self, x_ND: torch.Tensor, frames: list[int], p: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

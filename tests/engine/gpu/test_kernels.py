@@ -130,6 +130,7 @@ def test_what_goes_into_an_8_bit_product_is_what_goes_there_plainly() -> None:
             (layers.silu_rounded(x_ND, scale, dtype), torch.nn.functional.silu(x_ND) / scale),
             (layers.norm_rounded(x_ND, norm, scale, dtype), norm(x_ND) / scale),
         )
+        torch.testing.assert_close(layers.normed(x_ND, norm), norm(x_ND), rtol=1e-4, atol=1e-5)
     for fused, plain in pairs:
         held = plain.clamp(-fp8.LARGEST, fp8.LARGEST)
         step = 1e-4 if dtype == torch.float32 else 2**-4
