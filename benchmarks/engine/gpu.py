@@ -15,6 +15,7 @@ import math
 import platform
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -298,7 +299,7 @@ def nemo(shape: Shape, device: str) -> Hears:
 PATHS: dict[str, Callable[[Shape, str], Hears]] = {
     one.__name__: one for one in (plain, fused, fused_fp8, graphs, triton, fp8, looping, transformers, nemo)
 }
-"""First what is told most of, in case time does not suffice for all."""
+"""Last what is not ours: a failed kernel costs the process its card, and so all that follows."""
 FAILURES = (ImportError, RuntimeError, TypeError, ValueError, AttributeError, KeyError)
 
 
@@ -486,7 +487,7 @@ def about(arguments: argparse.Namespace) -> dict[str, Any]:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     is_cuda = arguments.device == "cuda"
     return {
-        "command": f"python benchmarks/engine/gpu.py --size {arguments.size} --device {arguments.device}",
+        "command": " ".join(["python benchmarks/engine/gpu.py", *sys.argv[1:]]),
         "date": date.today().isoformat(),
         "commit": commit.stdout.strip() or "uncommitted",
         "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),

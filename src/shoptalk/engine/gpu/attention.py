@@ -24,6 +24,8 @@ except ModuleNotFoundError as error:
         "the fused attention needs Triton, which PyTorch for CUDA brings along; `pip install triton`"
     ) from error
 
+__all__ = ["EXACT", "NARROWEST", "attend_fused", "fuse", "launch_options", "tl", "triton"]
+
 BLOCK = {2: 64, 4: 32}
 """Queries and keys at a time by the bytes of a number: what the shared memory of an A100 holds."""
 WARPS, STAGES = 8, 2

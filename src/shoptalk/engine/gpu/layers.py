@@ -1,9 +1,9 @@
-"""The padded encoder with less traffic through a GPU's memory: what lies between the matrix products in three kernels.
+"""The padded encoder with less traffic through a GPU's memory: what lies between the matrix products is in few kernels.
 
 Between products a GPU waits for its memory, so that each pass saved counts. The first two convolutions of the
 subsampling are one kernel, and the frames between them are never written. Gate, mask, depthwise convolution and SiLU
 are one kernel. Each product that ends a residual branch adds to the residual in place. Attention is
-`attention.attend_fused`, over positions whose layout it reads fastest.
+`attention.attend_fused`, over positions whose layout it reads fastest. Layer norms have a kernel too.
 
 Shapes: B recordings, T mel frames or frames of 80 ms, M mel bins, C channels, D width of the encoder, X any width, N
 frames of all recordings, J taps of a convolution, H heads, K = D / H, P positions.
@@ -270,10 +270,11 @@ def _normed(x: torch.Tensor, norm: torch.nn.LayerNorm, scale: torch.Tensor | Non
 
 
 def _add_forward(x_ND: torch.Tensor, forward: FeedForward) -> None:
-    if isinstance(forward.up, Float8Linear):
-        x_NI = norm_rounded(x_ND, forward.norm, forward.up.input_scale)
-        inner_NX = silu_rounded(forward.up.product(x_NI, x_ND.dtype), forward.down.input_scale)
-        x_ND += forward.down.product(inner_NX, x_ND.dtype)
+    up, down = forward.up, forward.down
+    if isinstance(up, Float8Linear) and isinstance(down, Float8Linear):
+        x_NI = norm_rounded(x_ND, forward.norm, up.input_scale)
+        inner_NX = silu_rounded(up.product(x_NI, x_ND.dtype), down.input_scale)
+        x_ND += down.product(inner_NX, x_ND.dtype)
         return
     inner_NX = torch.nn.functional.silu(forward.up(normed(x_ND, forward.norm)), inplace=True)
     _add_product(x_ND, inner_NX, forward.down)
