@@ -11,6 +11,7 @@ from shoptalk.core import audio
 from shoptalk.core.errors import ModelError
 from shoptalk.core.protocols import Options, Phrase
 from shoptalk.core.records import Recognition, Samples
+from shoptalk.core.runtime import current
 from shoptalk.engine.encoder import exact_convolutions
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
@@ -18,6 +19,7 @@ from shoptalk.engine.recognizer import Engine
 ROOT = Path(__file__).parents[3]
 GENERAL = ROOT / "assets/general"
 TINY = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
+CUDA = current(device="cuda")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
 
 
@@ -50,7 +52,7 @@ def agreement(hypotheses: list[Recognition], references: list[Recognition]) -> f
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 def test_padded_batches_give_the_tokens_of_packed_ones(device: str, engine: Engine, speech: list[Samples]) -> None:
     """A GPU pads its batches, a CPU packs them; the first is run on both."""
-    other = engine if device == "cpu" else Engine(TINY, device=device)
+    other = engine if device == "cpu" else Engine(TINY, runtime=current(device=device))
     for start in range(0, len(speech), 8):
         some = speech[start : start + 8]
         samples_B = torch.tensor([len(samples_T) for samples_T in some])
@@ -69,7 +71,7 @@ def test_padded_batches_give_the_tokens_of_packed_ones(device: str, engine: Engi
 
 @needs_cuda
 def test_a_gpu_gives_the_texts_and_times_of_a_cpu(speech: list[Samples], expected: list[Recognition]) -> None:
-    for recognition, reference in zip(Engine(TINY, device="cuda").recognize(speech), expected, strict=True):
+    for recognition, reference in zip(Engine(TINY, runtime=CUDA).recognize(speech), expected, strict=True):
         assert recognition.text == reference.text
         for word, wanted in zip(recognition.words, reference.words, strict=True):
             assert (word.word, word.start_s, word.end_s) == (wanted.word, wanted.start_s, wanted.end_s)
@@ -78,7 +80,7 @@ def test_a_gpu_gives_the_texts_and_times_of_a_cpu(speech: list[Samples], expecte
 
 @needs_cuda
 def test_bfloat16_gives_nearly_the_same_words(speech: list[Samples], expected: list[Recognition]) -> None:
-    near = Engine(TINY, device="cuda", precision="bf16").recognize(speech)
+    near = Engine(TINY, runtime=CUDA, precision="bf16").recognize(speech)
     assert agreement(near, expected) > 0.95
 
 
@@ -86,7 +88,7 @@ def test_bfloat16_gives_nearly_the_same_words(speech: list[Samples], expected: l
 def test_local_attention_gives_the_texts_of_a_cpu(speech: list[Samples]) -> None:
     recordings = [speech[0], max(speech, key=len)]
     references = Engine(TINY, reach=32).recognize(recordings)
-    recognitions = Engine(TINY, reach=32, device="cuda").recognize(recordings)
+    recognitions = Engine(TINY, reach=32, runtime=CUDA).recognize(recordings)
     for recognition, reference in zip(recognitions, references, strict=True):
         assert recognition.text == reference.text
 
@@ -95,7 +97,7 @@ def test_local_attention_gives_the_texts_of_a_cpu(speech: list[Samples]) -> None
 def test_beams_and_phrases_give_the_texts_of_a_cpu(engine: Engine, speech: list[Samples]) -> None:
     options = [Options((Phrase("restricted area"),), alternatives=2)] * 6
     references = engine.recognize(speech[:6], options)
-    recognitions = Engine(TINY, device="cuda").recognize(speech[:6], options)
+    recognitions = Engine(TINY, runtime=CUDA).recognize(speech[:6], options)
     for recognition, reference in zip(recognitions, references, strict=True):
         assert recognition.text == reference.text
         assert [other.text for other in recognition.alternatives] == [other.text for other in reference.alternatives]
@@ -103,7 +105,7 @@ def test_beams_and_phrases_give_the_texts_of_a_cpu(engine: Engine, speech: list[
 
 def test_eight_bits_are_refused_on_a_gpu_by_name() -> None:
     with pytest.raises(ModelError, match="int8 is for a CPU.*bf16"):
-        Engine(TINY, precision="int8", device="cuda")
+        Engine(TINY, precision="int8", runtime=CUDA)
 
 
 def test_convolutions_are_exact_inside_and_as_they_were_behind() -> None:
