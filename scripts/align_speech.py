@@ -17,8 +17,8 @@ from shoptalk.core import files
 from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.models import store
 from shoptalk.core.records import Example, Utterance
-from shoptalk.corpus.pool import ordered
 from shoptalk.integrations.kokoro import DURATION_STEP_S, EDGE_S, BeforeVocoder
+from shoptalk.stages.processes import Processes
 
 _kokoro: list[BeforeVocoder] = []
 
@@ -31,7 +31,7 @@ def main() -> None:
     manifest = arguments.manifest
     examples = _spoken(manifest) if _is_stage_30(manifest) else read_manifest(manifest)
     _start()  # fetches and makes what the processes share
-    made = ordered(_aligned, examples, workers=0, start=_start, arguments=())
+    made = Processes().map(_aligned, examples, start=_start, arguments=())
     aligned = list(tqdm(made, total=len(examples), desc=manifest.name))
     target = arguments.to or manifest
     write_manifest(target, aligned)

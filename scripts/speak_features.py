@@ -26,10 +26,10 @@ from shoptalk.core.models import store
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Example, Transcript
 from shoptalk.core.tokens import HOP_S
-from shoptalk.corpus.pool import ordered
 from shoptalk.corpus.voices import draw_voice
 from shoptalk.integrations import nemo
 from shoptalk.integrations.kokoro import BeforeVocoder, load_published
+from shoptalk.stages.processes import Processes
 from shoptalk.tuning import mel_decoder
 from shoptalk.tuning.mel_decoder import MelDecoder, Pair
 
@@ -58,7 +58,7 @@ def fit(transcripts: Path) -> None:
     if DECODER.is_file():
         return
     sentences = list(files.read(transcripts, Transcript))[:FIT_SENTENCES]
-    made = ordered(_spoken_whole, sentences, workers=0, start=_start_whole, arguments=())
+    made = Processes().map(_spoken_whole, sentences, start=_start_whole, arguments=())
     paths = list(tqdm(made, total=len(sentences), desc="spoken whole"))
     featurize = nemo.featurizer(nemo.restore(BASE))
     pairs = [_pair(path, featurize) for path in paths]
@@ -89,7 +89,7 @@ def speak(transcripts: Path) -> None:
 
     def spoken(done: frozenset[str]) -> Iterator[Example]:
         left = [transcript for transcript in wanted if transcript.id not in done]
-        made = ordered(_features, left, workers=0, start=_start_features, arguments=(transcripts.stem,))
+        made = Processes().map(_features, left, start=_start_features, arguments=(transcripts.stem,))
         for made_of_it in tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem):
             if made_of_it:
                 yield made_of_it
