@@ -80,13 +80,10 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, said: st
         list(files.read(path, Term))
 
 
-def test_absent_files_and_double_ids_are_named(tmp_path: Path) -> None:
+def test_an_absent_file_is_named_with_its_cure(tmp_path: Path) -> None:
     path = tmp_path / "terms.jsonl"
     with pytest.raises(ManifestError, match="no such file; run the stage"):
         list(files.read(path, Term))
-    path.write_text(2 * f"{TERMS[0].model_dump_json()}\n")
-    with pytest.raises(ManifestError, match="'t0' occurs twice"):
-        files.read_by_id(path, Term)
 
 
 def test_text_is_written_whole(tmp_path: Path) -> None:
