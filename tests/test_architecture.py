@@ -67,6 +67,33 @@ def test_each_third_party_has_one_integration() -> None:
     assert not outside, f"imported outside shoptalk.integrations: {outside}"
 
 
+def defined_names(path: Path) -> set[str]:
+    """What can be imported from a module or package: what its statements bind, and the modules beside an __init__."""
+    names = {node.name for node in ast.walk(TREES[path]) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    if path.name == "__init__.py":
+        names.update(module.stem for module in path.parent.glob("*.py"))
+        names.update(package.parent.name for package in path.parent.glob("*/__init__.py"))
+    return names
+
+
+def test_scripts_and_benchmarks_import_what_is_there() -> None:
+    missing = []
+    for path in [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "shoptalk"):
+                continue
+            module = SOURCE.parent / node.module.replace(".", "/")
+            source = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+            known = defined_names(source) if source in TREES else set()
+            missing += [f"{where(path, node)}: {alias.name}" for alias in node.names if alias.name not in known]
+    assert not missing, f"imported from shoptalk, where it is not: {missing}"
+
+
 def test_only_config_reads_the_environment() -> None:
     found = [
         where(path, node)
