@@ -1,12 +1,12 @@
 """`shoptalk export`: a model as ONNX graphs, and the graphs checked against the engine."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from shoptalk.core import audio
 from shoptalk.core.bundle import open_bundle
 from shoptalk.core.errors import MissingToolError, ModelError
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.resources import locate
 from shoptalk.engine.onnx_export import Form
 
@@ -59,6 +59,4 @@ def check(nemo: Path, folder: Path, *, recording: Path | None = None) -> Parity 
 
 
 def _shipped_recording() -> Path:
-    folder = locate(GENERAL)
-    with (folder / "test.jsonl").open(encoding="utf-8") as lines:
-        return Path(folder / json.loads(next(lines))["audio_filepath"])
+    return read_manifest(locate(GENERAL) / "test.jsonl")[0].audio_filepath
