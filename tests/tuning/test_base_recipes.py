@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,9 +75,15 @@ def test_small_trains_on_words_that_are_timed_and_goes_on_where_it_stopped(
         return json.loads((folder / "history.json").read_text())
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    ASRTrainer(recipe, data, whole, init="", say=lambda line: None).fit()
+
+    def fit(folder: Path, say: Callable[[str], None]) -> Path:
+        trainer = ASRTrainer(recipe, data, folder, init="", say=say)
+        trainer.prepare()
+        return trainer.fit()
+
+    fit(whole, lambda line: None)
     with pytest.raises(Stop):
-        ASRTrainer(recipe, data, parts, init="", say=stop_after_first_round).fit()
+        fit(parts, stop_after_first_round)
     assert [row["step"] for row in histories(parts)] == [2]
-    assert ASRTrainer(recipe, data, parts, init="", say=lambda line: None).fit().is_file()
+    assert fit(parts, lambda line: None).is_file()
     assert histories(parts) == histories(whole)

@@ -39,7 +39,9 @@ def say(line):
     if line.startswith("step 4"):
         os.kill(os.getpid(), signal.SIGKILL)
 data = TrainingData([manifest], [manifest], [manifest], [noise])
-ASRTrainer(config.changed(tuple(sys.argv[5:])), data, folder, init=str(init), say=say).fit()
+trainer = ASRTrainer(config.changed(tuple(sys.argv[5:])), data, folder, init=str(init), say=say)
+trainer.prepare()
+trainer.fit()
 """
 
 
@@ -65,7 +67,9 @@ class Setting:
     ) -> Path:
         recipe = config.changed((*SETTINGS, *changes))
         data = TrainingData([self.manifest], [self.manifest], [self.manifest], [self.noise])
-        return ASRTrainer(recipe, data, folder, init=str(self.init), signature=signature, say=say).fit()
+        trainer = ASRTrainer(recipe, data, folder, init=str(self.init), signature=signature, say=say)
+        trainer.prepare()
+        return trainer.fit()
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +249,35 @@ def test_what_cannot_be_trained_on_is_named(setting: Setting, tmp_path: Path) ->
         ASRTrainer(recipe, TrainingData([empty], [], [empty]), tmp_path, init="none.nemo").restore()
 
 
+def files_below(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_was_prepared_is_shared_and_only_read(setting: Setting, tmp_path: Path) -> None:
+    data = TrainingData([setting.manifest], [setting.manifest], [setting.manifest], [setting.noise])
+    trainers = [
+        ASRTrainer(
+            config.changed(SETTINGS), data, tmp_path, init=str(setting.init), signature="one", say=lambda _: None
+        )
+        for _ in range(2)
+    ]
+    model = nemo.restore(setting.init)
+    with pytest.raises(TrainingError, match="prepare it first, in one process"):
+        trainers[0].fit()
+    with pytest.raises(TrainingError, match="prepare them first"):
+        trainers[0].rounds(model)
+    assert not list(tmp_path.iterdir()), "a process that trains writes nothing of what it shares"
+    trainers[0].prepare()
+    prepared = files_below(tmp_path)
+    trainers[1].prepare()
+    batches = [list(trainer.rounds(model)) for trainer in trainers]
+    assert all(torch.equal(ours.features, theirs.features) for ours, theirs in zip(*batches, strict=True))
+    assert files_below(tmp_path) == prepared
+    (tmp_path / "signature").write_text("other")
+    with pytest.raises(TrainingError, match="prepare it first, in one process"):
+        trainers[1].fit()
+
+
 @dataclass
 class Doubling:
     """A strategy of two processes that count the same, on a device that holds no numbers of the CPU's."""
@@ -284,7 +317,9 @@ def test_dev_is_scored_for_each_source_and_the_hours_are_counted(setting: Settin
     ))  # fmt: skip
     said: list[str] = []
     data = TrainingData([setting.manifest], [sourced], [sourced], [setting.noise])
-    ASRTrainer(recipe, data, tmp_path / "run", init=str(setting.init), say=said.append).fit()
+    trainer = ASRTrainer(recipe, data, tmp_path / "run", init=str(setting.init), say=said.append)
+    trainer.prepare()
+    trainer.fit()
     (row,) = history(tmp_path / "run")
     words = {source: 0 for source in sources}
     for line, source in zip(rows, sources, strict=True):
@@ -298,7 +333,11 @@ def test_dev_is_scored_for_each_source_and_the_hours_are_counted(setting: Settin
 def test_a_model_from_scratch_has_the_shape_of_the_recipe(setting: Setting, tmp_path: Path) -> None:
     widths = "{d_model: 16, layers: 1, heads: 2, subsampling_channels: 8, predictor: 16, joint: 16, vocabulary: 100}"
     recipe = config.changed((f"train.model={widths}", "train.sigma=0.03", "train.omega=0.2"))
-    model = ASRTrainer(recipe, TrainingData([setting.manifest], [], []), tmp_path, init="").restore()
+    trainer = ASRTrainer(recipe, TrainingData([setting.manifest], [], []), tmp_path, init="")
+    with pytest.raises(TrainingError, match="prepare the training first"):
+        trainer.restore()
+    trainer.prepare()
+    model = trainer.restore()
     nemo.check_is_tdt(model)
     assert model.tokenizer.vocab_size == 100 and model.cfg.loss.tdt_kwargs.omega == 0.2
     assert nemo.durations(model) == (0, 1, 2, 3, 4) and model.cfg.encoder.d_model == 16

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shoptalk.core import files, runtime
+from shoptalk.core import config, files, runtime
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import AnyRun, StageRun
 
@@ -24,7 +24,15 @@ def train(run: StageRun) -> None:
         taught, rehearsal, dev = ([run.product("dataset") / f"{name}.jsonl"] for name in ("train", "rehearsal", "dev"))
     data = TrainingData(taught, rehearsal, dev, _noise(run))
     signature = run.signature()
-    ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say).fit()
+    trainer = ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say)
+    if is_first_process():
+        trainer.prepare()
+    trainer.fit()
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that Lightning or torchrun started, or the only one."""
+    return all(config.environment(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
 def _noise(run: StageRun) -> list[Path]:

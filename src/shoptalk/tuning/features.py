@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoptalk.core import audio, examples
+from shoptalk.core.errors import TrainingError
 from shoptalk.core.files import write_file
 from shoptalk.core.records import Example, Samples
 from shoptalk.core.tokens import HOP_S
@@ -85,16 +86,43 @@ def cached(
     featurize: Featurize,
     progress: Callable[[int], object],
 ) -> FeatureCache:
-    """Open the cache of these recordings in `folder`, made first if it is not there; `progress` counts recordings."""
-    keys = [f"{_place(entry)}@{speed}" for speed in speeds for entry in entries]
-    name = hashlib.sha256("\n".join([str(mels), *keys]).encode()).hexdigest()[:16]
-    data, index = folder / f"features-{name}.f16", folder / f"features-{name}.npy"
-    if not index.is_file():  # it is written last
-        places = _write(data, entries, speeds, featurize, progress)
-        with write_file(index) as partial, partial.open("wb") as out:
-            np.save(out, places)
+    """Open the cache of these recordings in `folder`, made first if it is not there."""
+    make(folder, entries, speeds, mels=mels, featurize=featurize, progress=progress)
+    return opened(folder, entries, speeds, mels=mels)
+
+
+def make(
+    folder: Path,
+    entries: Sequence[Example],
+    speeds: Sequence[float],
+    *,
+    mels: int,
+    featurize: Featurize,
+    progress: Callable[[int], object],
+) -> None:
+    """Write the cache of these recordings unless it is there; `progress` counts recordings."""
+    data, index = _paths(folder, entries, speeds, mels)
+    if index.is_file():
+        return
+    places = _write(data, entries, speeds, featurize, progress)
+    with write_file(index) as partial, partial.open("wb") as out:  # last: without it there is no cache
+        np.save(out, places)
+
+
+def opened(folder: Path, entries: Sequence[Example], speeds: Sequence[float], *, mels: int) -> FeatureCache:
+    """The cache of these recordings, mapped into memory; `TrainingError` if it was not made. Writes nothing."""
+    data, index = _paths(folder, entries, speeds, mels)
+    if not index.is_file():
+        raise TrainingError(f"{folder} has no features of {entries[0].audio} and those beside it; prepare them first")
     stored_TM = np.memmap(data, np.float16, mode="r").reshape(-1, mels)
     return FeatureCache(entries, tuple(speeds), np.load(index), stored_TM)
+
+
+def _paths(folder: Path, entries: Sequence[Example], speeds: Sequence[float], mels: int) -> tuple[Path, Path]:
+    """The files of a cache, named by what is in it: the frames, and where those of each recording are."""
+    keys = [f"{_place(entry)}@{speed}" for speed in speeds for entry in entries]
+    name = hashlib.sha256("\n".join([str(mels), *keys]).encode()).hexdigest()[:16]
+    return folder / f"features-{name}.f16", folder / f"features-{name}.npy"
 
 
 def _write(

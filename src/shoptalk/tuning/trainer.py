@@ -23,7 +23,7 @@ from shoptalk.integrations import nemo
 from shoptalk.tuning import tracking
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import HOPS_PER_S, Recordings, Rounds, recordings
-from shoptalk.tuning.features import FeatureCaches, cached
+from shoptalk.tuning.features import FeatureCaches, make, opened
 from shoptalk.tuning.module import TuningModule, centre_input
 from shoptalk.tuning.tokenizer import train_tokenizer
 
@@ -44,7 +44,9 @@ class TrainingData:
 class ASRTrainer:
     """Tunes a FastConformer-TDT by a recipe; interrupted work goes on from its last checkpoint.
 
-    `signature` stands for all that the training depends on: what lies in `folder` under another one is removed.
+    One process calls `prepare`, which writes what all processes of a training share; then each calls `fit`, which
+    only reads it. `signature` stands for all that the training depends on: what lies in `folder` under another one is
+    removed.
     """
 
     def __init__(
@@ -58,10 +60,34 @@ class ASRTrainer:
         self.signature = signature
         self.say = say
 
-    def fit(self) -> Path:
-        """Train, and return the path of the `.nemo` with the weights that scored best on dev."""
-        torch.manual_seed(self.recipe.seed)
+    def prepare(self) -> None:
+        """Write what is not there yet: the tokenizer of a new model, and the features; each is whole or absent."""
         self.forget_other_work()
+        if self.config.model:
+            train_tokenizer(self._texts(), self._tokenizer.parent, vocabulary=self.config.model.vocabulary)
+        model = self.restore()
+        featurize, mels = nemo.featurizer(model), model.cfg.preprocessor.features
+        lists = self._lists(self.data.taught) + (self._lists(self.data.rehearsal) if self._rehearses else [])
+        with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
+            for entries in lists:
+                make(
+                    self._features,
+                    entries,
+                    self.config.feature_speeds,
+                    mels=mels,
+                    featurize=featurize,
+                    progress=bar.update,
+                )
+        if noise := self._noise():
+            make(self._features, noise, (1.0,), mels=mels, featurize=featurize, progress=lambda _: None)
+
+    def fit(self) -> Path:
+        """Train, and return the path of the `.nemo` with the weights that scored best on dev.
+
+        `TrainingError` where `prepare` was not called, or with another signature.
+        """
+        torch.manual_seed(self.recipe.seed)
+        self._check_prepared()
         model = self.restore()
         nemo.check_is_tdt(model)
         tokens = model.tokenizer.vocab_size
@@ -110,48 +136,66 @@ class ASRTrainer:
         if not self.signature:
             return
         note = self.folder / "signature"
-        if note.is_file() and note.read_text() != self.signature:
+        if note.is_file() and note.read_text() == self.signature:
+            return
+        if note.is_file():
             self.say(f"{self.folder} holds another training; starting anew")
             shutil.rmtree(self.folder)
         write_text(note, self.signature)
+
+    def _check_prepared(self) -> None:
+        note = self.folder / "signature"
+        if self.signature and not (note.is_file() and note.read_text() == self.signature):
+            raise TrainingError(f"{self.folder} was not prepared for this training; prepare it first, in one process")
+
+    @property
+    def _features(self) -> Path:
+        return self.folder / "features"
+
+    @property
+    def _tokenizer(self) -> Path:
+        return self.folder / "tokenizer" / "tokenizer.model"
+
+    @property
+    def _rehearses(self) -> bool:
+        return bool(self.data.rehearsal and self.config.rehearsal)
+
+    def _texts(self) -> list[str]:
+        return [entry.text for path in (*self.data.taught, *self.data.rehearsal) for entry in read_manifest(path)]
 
     def restore(self) -> nemo.Model:
         """The model to start from: a `.nemo`, a hub name, or a new one of the recipe's shape."""
         if self.config.model is None:
             return nemo.restore(self.init)
-        texts = [entry.text for path in (*self.data.taught, *self.data.rehearsal) for entry in read_manifest(path)]
-        tokenizer = train_tokenizer(texts, self.folder / "tokenizer", vocabulary=self.config.model.vocabulary)
-        return nemo.build(self.config.model, tokenizer, sigma=self.config.sigma, omega=self.config.omega)
+        if not self._tokenizer.is_file():
+            raise TrainingError(f"{self._tokenizer} is not there; prepare the training first")
+        return nemo.build(self.config.model, self._tokenizer, sigma=self.config.sigma, omega=self.config.omega)
 
     def rounds(self, model: nemo.Model) -> Rounds:
-        """Batches of taught and rehearsed speech, their features cached below the run folder."""
-        taught = self._pool(model, self.data.taught, 1 - self.config.rehearsal if self.data.rehearsal else 1.0)
-        pools = [taught]
-        if self.data.rehearsal and self.config.rehearsal:
+        """Batches of taught and rehearsed speech, their features mapped from the run folder."""
+        pools = [self._pool(model, self.data.taught, 1 - self.config.rehearsal if self.data.rehearsal else 1.0)]
+        if self._rehearses:
             pools.append(self._pool(model, self.data.rehearsal, self.config.rehearsal))
-        noise = None
-        if self.config.feature_noise and self.data.noise:
-            entries = [
-                Example(id=path.name, audio=path, duration_s=recording_s(path), text="") for path in self.data.noise
-            ]
-            noise = cached(
-                self.folder / "features", entries, (1.0,), mels=model.cfg.preprocessor.features,
-                featurize=nemo.featurizer(model), progress=lambda _: None,
-            )  # fmt: skip
+        entries = self._noise()
+        noise = opened(self._features, entries, (1.0,), mels=model.cfg.preprocessor.features) if entries else None
         return Rounds(pools, self.config, noise=noise, snr_db=self.recipe.augment.snr_db, seed=self.recipe.seed)
 
-    def _pool(self, model: nemo.Model, manifests: Sequence[Path], share: float) -> Recordings:
+    def _noise(self) -> list[Example]:
+        """The recordings of noise, if the recipe adds any."""
+        if not self.config.feature_noise:
+            return []
+        return [Example(id=path.name, audio=path, duration_s=recording_s(path), text="") for path in self.data.noise]
+
+    def _lists(self, manifests: Sequence[Path]) -> list[list[Example]]:
+        """The recordings of each manifest that has any; each such list has a cache of features of its own."""
         lists = [entries for path in manifests if (entries := read_manifest(path))]
         if not lists:
             raise TrainingError(f"{', '.join(map(str, manifests))}: nothing to train on")
-        with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
-            parts = [
-                cached(
-                    self.folder / "features", entries, self.config.feature_speeds, mels=model.cfg.preprocessor.features,
-                    featurize=nemo.featurizer(model), progress=bar.update,
-                )
-                for entries in lists
-            ]  # fmt: skip
+        return lists
+
+    def _pool(self, model: nemo.Model, manifests: Sequence[Path], share: float) -> Recordings:
+        mels, speeds = model.cfg.preprocessor.features, self.config.feature_speeds
+        parts = [opened(self._features, entries, speeds, mels=mels) for entries in self._lists(manifests)]
         cache = parts[0] if len(parts) == 1 else FeatureCaches(parts)
         return recordings(
             cache,
