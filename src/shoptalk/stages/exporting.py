@@ -59,4 +59,4 @@ def check(nemo: Path, folder: Path, *, recording: Path | None = None) -> Parity 
 
 
 def _shipped_recording() -> Path:
-    return read_manifest(locate(GENERAL) / "test.jsonl")[0].audio_filepath
+    return read_manifest(locate(GENERAL) / "test.jsonl")[0].audio
