@@ -90,7 +90,7 @@ def test_console_table_lines_up(scores: Scores) -> None:
     assert lines[0].split() == ["before", "after", "difference"]
     taught = next(line for line in lines if line.startswith("Trained terms missed"))
     assert taught[lines[0].index("after") :].startswith("20.0 %") and taught.endswith("unclear")
-    assert "10 test utterances (5 taught, 2 untaught, 3 general)" in lines[-1]
+    assert "10 test utterances (5 with trained terms, 2 with held-out terms, 3 general)" in lines[-1]
 
 
 def test_pieces_join_neighbouring_differences() -> None:

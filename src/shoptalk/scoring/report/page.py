@@ -14,6 +14,7 @@ from shoptalk.scoring.report.tables import (
     TRAINED_TERMS,
     Headline,
     beside,
+    counted_by_set,
     figure,
     headlines,
     interval,
@@ -81,6 +82,7 @@ def html(
     page: str = template.render(
         title=title,
         scores=scores,
+        counted=counted_by_set(scores),
         headlines=headlines(scores),
         beside=beside(scores),
         tables=[

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shoptalk.core.scores import Change, Misheard, Rate, Scores, SetScores, Slice, TermRow
-from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
+from shoptalk.core.sets import GENERAL, TAUGHT, TESTS, UNTAUGHT
 
 NONE = "–"
 TRAINED_TERMS = "Trained terms, worst first"
@@ -52,20 +52,26 @@ def worst_first(scores: Scores, *, taught: bool) -> list[TermRow]:
 
 
 def figure(value: float | None, *, percent: bool = True, signed: bool = False) -> str:
-    """``12.3 %`` or, for insertions per 1,000 words, ``0.41``."""
+    """``12.3 %``; for insertions per 1,000 words ``0.41``; signed, for a difference of two shares, ``-4.1 points``."""
     if value is None:
         return NONE
+    number = _number(value, percent=percent, signed=signed)
+    if not percent:
+        return number
+    return f"{number} points" if signed else f"{number} %"
+
+
+def _number(value: float, *, percent: bool, signed: bool) -> str:
     value = round(value, 4 if percent else 3) + 0.0  # no "-0.0"
     sign = "+" if signed else ""
-    return f"{100 * value:{sign}.1f} %" if percent else f"{value:{sign}.2f}"
+    return f"{100 * value:{sign}.1f}" if percent else f"{value:{sign}.2f}"
 
 
 def interval(rate: Rate, *, percent: bool = True, signed: bool = False) -> str:
     """``10.0 to 14.9``, in the unit of `figure`."""
     if rate.low is None or rate.high is None:
         return "no interval"
-    low = figure(rate.low, percent=percent, signed=signed).removesuffix(" %")
-    high = figure(rate.high, percent=percent, signed=signed).removesuffix(" %")
+    low, high = (_number(bound, percent=percent, signed=signed) for bound in (rate.low, rate.high))
     return f"{low} to {high}"
 
 
@@ -77,8 +83,8 @@ def _with_interval(rate: Rate, percent: bool, signed: bool = False) -> str:
 
 def instead(forms: Sequence[Misheard], most: int = 3) -> str:
     """``met forming (4), nothing (1)``."""
-    counted = [f"{form.words or 'nothing'} ({form.count})" for form in forms[:most]]
-    return ", ".join(counted) or NONE
+    forms_counted = [f"{form.words or 'nothing'} ({form.count})" for form in forms[:most]]
+    return ", ".join(forms_counted) or NONE
 
 
 # --- console and Markdown --------------------------------------------------------------------------------------
@@ -117,10 +123,15 @@ def _summary(scores: Scores) -> list[tuple[str, ...]]:
     return rows
 
 
+def counted_by_set(scores: Scores) -> str:
+    """How many recordings each test set has: ``90 with trained terms, 30 with held-out terms, 160 general``."""
+    titles = {TAUGHT: "with trained terms", UNTAUGHT: "with held-out terms"}
+    return ", ".join(f"{test_set.utterances} {titles.get(name, name)}" for name, test_set in scores.sets.items())
+
+
 def _basis(scores: Scores) -> str:
-    counted = ", ".join(f"{test_set.utterances} {name}" for name, test_set in scores.sets.items())
     confidence = f"{100 * scores.confidence:g} %"
-    return f"{scores.utterances} test utterances ({counted}); [{confidence} intervals, paired bootstrap]"
+    return f"{scores.utterances} test utterances ({counted_by_set(scores)}); [{confidence} intervals, paired bootstrap]"
 
 
 def markdown(scores: Scores) -> str:
