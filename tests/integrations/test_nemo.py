@@ -198,3 +198,17 @@ def test_a_built_model_is_tdt_with_the_loss_that_was_asked_for(tmp_path: Path) -
     assert (built.cfg.loss.tdt_kwargs.sigma, built.cfg.loss.tdt_kwargs.omega) == (0.03, 0.2)
     nemo.save(built, tmp_path / "built.nemo")
     assert checkpoint.inspect(tmp_path / "built.nemo").vocabulary == 96
+
+
+def test_the_joint_gives_logits_or_log_probabilities(model: Any) -> None:
+    width = nemo.encoder_width(model)
+    frames, tokens = torch.randn(1, 3, width), torch.randn(1, 2, model.decoder.pred_hidden)
+    tokens_and_blank = model.tokenizer.vocab_size + 1
+    with torch.inference_mode():
+        nemo.give_logits(model)
+        logits = model.joint.joint(frames, tokens)
+        nemo.give_log_probabilities(model)
+        normalised = model.joint.joint(frames, tokens)
+    assert logits.shape[-1] == tokens_and_blank + len(nemo.durations(model))
+    assert torch.allclose(normalised, logits.log_softmax(-1), atol=1e-5)
+    assert not torch.allclose(logits.logsumexp(-1), torch.zeros(()), atol=1e-2)

@@ -87,6 +87,21 @@ def is_masked_subsampling(layer: Any) -> bool:
     return isinstance(layer, MaskedConvSequential)
 
 
+def encoder_width(model: Model) -> int:
+    """Channels of the encoder's frames."""
+    return int(model.encoder._feat_out)
+
+
+def give_logits(model: Model) -> None:
+    """Let the joint give logits, as a loss that normalises wants them."""
+    model.joint.log_softmax = False
+
+
+def give_log_probabilities(model: Model) -> None:
+    """Let the joint give what NeMo's decoding wants: log-probabilities on a CPU, logits on a GPU."""
+    model.joint.log_softmax = None
+
+
 def durations(model: Model) -> tuple[int, ...]:
     """The durations of a TDT model, in encoder frames."""
     return tuple(model.cfg.model_defaults.tdt_durations)

@@ -12,5 +12,6 @@
 - `alignment`: which token each frame stands for
 - `tokenizer`: a BPE tokenizer
 - `cpu_speed`: what makes a step on a CPU fast
+- `lightning_internals`: where Lightning's own course is changed
 - `tracking`: MLflow and TensorBoard loggers
 """

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.plugins import MixedPrecision
 
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
+from shoptalk.integrations import nemo
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import reseed
+from shoptalk.tuning.lightning_internals import clips_itself, end_round
 from shoptalk.tuning.tdt_loss import TdtLoss
 
 
@@ -39,10 +40,10 @@ class TuningModule(LightningModule):
         self.config = config
         self.blank = blank
         self.loss = TdtLoss(blank=blank, durations=durations, sigma=config.sigma, omega=config.omega, seed=seed)
-        self.ctc_head = torch.nn.Linear(model.encoder._feat_out, blank + 1) if config.ctc_weight else None
+        self.ctc_head = torch.nn.Linear(nemo.encoder_width(model), blank + 1) if config.ctc_weight else None
         self.mean = {k: v.detach().clone() for k, v in model.state_dict().items()} if config.ema else {}
         self._rng = np.random.default_rng(seed)
-        model.joint.log_softmax = False  # the loss takes logits
+        nemo.give_logits(model)  # which the loss takes
 
     def on_train_start(self) -> None:
         # The mean is no part of the module's state, so that Lightning does not move it where it moves the model.
@@ -112,13 +113,9 @@ class TuningModule(LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip the gradients, also those of a fused optimiser under bfloat16.
-
-        Lightning refuses fused optimisers in mixed precision, because they undo the scaling of float16 gradients only
-        after clipping. Gradients of bfloat16 are not scaled.
-        """
+        """Clip the gradients, also those of a fused optimiser under bfloat16."""
         precision = self.trainer.precision_plugin
-        if isinstance(precision, MixedPrecision) and precision.scaler is None:
+        if clips_itself(precision):
             precision.clip_grad_by_norm(optimizer, gradient_clip_val or 0.0)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
@@ -143,10 +140,7 @@ class TuningModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.mean = checkpoint["mean"]
-        # It was saved at the end of a round. A Lightning trainer with `max_steps` takes that round for unfinished,
-        # and would train on one more batch of it before the next round.
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        progress.update(current=dict.fromkeys(progress["current"], 0), is_last_batch=False)
+        end_round(checkpoint)
 
     def configure_optimizers(self) -> Any:
         config = self.config

@@ -296,9 +296,9 @@ class Keeper(Callback):
         self._audio = self._audio or [load(entry) for entry in part]
         trained = {key: value.clone() for key, value in model.state_dict().items()}
         model.load_state_dict(weights)
-        model.joint.log_softmax = None
+        nemo.give_log_probabilities(model)
         recognized = nemo.NemoRecognizer(model, batch=16).recognize(self._audio)
-        model.joint.log_softmax = False
+        nemo.give_logits(model)
         model.load_state_dict(trained)
         model.train()
         sources = sorted({entry.source for entry in self._dev})
