@@ -194,3 +194,29 @@ def test_another_process_gives_the_same_samples() -> None:
         for _ in range(2)
     ]
     assert heard[0].stdout == heard[1].stdout and len(heard[0].stdout.strip()) == len(hashlib.sha256().hexdigest())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("graph", ["rewritten", "published"])
+def test_both_graphs_say_the_same_whichever_this_processor_would_choose(
+    graph: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from shoptalk.integrations import kokoro
+
+    here = device.read_processor(device.CPU_INFO)  # ONNX Runtime is not narrowed
+    if graph == "rewritten" and not device.multiplies_signed_bytes(here):
+        pytest.skip("signed products saturate on this processor, so that the rewritten graph says something else")
+    monkeypatch.setattr(device, "kokoro_graph", lambda processor: graph)
+    monkeypatch.setattr(kokoro, "cache_dir", lambda: tmp_path)
+    path = kokoro.prepare()
+    assert ("rewrite" in path.name) is (graph == "rewritten")
+    how = {"voice": "am_liam", "speed": 1.0, "pronunciations": {}}
+    samples_T, words = kokoro.load().speak_timed("Take metformin twice.", **how)  # type: ignore[arg-type]
+    expected_T = kokoro.load_published().speak("Take metformin twice.", **how)  # type: ignore[arg-type]
+    assert [word.word for word in words] == ["Take", "metformin", "twice."]
+    if graph == "published":
+        assert np.array_equal(samples_T, expected_T)
+    assert samples_T.size == pytest.approx(expected_T.size, rel=0.02)
+    shorter = min(samples_T.size, expected_T.size) // 800 * 800
+    loudness, expected = (np.square(part[:shorter].reshape(-1, 800)).mean(axis=1) for part in (samples_T, expected_T))
+    assert np.corrcoef(loudness, expected)[0, 1] > 0.95, "the loudness of each 50 ms"
