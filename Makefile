@@ -3,6 +3,8 @@
 PYTHON_IN_VENV := .venv/bin/python
 # What hangs on how numbers are multiplied and added; `make test` runs it natively, with all else.
 NUMERIC_TESTS := tests/core tests/scoring tests/tuning tests/engine --ignore=tests/engine/gpu
+# Two processes with a thread each: half the time on two cores, and both fit into 8 GiB.
+QUICK_TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -q -m "not slow" -n 2 --dist loadfile
 
 .PHONY: help setup demo test test-narrowed e2e base docs lint format types contract check lock clean
 
@@ -16,10 +18,10 @@ demo: setup  ## the whole road on recipes/demo.yaml, from a list of terms to an 
 	.venv/bin/shoptalk demo --recipe recipes/demo.yaml --run runs/demo
 
 test: setup  ## the quick tests
-	$(PYTHON_IN_VENV) -m pytest -q -m "not slow"
+	$(QUICK_TESTS)
 
 test-narrowed: setup  ## the numeric tests as on a processor with AVX2 alone (SHOPTALK_CPU=avx2)
-	SHOPTALK_CPU=avx2 $(PYTHON_IN_VENV) -m pytest -q -m "not slow" $(NUMERIC_TESTS)
+	SHOPTALK_CPU=avx2 $(QUICK_TESTS) $(NUMERIC_TESTS)
 
 e2e: setup  ## the slow tests: the demo recipe, shrunk, through the real models and the real server
 	$(PYTHON_IN_VENV) -m pytest -q -m slow

@@ -1,7 +1,6 @@
 """Rows of others read and checked, imports written and taken up again, PriMock57, and the catalogue with its table."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -268,19 +267,3 @@ def test_the_catalogue_marks_what_may_only_be_scored() -> None:
 )
 def test_licences_that_forbid_commerce_or_derivatives(licence: str, only: bool) -> None:
     assert evaluation_only(licence) is only
-
-
-def table() -> str:
-    """The table of docs/test-sets.md."""
-    found = ["| name | what | licence | may be | page | hub data set, config, split |", "|---|---|---|---|---|---|"]
-    for name, one in known_sets().items():
-        hub = f"`{one.hub.dataset}`, `{one.hub.config}`, `{one.hub.split}`" if one.hub else "—"
-        use = "used" if one.use == "any" else "**scored only**"
-        found.append(f"| `{name}` | {one.what} | {one.licence} | {use} | {one.page} | {hub} |")
-    return "\n".join(found)
-
-
-def test_the_document_has_the_catalogue() -> None:
-    text = (ROOT / "docs" / "test-sets.md").read_text(encoding="utf-8")
-    shown = re.search(r"^\| name \| what .*?(?=\n\n)", text, re.DOTALL | re.MULTILINE)
-    assert shown and shown.group() == table(), f"put this table into docs/test-sets.md:\n{table()}"
