@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shoptalk.core import config
-from shoptalk.core.errors import RecipeError
+from shoptalk.core import config, yaml_text
+from shoptalk.core.errors import LexiconError, PolicyError, RecipeError
 from shoptalk.core.recipe import ModelSection, Recipe
+from shoptalk.corpus import lexicon
+from shoptalk.release.gate_policy import read_policy
 
 RECIPES = sorted(path for path in (Path(__file__).parents[2] / "recipes").glob("*.yaml") if "gate" not in path.stem)
 
@@ -90,3 +92,25 @@ def test_the_environment_is_read_here(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert config.cache_dir() == Path.home() / ".cache" / "shoptalk"
     assert config.environment("SHOPTALK_NOT_SET", "else") == "else"
+
+
+def test_a_key_that_occurs_twice_is_named_with_its_lines(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"r-dup\.yaml: .*the key 'lexicon' stands on lines 2 and 4; keep one"):
+        config.load(Path(__file__).parent / "cases" / "r-dup.yaml")
+    (tmp_path / "terms.yaml").write_text("- text: metformin\n  category: drug\n  text: apixaban\n", encoding="utf-8")
+    with pytest.raises(LexiconError, match=r"terms\.yaml: .*the key 'text' stands on lines 1 and 3"):
+        lexicon.load([tmp_path / "terms.yaml"])
+    with pytest.raises(PolicyError, match=r"gate\.yaml: .*the key 'speed' stands on lines 1 and 2"):
+        read_policy("speed: {}\nspeed: {}\n", "gate.yaml")
+
+
+@pytest.mark.parametrize("content", [b"name: \x81\n", b"name: 2026-13-45\n", b"[" * 5000, b"? [a]\n: b\n"])
+def test_what_is_no_yaml_is_told_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: "):
+        config.load(path)
+
+
+def test_a_merged_mapping_may_have_its_own_keys() -> None:
+    assert yaml_text.load("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n")["b"] == {"x": 3, "y": 2}

@@ -124,6 +124,8 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     [
         (b"{}\n[]\n", ":2: not a JSON object; write one"),
         (b"{}\n{\n", ":2: not JSON (.*); write one"),
+        (b'{}\n{"a": "\\ud800"}\n', ":2: not JSON (.*); write one"),
+        (b"{}\n" + b"[" * 100_000, ":2: not JSON (.*); write one"),
         (b'{}\n\n{"a": "\xe4"}\n', ":3: not UTF-8 (.*); save the file as UTF-8"),
     ],
 )
@@ -137,6 +139,27 @@ def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_bytes('\ufeff{"a": "one\u2028line"}\r\n\n{"a": 2}'.encode())
     assert list(files.read_objects(path)) == [(1, {"a": "one\u2028line"}), (3, {"a": 2})]
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=8), st.text(max_size=20), min_size=1), max_size=5), st.booleans())
+def test_json_lines_of_any_unicode_are_read_as_written(rows: list[dict[str, str]], escaped: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.jsonl"
+        files.write_text(path, "".join(json.dumps(row, ensure_ascii=escaped) + "\n" for row in rows))
+        assert files.read_lines(path) == rows
+
+
+@given(st.one_of(st.binary(max_size=60), st.text('{}[]":,\\ud89a\n\u2028 1eNI', max_size=60).map(str.encode)))
+def test_any_bytes_are_json_lines_or_told_by_line(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.jsonl"
+        path.write_bytes(content)
+        try:
+            rows = files.read_lines(path)
+        except ManifestError as error:
+            assert str(error).startswith(f"{path}:")
+        else:
+            json.dumps(rows, ensure_ascii=False).encode()
 
 
 def test_a_digest_follows_the_content(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@
 - `sets`: names of the test sets, and what pins the fixed ones
 - `scores`: the form of `scores.json`
 - `files`: writing whole or not at all, resuming, hashing, JSON Lines
+- `tables`: users' texts and tables, in whatever encoding they were saved
+- `yaml_text`: users' YAML, without keys that occur twice
 - `examples`: the one reader and writer of dataset manifests
 - `audio`: decoding, resampling, writing; the sample rate
 - `effects`: noise, rooms, gain and codecs as pure functions

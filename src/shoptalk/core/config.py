@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from shoptalk.core.errors import RecipeError
+from shoptalk.core import tables, yaml_text
+from shoptalk.core.errors import RecipeError, TextError
 from shoptalk.core.recipe import Recipe
 from shoptalk.core.resources import locate
 
@@ -24,9 +25,11 @@ def load(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
     if not path.is_file():
         raise RecipeError(f"{path}: no such recipe; `shoptalk init` writes one, and recipes/demo.yaml ships")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml_text.load(tables.read_text(path)) or {}
+    except yaml.YAMLError as error:
         raise RecipeError(f"{path}: not YAML: {_one_line(error)}") from None
+    except TextError as error:
+        raise RecipeError(str(error)) from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, this is a {type(content).__name__}")
     return _validated(content, changes, str(path))
@@ -74,7 +77,7 @@ def _apply(content: dict[str, Any], change: str) -> None:
         if not isinstance(content, dict):
             raise RecipeError(f"--set {change!r}: {section!r} is not a section")
     try:
-        content[last] = yaml.safe_load(value)
+        content[last] = yaml_text.load(value)
     except yaml.YAMLError:
         raise RecipeError(f"--set {change!r}: the value is not YAML; put text in quotes") from None
 

@@ -5,6 +5,7 @@ ShoptalkError
 ├── LexiconError (ValueError)       a row of a lexicon is wrong; says which row
 ├── ManifestError (ValueError)      a JSONL record cannot be read; says which line
 ├── ImportFormatError (ValueError)  a test set that cannot be imported; says which line
+├── TextError (ValueError)        a file that is no text; says what was tried
 ├── CoverageError (ValueError)      a stage could not make what the recipe asks for
 ├── LeakError (ValueError)          something of the test data reached the training data
 ├── AudioError (ValueError)         audio that cannot be used
@@ -45,6 +46,10 @@ class ManifestError(ShoptalkError, ValueError):
 
 
 class ImportFormatError(ShoptalkError, ValueError):
+    pass
+
+
+class TextError(ShoptalkError, ValueError):
     pass
 
 

@@ -38,7 +38,9 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
-        except ValueError as error:
+            if "\\ud" in line.lower():  # an escaped half of a character, which could not be written again
+                json.dumps(row, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
             raise ManifestError(f"{path}:{number}: not JSON ({error}); write one JSON object on each line") from None
         if not isinstance(row, dict):
             raise ManifestError(f"{path}:{number}: not a JSON object; write one JSON object on each line")

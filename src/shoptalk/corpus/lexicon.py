@@ -1,6 +1,5 @@
 """Stage 10: terms from CSV, YAML or JSONL files, checked all at once, and the draw of those that are not taught."""
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -11,7 +10,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from shoptalk.core.errors import LexiconError
+from shoptalk.core import tables, yaml_text
+from shoptalk.core.errors import LexiconError, TextError
 from shoptalk.core.records import Term
 from shoptalk.corpus.splits import draw_key
 
@@ -73,18 +73,8 @@ def _rows(file: Path, problems: list[str]) -> Iterator[Row]:
 
 
 def _csv_rows(file: Path, problems: list[str]) -> Iterator[Row]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        unknown = sorted(set(reader.fieldnames or ()) - {*_COLUMNS, *FACTS})
-        if unknown:
-            problems.append(f"{file}:1: unknown columns {', '.join(unknown)}; known: {', '.join((*_COLUMNS, *FACTS))}")
-            return
-        for columns in reader:
-            where = f"{file}:{reader.line_num}"
-            if None in columns or None in columns.values():
-                problems.append(f"{where}: not as many cells as the header has columns")
-                continue
-            yield where, _from_cells({name: cell.strip() for name, cell in columns.items() if cell.strip()})
+    for number, cells in tables.read_table(file, problems, known=(*_COLUMNS, *FACTS)):
+        yield f"{file}:{number}", _from_cells({name: cell for name, cell in cells.items() if cell})
 
 
 def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
@@ -97,12 +87,13 @@ def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
 
 def _yaml_rows(file: Path, problems: list[str]) -> Iterator[Row]:
     """Items of a YAML list; a row number is the item's line in the file."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(file.read_text(encoding="utf-8"))
     try:
-        node = loader.get_single_node()
-        items = loader.construct_document(node) if node else None
+        items, node = yaml_text.load_node(tables.read_text(file))
     except yaml.YAMLError as error:
         problems.append(f"{file}: not YAML: {error}")
+        return
+    except TextError as error:
+        problems.append(str(error))
         return
     if not isinstance(items, list) or not isinstance(node, yaml.SequenceNode):
         problems.append(f"{file}:1: a YAML lexicon is a list of terms")
@@ -116,12 +107,17 @@ def _yaml_rows(file: Path, problems: list[str]) -> Iterator[Row]:
 
 
 def _jsonl_rows(file: Path, problems: list[str]) -> Iterator[Row]:
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = tables.read_text(file)
+    except TextError as error:
+        problems.append(str(error))
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             item = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"{file}:{number}: not JSON: {error}")
             continue
         if isinstance(item, dict):

@@ -1,6 +1,6 @@
 """Lhotse: its own manifests and Kaldi's data folders, as rows named like a NeMo manifest's columns."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,7 @@ def _check_kaldi(folder: Path) -> None:
     problems = []
     for name, fields in KALDI_FIELDS.items():
         path = folder / name
-        lines: Iterable[str] = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+        lines = _lines(path) if path.is_file() else ()
         needed = fields + (name == "text" and not (folder / "segments").is_file())
         for number, line in enumerate(lines, start=1):
             if len(line.split()) < needed:
@@ -134,6 +134,15 @@ def _check_kaldi(folder: Path) -> None:
                 problems.append(f"{path}:{number}: the audio is not there; bring it, or start in the folder it is from")
     if problems:
         raise ImportFormatError("; ".join(problems[:20]) + (f"; {len(problems) - 20} more" if problems[20:] else ""))
+
+
+def _lines(path: Path) -> Sequence[str]:
+    """The lines of a file as lhotse reads them: in UTF-8, and not cut at U+2028."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return list(file)
+    except UnicodeDecodeError as error:
+        raise ImportFormatError(f"{path}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from shoptalk.core import yaml_text
 from shoptalk.core.errors import PolicyError
 from shoptalk.core.recipe import Section
 from shoptalk.core.records import Number
@@ -128,7 +129,7 @@ class Policy(Section):
 def read_policy(text: str, where: str) -> Policy:
     """A policy from YAML; `where` is the file's name for the `PolicyError`, which lists every wrong key."""
     try:
-        return Policy.model_validate(yaml.safe_load(text) or {})
+        return Policy.model_validate(yaml_text.load(text) or {})
     except yaml.YAMLError as error:
         raise PolicyError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:

@@ -5,10 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from shoptalk.core.errors import PolicyError, ScoringError
+from shoptalk.core.errors import PolicyError, ScoringError, TextError
 from shoptalk.core.files import write_text
 from shoptalk.core.resources import locate
 from shoptalk.core.scores import GATE, SCORES, Scores
+from shoptalk.core.tables import decode
 from shoptalk.release import gate_page
 from shoptalk.release.gate import Verdict, judge
 from shoptalk.release.gate_policy import read_policy
@@ -21,6 +22,13 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     page: Path
+
+
+def _text(rules: bytes, policy: Path) -> str:
+    try:
+        return decode(rules)
+    except TextError as error:
+        raise PolicyError(f"{policy}: {error}") from None
 
 
 def judge_folder(folder: Path, policy: Path, *, recipe: str, now: datetime) -> Judgement:
@@ -38,7 +46,7 @@ def judge_folder(folder: Path, policy: Path, *, recipe: str, now: datetime) -> J
         scores = Scores.model_validate_json(written)
     except ValueError:
         raise ScoringError(f"{folder / SCORES}: written by another version; run `shoptalk evaluate` again") from None
-    checks = judge(scores, read_policy(rules.decode(errors="replace"), str(policy)))
+    checks = judge(scores, read_policy(_text(rules, policy), str(policy)))
     verdict = Verdict(
         passed=all(check.passed for check in checks),
         checks=checks,

@@ -12,6 +12,7 @@ from shoptalk.core.recipe import effective
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import GATE, SCORES, Other, Scores
 from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
+from shoptalk.core.tables import read_text
 from shoptalk.corpus.voices import accent
 from shoptalk.scoring.evaluate import compare
 from shoptalk.scoring.evaluate import evaluate as score
@@ -118,7 +119,7 @@ def _known(run: StageRun, taught: Sequence[Term]) -> frozenset[str] | None:
     files = run.recipe.evaluate.transcripts_known_to_base
     if not files:
         return None
-    texts = [line for file in files for line in run.resolve(file).read_text(encoding="utf-8").splitlines()]
+    texts = [line for file in files for line in read_text(run.resolve(file)).splitlines()]
     openings = {word[:4] for term in taught for form in (term.text, *term.variants) for word in form.lower().split()}
     near = [text for text in texts if any(word[:4] in openings for word in text.lower().split())]
     return terms.occurring(taught, near)

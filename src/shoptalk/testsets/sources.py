@@ -1,11 +1,10 @@
 """Utterances of other people's test sets: rows of NeMo manifests, of CSV, and of integrations, read and checked."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shoptalk.core import files
+from shoptalk.core import files, tables
 from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.records import Samples
 
@@ -52,14 +51,11 @@ def nemo_rows(path: Path) -> Iterator[Row]:
 
 def csv_rows(path: Path) -> Iterator[Row]:
     """The rows of a table with a header, parted by commas, semicolons or tabs."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count), strict=True)
-            yield from ((f"{path}:{reader.line_num}", row) for row in reader)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ImportFormatError(f"{path}: is no CSV in UTF-8 ({error}); save it as such") from None
+    problems: list[str] = []
+    rows = list(tables.read_table(path, problems))
+    if problems:
+        raise ImportFormatError(_listed(problems))
+    yield from ((f"{path}:{number}", row) for number, row in rows)
 
 
 def checked(rows: Iterable[Row], folder: Path) -> list[Source]:
@@ -76,9 +72,13 @@ def checked(rows: Iterable[Row], folder: Path) -> list[Source]:
             problems.append(f"{source.where}: {twice(source.id, found[source.id].where)}")
         found[source.id] = source
     if problems:
-        more = f"\n… and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise ImportFormatError("\n".join([f"{len(problems)} bad rows:", *problems[:SHOWN]]) + more)
+        raise ImportFormatError(_listed(problems))
     return list(found.values())
+
+
+def _listed(problems: list[str]) -> str:
+    more = f"\n… and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return "\n".join([f"{len(problems)} bad rows:", *problems[:SHOWN]]) + more
 
 
 def twice(name: str, where: str) -> str:
