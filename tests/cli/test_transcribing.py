@@ -30,6 +30,17 @@ def test_text_alone_and_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.err == "shoptalk: AudioError: missing.wav: no such file\n"
 
 
+@pytest.mark.parametrize("streamed", [[], ["--stream"]])
+def test_what_of_a_recording_is_left_out_is_told(capsys: pytest.CaptureFixture[str], streamed: list[str]) -> None:
+    cases = ROOT / "tests" / "cases"
+    named = {"one-nan.wav": "the first is sample", "one-bad-packet-e.mp3": "could not be decoded and are left out"}
+    for name, told in named.items():
+        assert main(["transcribe", str(cases / name), "--model", BASE, *streamed]) == 0
+        shown = capsys.readouterr()
+        assert shown.out.strip() and "⁇" not in shown.out
+        assert f"shoptalk: warning: {cases / name}: " in shown.err and told in shown.err
+
+
 def test_json_has_words_and_alternatives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "phrases.txt").write_text("restricted area\t2\n\nmetformin\n", encoding="utf-8")
     phrases = ["--phrases", str(tmp_path / "phrases.txt")]

@@ -8,6 +8,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shoptalk.core import audio
 from shoptalk.core.errors import AudioError, AudioTooLongError
@@ -30,6 +32,8 @@ def encoded(kind: str, codec: str, rate_hz: int, channels: int) -> bytes:
         return file.getvalue()
     with av.open(file, "w", format=kind) as out:
         stream = out.add_stream(codec, rate=rate_hz, layout="mono" if channels == 1 else "stereo")
+        if codec == "wmav2":
+            stream.bit_rate = 128_000  # it has no default
         shown = np.ascontiguousarray(tones(rate_hz=rate_hz, channels=channels).reshape(-1, channels).reshape(1, -1))
         frame = av.AudioFrame.from_ndarray(shown, format="flt", layout="mono" if channels == 1 else "stereo")
         frame.sample_rate = rate_hz
@@ -133,3 +137,102 @@ def test_resampling_keeps_length_and_sound() -> None:
     assert up.size == 36_000 and up.dtype == np.float32
     assert np.abs(audio.resample(up, from_hz=24_000, to_hz=RATE) - tones()).max() < 5e-3
     assert audio.resample(up, from_hz=RATE, to_hz=RATE) is up
+
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def test_one_sample_that_is_no_number_is_zero_and_told() -> None:
+    decoded = audio.read(CASES / "one-nan.wav")
+    assert decoded.samples_T.size == RATE and np.isfinite(decoded.samples_T).all()
+    assert decoded.zeroed == 1 and decoded.samples_T[decoded.first_zeroed] == 0
+    [warning] = decoded.warnings
+    assert f"the first is sample {decoded.first_zeroed}" in warning
+
+
+@pytest.mark.parametrize("rate_hz", [RATE, 44_100])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
+def test_the_place_of_a_bad_sample_is_told_and_the_rest_stays(rate_hz: int, channels: int, bad: float) -> None:
+    clean = tones(rate_hz=rate_hz, channels=channels)
+    broken = clean.copy()
+    broken[5_000, ...] = bad
+    files = io.BytesIO(), io.BytesIO()
+    for file, samples in zip(files, (broken, clean), strict=True):
+        soundfile.write(file, samples, rate_hz, format="WAV", subtype="FLOAT")
+    decoded = audio.read(files[0].getvalue())
+    assert decoded.first_zeroed == 5_000 and decoded.zeroed == channels
+    difference = np.abs(decoded.samples_T - audio.decode(files[1].getvalue()))
+    assert difference.max() < 0.6 and np.count_nonzero(difference > 5e-3) < 40
+
+
+@pytest.mark.parametrize(("name", "at_least_s"), [("one-bad-packet-e.mp3", 4.85), ("mp3-tail-garbage.mp3", 4.9)])
+def test_what_cannot_be_decoded_is_skipped_and_told(
+    name: str, at_least_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    decoded = audio.read(CASES / name)
+    assert decoded.samples_T.size / RATE > at_least_s and 0 < decoded.lost_s < 0.2
+    assert np.array_equal(audio.decode(CASES / name), decoded.samples_T)
+    assert f"{name}: {decoded.lost_s:.3f} s could not be decoded" in caplog.text
+
+
+@pytest.mark.parametrize("second", [(44_100, 2), (22_050, 1)])
+def test_joined_recordings_are_decoded_to_the_end(second: tuple[int, int]) -> None:
+    joined = encoded("mp3", "libmp3lame", 44_100, 2) + encoded("mp3", "libmp3lame", *second)
+    assert audio.read(joined).samples_T.size / RATE == pytest.approx(3, abs=0.2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 15_000), st.binary(min_size=1, max_size=600))
+def test_a_damaged_recording_is_decoded_or_refused_by_name(place: int, damage: bytes) -> None:
+    content = (CASES / "one-bad-packet-e.mp3").read_bytes()
+    try:
+        decoded = audio.read(content[:place] + damage + content[place + len(damage) :])
+    except AudioError:
+        return
+    assert np.isfinite(decoded.samples_T).all() and decoded.lost_s >= 0
+
+
+def test_the_end_that_a_torn_recording_lacks_is_told() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.random.default_rng(1).normal(0, 0.1, 4 * RATE), RATE, format="FLAC")
+    decoded = audio.read(file.getvalue()[: len(file.getvalue()) // 2])
+    assert decoded.lost_s == pytest.approx(2, abs=0.3)
+    assert decoded.lost_s + decoded.samples_T.size / RATE == pytest.approx(4, abs=0.1)
+
+
+def test_float_samples_over_one_are_scaled_and_told() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, 20 * tones(), RATE, format="WAV", subtype="FLOAT")
+    decoded = audio.read(file.getvalue())
+    assert np.abs(decoded.samples_T).max() == pytest.approx(1) and "instead of 1" in decoded.warnings[0]
+    assert correlation(decoded.samples_T, tones()) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"%PDF-1.7\n" + bytes(300), "it is a PDF"),
+        (b"Dear colleague, \xc3\xb6\r\n" * 500, "it is text"),
+        ("Ein Brief\n".encode("utf-16"), "it is text"),
+        (b"#!AMR\n" + b"\xff" * 9, "looks like AMR that FFmpeg here cannot decode"),
+        (b"PK\x03\x04" + bytes(300), "ZIP archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_what_is_no_audio_is_told_by_its_kind(content: bytes, kind: str) -> None:
+    with pytest.raises(AudioError, match=f"{kind}.*; send WAV, FLAC, MP3 or Ogg"):
+        audio.decode(content)
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "rate_hz", "channels"),
+    [
+        ("amr", "libopencore_amrnb", 8_000, 1),
+        ("asf", "wmav2", 44_100, 2),
+        ("au", "pcm_s16be", 16_000, 1),
+        ("caf", "alac", 16_000, 1),
+    ],
+)
+def test_formats_of_phones_and_old_programs_are_decoded(form: str, codec: str, rate_hz: int, channels: int) -> None:
+    assert audio.decode(encoded(form, codec, rate_hz, channels)).size / RATE == pytest.approx(1.5, abs=0.15)

@@ -1,9 +1,10 @@
 """Decoding, resampling and writing audio; the one place that knows the sample rate."""
 
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -11,60 +12,272 @@ from shoptalk.core.errors import AudioError, AudioTooLongError
 from shoptalk.core.files import write_file
 from shoptalk.core.records import Samples
 
+logger = logging.getLogger(__name__)
+
 SAMPLE_RATE_HZ = 16_000
 """What FastConformer features are computed from; everything else is resampled to it on the way in."""
-FORMATS = "wav,w64,aiff,flac,mp3,ogg,mov,mp4,matroska,webm,aac,amr"
+FORMATS = "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf"
 """Demuxers that only read the file they are given; FFmpeg's playlists would open other files and addresses."""
 MIN_RATE_HZ = 4_000  # below it there is no speech, and a short file would grow to gigabytes by resampling
+CURE = "send WAV, FLAC, MP3 or Ogg"
+NO_AUDIO = {
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive or an Office document",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"MThd": "MIDI, which holds notes and no sound",
+    b"\x7fELF": "a program",
+    b"SQLite format 3": "a database",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the recording with `git lfs pull`",
+    b"#EXTM3U": "a playlist",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+}
+"""First bytes of what is never a recording."""
+UNDECODABLE = {
+    b"#!AMR": "AMR",
+    b"\x30\x26\xb2\x75": "WMA",
+    b"caff": "CAF",
+    b".snd": "AU",
+    b".RMF": "RealAudio",
+    b"wvpk": "WavPack",
+    b"MAC ": "Monkey's Audio",
+    b"DSD ": "DSD",
+    b"\x02dss": "DSS of a dictation device",
+    b"\x03ds2": "DSS of a dictation device",
+}
+"""First bytes of recordings that may be broken, or in a codec that is not here."""
+HEAD_BYTES = 4096
+EXACT = {"wav", "w64", "aiff", "flac", "mov,mp4,m4a,3gp,3g2,mj2"}
+"""Formats whose header tells the length; others guess it."""
+TORN_S = 0.5
+"""A recording may end so much before the length that its header tells."""
+TOO_LARGE = 1e30
+"""Samples as large are taken as infinite: sums of them would be."""
+MOST_RETRIES = 16
+"""So often in a row is reading tried again behind a place that cannot be read."""
+
+
+class Decoded(NamedTuple):
+    """A recording, and what of it had to be left out or changed."""
+
+    samples_T: Samples
+    lost_s: float = 0.0
+    """Seconds that could not be decoded; they are left out."""
+    zeroed: int = 0
+    """Samples that were infinite or no number; they are zero."""
+    first_zeroed: int = 0
+    """The place of the first of them, counted at the rate of the file."""
+    peak: float = 0.0
+    """The largest value of a file of float samples, if it was over 1 and so the whole was scaled down."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know, a sentence each."""
+        told = []
+        if self.lost_s:
+            told.append(f"{max(self.lost_s, 0.001):.3f} s could not be decoded and are left out")
+        if self.zeroed:
+            told.append(
+                f"{self.zeroed} samples are infinite or no number, the first is sample {self.first_zeroed}; taken as 0"
+            )
+        if self.peak:
+            told.append(f"the samples reach {self.peak:.4g} instead of 1; all are scaled down")
+        return tuple(told)
 
 
 def decode(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
+    """The samples that `read` gives; what it had to leave out or change is logged as a warning."""
+    decoded = read(source, max_s=max_s, rate_hz=rate_hz)
+    for warning in decoded.warnings:
+        logger.warning("%s: %s", _name(source), warning)
+    return decoded.samples_T
+
+
+def read(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz: int = SAMPLE_RATE_HZ) -> Decoded:
     """Decode any container PyAV knows (wav, flac, mp3, ogg, m4a, webm) to mono samples (T,), stopping at `max_s`.
 
-    `AudioError`: nothing there, not audio, or broken. `AudioTooLongError`: longer than `max_s` seconds; no more than
-    that is ever held in memory.
+    What cannot be decoded is skipped, if it is the smaller part. `AudioError`: nothing there, not audio, or broken.
+    `AudioTooLongError`: longer than `max_s` seconds; no more than that is ever held in memory.
     """
-    import av
-
     if isinstance(source, bytes):
-        if not source:
-            raise AudioError("the file is empty; send a recording")
         source = io.BytesIO(source)
-    name = str(source) if isinstance(source, Path) else "the file"
-    if isinstance(source, Path) and not source.is_file():
-        raise AudioError(f"{name}: no such file")
-    chunks: list[Samples] = []
-    total = 0
-    try:
-        for chunk_T in _chunks(str(source) if isinstance(source, Path) else source, name, rate_hz):
-            chunks.append(chunk_T)
-            total += chunk_T.size
-            if total > max_s * rate_hz:
-                raise AudioTooLongError(f"{name} is longer than {max_s:g} s; cut it into parts")
-    except AudioError:
-        raise
-    except (av.FFmpegError, ValueError) as error:  # ValueError: the stream changes its form midway
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name} cannot be decoded as audio ({reason}); send wav, flac, mp3 or ogg") from None
-    samples_T = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+    name = _name(source)
+    head = _head(source)
+    if not head:
+        raise AudioError(f"{name} is empty; send a recording")
+    if kind := next((kind for start, kind in NO_AUDIO.items() if head.startswith(start)), ""):
+        raise AudioError(f"{name} cannot be decoded as audio: it is {kind}; {CURE}")
+    decoding = _Decoding(name, rate_hz)
+    samples_T = _whole(source, decoding, head, max_s)
     if not samples_T.size:
         raise AudioError(f"{name} holds no audio; send a recording")
-    return samples_T
+    missing_s = decoding.expected_s - samples_T.size / rate_hz
+    lost_s = max(decoding.lost_s, missing_s) if missing_s > TORN_S else decoding.lost_s
+    peak = decoding.peak if decoding.peak > 1 else 0.0
+    if peak:
+        samples_T = samples_T / np.float32(peak)
+    return Decoded(samples_T, lost_s, decoding.zeroed, decoding.first_zeroed, peak)
 
 
-def _chunks(source: str | BinaryIO, name: str, rate_hz: int) -> Iterator[Samples]:
-    """Mono samples of the first audio stream, frame by frame."""
+def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: float) -> Samples:
+    """All that can be decoded, if it is the larger part; else `AudioError` says what the file seems to be."""
     import av
 
-    with av.open(source, mode="r", options={"format_whitelist": FORMATS}) as container:
-        if not container.streams.audio:
-            raise AudioError(f"{name} has no audio stream")
-        if container.streams.audio[0].rate < MIN_RATE_HZ:
-            raise AudioError(f"{name} has {container.streams.audio[0].rate} Hz; speech needs {MIN_RATE_HZ} or more")
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-        for frame in container.decode(audio=0):
-            yield from (out.to_ndarray()[0] for out in resampler.resample(frame))
-        yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+    chunks: list[Samples] = []
+    total = 0
+    reason: object = ""
+    try:
+        for chunk_T in decoding.chunks(str(source) if isinstance(source, Path) else source):
+            chunks.append(chunk_T)
+            total += chunk_T.size
+            if total > max_s * decoding.rate_hz:
+                raise AudioTooLongError(f"{decoding.name} is longer than {max_s:g} s; cut it into parts")
+        if decoding.packets_lost > decoding.packets_decoded:
+            reason = "most of it is broken"
+    except AudioError:
+        raise
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+    if reason:
+        raise AudioError(f"{decoding.name} cannot be decoded as audio ({_kind(head) or reason}); {CURE}")
+    return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+
+
+def _name(source: Path | bytes | BinaryIO) -> str:
+    return str(source) if isinstance(source, Path) else "the file"
+
+
+def _head(source: Path | BinaryIO) -> bytes:
+    """The first bytes; a stream is left where it was."""
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise AudioError(f"{source}: no such file")
+        with source.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    place = source.tell()
+    head = source.read(HEAD_BYTES)
+    source.seek(place)
+    return head
+
+
+def _kind(head: bytes) -> str:
+    """What a file that cannot be decoded seems to be; empty where nobody knows."""
+    for start, kind in UNDECODABLE.items():
+        if head.startswith(start):
+            return f"it looks like {kind} that FFmpeg here cannot decode"
+    try:
+        text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")
+    except UnicodeDecodeError as error:
+        is_cut = error.reason == "unexpected end of data" and error.start > len(head) - 4
+        text = head[: error.start].decode("utf-8") if is_cut and head[:1] not in (b"\xff", b"\xfe") else "\0"
+    is_text = all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text)
+    return "it is text" if head and is_text else ""
+
+
+class _Decoding:
+    """One pass over the first audio stream of a file, with counts of what went wrong."""
+
+    def __init__(self, name: str, rate_hz: int) -> None:
+        self.lost_s = 0.0
+        self.expected_s = 0.0
+        self.packets_lost = 0
+        self.packets_decoded = 0
+        self.zeroed = 0
+        self.first_zeroed = 0
+        self.peak = 0.0
+        self._samples = 0
+        self.name = name
+        self.rate_hz = rate_hz
+
+    def chunks(self, source: str | BinaryIO) -> Iterator[Samples]:
+        """Mono samples, frame by frame."""
+        import av
+
+        with av.open(source, mode="r", options={"format_whitelist": FORMATS}) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{self.name} has no audio stream; {CURE}")
+            stream = container.streams.audio[0]
+            if stream.rate < MIN_RATE_HZ:
+                raise AudioError(f"{self.name} has {stream.rate} Hz; speech needs {MIN_RATE_HZ} or more")
+            if container.format.name in EXACT and stream.duration and stream.time_base:
+                self.expected_s = float(stream.duration * stream.time_base)
+            is_float = stream.codec_context.name.startswith("pcm_f")
+            form: tuple[object, ...] = ()
+            resampler = None
+            for frame in self._frames(container, stream):
+                finite = self._without_nonsense(frame, is_float)
+                if resampler and form != _form(frame):  # another recording is joined to the first
+                    yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+                    resampler = None
+                if resampler is None:
+                    form = _form(frame)
+                    resampler = av.AudioResampler(format="flt", layout="mono", rate=self.rate_hz)
+                yield from (out.to_ndarray()[0] for out in resampler.resample(finite))
+            if resampler:
+                yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+
+    def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
+        """The decoded frames; a packet that cannot be decoded is counted and skipped."""
+        import av
+
+        for packet in self._packets(container, stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                if packet.size:
+                    self.packets_lost += 1
+                    self.lost_s += float((packet.duration or 0) * packet.time_base)
+                continue
+            self.packets_decoded += bool(frames)
+            yield from frames
+
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        """All packets and the empty one behind them; where the file cannot be read it goes on behind that place."""
+        import av
+
+        failures = 0
+        while True:
+            try:
+                for packet in container.demux(stream):
+                    yield packet
+                    failures = 0
+                return
+            except av.FFmpegError:
+                self.packets_lost += 1
+                failures += 1
+                if failures > MOST_RETRIES:
+                    return
+
+    def _without_nonsense(self, frame: Any, is_float: bool) -> Any:
+        """The frame, or if it has samples that are no finite numbers, one with zeros in their places."""
+        import av
+
+        first = self._samples
+        self._samples += frame.samples
+        if frame.format.name not in ("flt", "fltp", "dbl", "dblp"):
+            return frame
+        values = frame.to_ndarray()
+        is_bad = ~(np.abs(values) < TOO_LARGE)  # so is what is no number
+        if is_bad.any():
+            channels = 1 if frame.format.is_planar else len(frame.layout.channels)
+            if not self.zeroed:
+                self.first_zeroed = first + int(np.argwhere(is_bad)[:, 1].min()) // channels
+            self.zeroed += int(is_bad.sum())
+            values = np.where(is_bad, values.dtype.type(0), values)
+            finite = av.AudioFrame.from_ndarray(values, format=frame.format.name, layout=frame.layout.name)
+            finite.sample_rate, finite.pts, finite.time_base = frame.sample_rate, frame.pts, frame.time_base
+            frame = finite
+        if is_float and values.size:
+            self.peak = max(self.peak, float(np.abs(values).max()))
+        return frame
+
+
+def _form(frame: Any) -> tuple[object, ...]:
+    """What a resampler is made for."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def write_flac(path: Path, samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ) -> None:

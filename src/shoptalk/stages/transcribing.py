@@ -45,7 +45,7 @@ def read_phrases(path: Path) -> tuple[Phrase, ...]:
 def read_samples(name: str) -> Samples:
     """All of a recording, or of the raw PCM on standard input; `AudioError` if it cannot be read."""
     if name != STANDARD_INPUT:
-        return audio.decode(Path(name))
+        return _decoded(name)
     return np.concatenate([np.zeros(0, np.float32), *pcm_blocks(sys.stdin.buffer)])
 
 
@@ -54,9 +54,17 @@ def read_blocks(name: str) -> Iterator[Samples]:
     if name == STANDARD_INPUT:
         yield from pcm_blocks(sys.stdin.buffer)
         return
-    samples_T = audio.decode(Path(name))
+    samples_T = _decoded(name)
     for start in range(0, samples_T.size, BLOCK_SAMPLES):
         yield samples_T[start : start + BLOCK_SAMPLES]
+
+
+def _decoded(name: str) -> Samples:
+    """A recording; what of it is left out or changed is told on standard error."""
+    decoded = audio.read(Path(name))
+    for warning in decoded.warnings:
+        print(f"shoptalk: warning: {name}: {warning}", file=sys.stderr)
+    return decoded.samples_T
 
 
 def pcm_blocks(source: BinaryIO) -> Iterator[Samples]:

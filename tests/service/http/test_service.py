@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, client, recording, served, until
 
 from shoptalk.core.errors import BindingError
-from shoptalk.service.http.app import TRANSCRIPTIONS
+from shoptalk.service.http.app import TRANSCRIPTIONS, WARNING
 from shoptalk.service.server import check_binding
 
 KEY = "correct-horse-battery"
@@ -70,6 +71,25 @@ def test_verbose_json_with_words_and_segments(url: str) -> None:
     )  # fmt: skip
     assert only_words.segments is None
     assert transcribe(url, recording(1.5), response_format="verbose_json").words is None
+
+
+CASES = Path(__file__).parents[2] / "cases"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("one-nan.wav", "1 samples are infinite or no number, the first is sample"),
+        ("one-bad-packet-e.mp3", "s could not be decoded and are left out"),
+        ("mp3-tail-garbage.mp3", "s could not be decoded and are left out"),
+    ],
+)
+def test_what_of_a_recording_is_left_out_is_told_in_a_header(url: str, name: str, told: str) -> None:
+    content = (CASES / name).read_bytes()
+    raw = client(url).audio.transcriptions.with_raw_response.create(model=MODEL, file=(name, content))
+    assert told in raw.headers[WARNING] and raw.parse().text.startswith("It lasts ")
+    sound = client(url).audio.transcriptions.with_raw_response.create(model=MODEL, file=("a.wav", recording(1.0)))
+    assert WARNING not in sound.headers
 
 
 def test_models(url: str) -> None:

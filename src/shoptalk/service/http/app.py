@@ -25,6 +25,8 @@ from shoptalk.service.model.owner import Owner
 from shoptalk.service.problems import Problem
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
+WARNING = "X-Shoptalk-Warning"
+"""Header of an answer to a recording of which something had to be left out or changed."""
 CLIENT_GONE = 499  # what nginx writes for it; nobody reads it, but it is counted
 _FORM = {
     "type": "object",
@@ -110,10 +112,13 @@ def _transcriptions(config: ServeSection, model_name: str) -> APIRouter:
 async def _transcribe(request: Request, owner: Owner, config: ServeSection, model_name: str) -> Response:
     async with uploads.read_form(request, max_mb=config.max_upload_mb) as form:
         wanted = uploads.check_fields(form, model_name=model_name)
-        samples_T = await uploads.read_audio(form, max_s=config.max_audio_s)
-    heard = await _unless_gone(request, owner.submit(samples_T))
-    duration_s = samples_T.size / SAMPLE_RATE_HZ
-    return answers.render(heard, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
+        decoded = await uploads.read_audio(form, max_s=config.max_audio_s)
+    heard = await _unless_gone(request, owner.submit(decoded.samples_T))
+    duration_s = decoded.samples_T.size / SAMPLE_RATE_HZ
+    answer = answers.render(heard, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
+    if decoded.warnings:
+        answer.headers[WARNING] = "; ".join(decoded.warnings)
+    return answer
 
 
 async def _unless_gone(request: Request, heard: "asyncio.Future[Recognition]") -> Recognition:

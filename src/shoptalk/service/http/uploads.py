@@ -11,7 +11,6 @@ from starlette.requests import Request
 
 from shoptalk.core import audio
 from shoptalk.core.errors import AudioError, AudioTooLongError
-from shoptalk.core.records import Samples
 from shoptalk.service.http.answers import FORMS
 from shoptalk.service.problems import Problem
 
@@ -77,15 +76,15 @@ def check_fields(form: FormData, *, model_name: str) -> Wanted:
     return Wanted(wanted, _granularities(form, wanted))
 
 
-async def read_audio(form: FormData, *, max_s: float) -> Samples:
-    """Samples (T,) of the form's file, decoded in a thread; `Problem` 400 says why it cannot be used."""
+async def read_audio(form: FormData, *, max_s: float) -> audio.Decoded:
+    """The form's file, decoded in a thread; `Problem` 400 says why it cannot be used."""
     upload = form.get("file")
     if not isinstance(upload, UploadFile):
         raise Problem(400, "`file` is missing; send a recording as a file", code="missing_field", param="file")
     if not upload.size:
         raise Problem(400, "the file is empty; send a recording", code="empty_file", param="file")
     try:
-        return await asyncio.to_thread(audio.decode, upload.file, max_s=max_s)
+        return await asyncio.to_thread(audio.read, upload.file, max_s=max_s)
     except AudioTooLongError as error:
         raise Problem(400, str(error), code="audio_too_long", param="file") from None
     except AudioError as error:
