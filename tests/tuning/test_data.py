@@ -26,7 +26,7 @@ def test_collate_normalises_and_pads() -> None:
         valid = batch.features[row, :, :frames]
         assert valid.mean(dim=1).abs().max() < 1e-5 and (valid.std(dim=1) - 1).abs().max() < 1e-4
         assert not batch.features[row, :, frames:].any()
-    assert batch.said.tolist() == [[7, 8], [9, UNKNOWN]]
+    assert batch.alignment.tolist() == [[7, 8], [9, UNKNOWN]]
     assert batch.tokens[0, :2].tolist() == [4, 5] and not batch.tokens[0, 2:].any()
 
 
@@ -51,10 +51,10 @@ def rounds(config: TrainSection = CONFIG, *, noise: FeatureCache | None = None, 
 def test_tokens_belong_to_their_audio() -> None:
     seen = set()
     for batch in rounds():
-        for features_MT, frames, tokens, length, said in zip(*batch, strict=True):
+        for features_MT, frames, tokens, length, alignment in zip(*batch, strict=True):
             rising = bool(features_MT[0, int(frames) - 1] > features_MT[0, 0])
             assert tokens[: int(length)].tolist() == ([1, 1] if rising else [2])
-            assert said.tolist() == ([0, 0, 0, 1, 1, 2, 2] if rising else [UNKNOWN] * 7)
+            assert alignment.tolist() == ([0, 0, 0, 1, 1, 2, 2] if rising else [UNKNOWN] * 7)
             seen.add(rising)
     assert seen == {True, False}
 
@@ -119,11 +119,11 @@ def test_joined_recordings_have_the_tokens_of_all_in_their_order() -> None:
     taken = rounds(CONFIG.model_copy(update={"joined": 0.6, "eval_every_steps": 40}))
     joined = 0
     for batch in taken:
-        for frames, tokens, length, said in zip(*batch[1:], strict=True):
+        for frames, tokens, length, alignment in zip(*batch[1:], strict=True):
             written = tokens[: int(length)].tolist()
             count = len(written) // 2 if 1 in written else len(written)
             assert written in ([1, 1] * count, [2] * count) and (count == 1) == (int(frames) == 50)
-            assert int(frames) <= 500 and (count == 1 or (said == UNKNOWN).all())
+            assert int(frames) <= 500 and (count == 1 or (alignment == UNKNOWN).all())
             joined += count > 1
     assert joined > 20
 
@@ -139,7 +139,7 @@ def test_wordless_utterances_have_nothing_to_write() -> None:
 def test_while_frames_lead_nothing_is_joined_clipped_or_wordless() -> None:
     update = {"aligned_rounds": 1, "joined": 0.5, "wordless": 0.5, "feature_ends": 1.0}
     for batch in rounds(CONFIG.model_copy(update=update)):
-        assert (batch.frames == 50).all() and (batch.said != UNKNOWN).all() and (batch.lengths == 2).all()
+        assert (batch.frames == 50).all() and (batch.alignment != UNKNOWN).all() and (batch.lengths == 2).all()
 
 
 OLD_SUMS = (5074.129, 5068.849, 5102.752, 5076.055, 5152.087, 5088.316)
@@ -159,9 +159,9 @@ def test_nothing_short_enough_is_named() -> None:
 
 def test_aligned_rounds_take_only_what_has_word_times() -> None:
     taken = rounds(CONFIG.model_copy(update={"aligned_rounds": 1}))
-    assert all((batch.said != UNKNOWN).all() for batch in taken)
+    assert all((batch.alignment != UNKNOWN).all() for batch in taken)
     taken.round = 1
-    assert any((batch.said == UNKNOWN).any() for batch in taken)
+    assert any((batch.alignment == UNKNOWN).any() for batch in taken)
 
 
 def test_aligned_rounds_without_word_times_are_refused() -> None:

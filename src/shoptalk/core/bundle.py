@@ -87,7 +87,7 @@ def require_bundle(folder: Path) -> None:
 
 def temperature(calibration: Mapping[str, Any], folder: Path) -> float:
     """The temperature of a bundle's calibration; `ModelError` if it has none above 0."""
-    found = calibration.get("temperature")
-    if not isinstance(found, int | float) or not 0 < found < float("inf"):
-        raise ModelError(f"{folder}: {CALIBRATION} has no temperature above 0 ({found!r}); score and package it again")
-    return float(found)
+    value = calibration.get("temperature")
+    if not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ModelError(f"{folder}: {CALIBRATION} has no temperature above 0 ({value!r}); score and package it again")
+    return float(value)

@@ -277,8 +277,12 @@ def _checked_zip(path: Path, file: IO[bytes]) -> int:
 
 def _durations(config: Mapping[str, Any]) -> tuple[int, ...]:
     loss = _section(config, "loss")
-    found = _section(loss, "tdt_kwargs").get("durations") if str(loss.get("loss_name")).startswith("tdt") else None
-    return tuple(int(frames) for frames in found) if isinstance(found, list) else ()
+    if not str(loss.get("loss_name")).startswith("tdt"):
+        return ()
+    durations = _section(loss, "tdt_kwargs").get("durations")
+    if not isinstance(durations, list):
+        return ()
+    return tuple(int(frames) for frames in durations)
 
 
 def _vocabulary(path: Path, config: Mapping[str, Any]) -> int:

@@ -46,21 +46,27 @@ def _validated(content: dict[str, Any], changes: tuple[str, ...], where: str) ->
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {_told(one)}" for one in error.errors()]
+        problems = []
+        for problem in error.errors():
+            key = ".".join(map(str, problem["loc"]))
+            problems.append(f"{key}: {_message(problem)}")
         raise RecipeError(f"{where}: {'; '.join(problems)}") from None
 
 
-def _told(problem: ErrorDetails) -> str:
+def _message(problem: ErrorDetails) -> str:
     """What pydantic says, and for an unknown key the nearest known one."""
     if problem["type"] != "extra_forbidden":
         return problem["msg"]
     section: Any = Recipe
     for part in problem["loc"][:-1]:
         kind = section.model_fields[part].annotation
-        section = next(one for one in (kind, *get_args(kind)) if hasattr(one, "model_fields"))
+        kinds = (kind, *get_args(kind))  # a section that may be absent is a union with None
+        section = next(candidate for candidate in kinds if hasattr(candidate, "model_fields"))
     known = list(section.model_fields)
     near = get_close_matches(str(problem["loc"][-1]), known, n=1)
-    return "no such key; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
+    if near:
+        return f"no such key; did you mean {near[0]}?"
+    return f"no such key; there are {', '.join(known)}"
 
 
 def _one_line(error: Exception) -> str:

@@ -38,9 +38,24 @@ NUMPY_VARIABLE = "NPY_DISABLE_CPU_FEATURES"
 BEYOND_AVX2 = ("avx512", "avx10", "avx_vnni", "avx_ifma", "avx_ne", "amx")
 """How the flags of instruction sets begin that a processor with AVX2 alone does not have."""
 TELLING = (
-    "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16",
-    "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve",
-)  # fmt: skip
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "neon",
+    "asimd",
+    "asimddp",
+    "bf16",
+    "i8mm",
+    "sve",
+)
 """CPU flags that decide how fast matrices are multiplied; published with figures."""
 
 TrainingPrecision = Literal["bf16-mixed", "32-true"]

@@ -31,7 +31,7 @@ class Tts(Protocol):
     def speak_timed(
         self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]
     ) -> tuple[Samples, tuple[Word, ...]]:
-        """The samples of `speak`, and where in them each word of `spoken` (as it stands between spaces) is said."""
+        """The samples of `speak`, and where in them each word of `spoken` (as it stands between spaces) lies."""
 
 
 MAX_WEIGHT = 4.0

@@ -129,7 +129,7 @@ class Word(BaseModel):
     start_s: float
     end_s: float
     confidence: float | None = Field(default=None, ge=0, le=1)
-    """How probable it is, by the recogniser, that the word was said; None where it does not tell."""
+    """The recogniser's probability that the word is right; None if it gives none."""
 
 
 class Alternative(BaseModel):
@@ -173,9 +173,9 @@ class Hypothesis(Record):
     """SNR on active speech of noise that was added for the test; None: none was."""
     duration_s: float = Field(default=0.0, ge=0)
     words: tuple[Word, ...] = ()
-    """What was heard, word by word in time; empty where the recogniser does not tell."""
+    """The recognised words with their times; empty if the recogniser gives none."""
     said: tuple[Word, ...] = ()
-    """What was said, word by word in time, where that is known."""
+    """The words of the reference with their times, where they are known."""
     patient: bool = False
     """A consented recording of a real patient: neither sound nor words of it enter a report that is not private."""
 

@@ -32,14 +32,18 @@ def occurring(terms: Sequence[Term], texts: Iterable[str]) -> frozenset[str]:
     missing = {term.id: _patterns(term.id, term.text, term.variants, term.spoken) for term in terms}
     for text in texts:
         layout = _layout(text)
-        for term_id in [term_id for term_id, patterns in missing.items() if _find(patterns, layout)]:
-            del missing[term_id]
+        for term_id, patterns in list(missing.items()):
+            if _find(patterns, layout):
+                del missing[term_id]
     return frozenset(term.id for term in terms) - missing.keys()
 
 
 def _find(patterns: tuple[_Pattern, ...], layout: tuple[str, dict[int, int]]) -> list[tuple[int, int]]:
     run, starts = layout
-    spans = [span for pattern in patterns if pattern.key in run for span in _spans(pattern, run, starts)]
+    spans: list[tuple[int, int]] = []
+    for pattern in patterns:
+        if pattern.key in run:
+            spans += _spans(pattern, run, starts)
     chosen: list[tuple[int, int]] = []
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not chosen or start >= chosen[-1][1]:
@@ -94,15 +98,26 @@ def _variants(
     `TermError`: nothing is left of the term once it is reduced to words.
     """
     says_letters = any(_is_spelled(raw) for raw in _RAW_WORD.findall(text))
-    found: dict[tuple[str, ...], None] = {}
-    for form in (text, *variants, *(spoken if says_letters else ())):
-        plain = [tuple(words(form)), *(tuple(words(re.sub(r"['’]s\b", ending, form))) for ending in ("", "s"))]
-        if not plain[0]:
+    forms = [text, *variants]
+    if says_letters:
+        forms += spoken
+    ways: dict[tuple[str, ...], None] = {}  # a dict, because it keeps their order
+    for form in forms:
+        if not words(form):
             raise TermError(f"term {term_id!r}: {form!r} has no words to match; write it in letters or digits")
-        for parts in (*plain, _spelled(form)):
-            for numbered in _numbers(parts) if parts else ():
-                found.setdefault(numbered)
-    return tuple(found)
+        without_possessive = re.sub(r"['’]s\b", "", form)
+        with_plain_s = re.sub(r"['’]s\b", "s", form)
+        for written in (form, without_possessive, with_plain_s):
+            _add_numbers(ways, tuple(words(written)))
+        _add_numbers(ways, _spelled(form))
+    return tuple(ways)
+
+
+def _add_numbers(ways: dict[tuple[str, ...], None], parts: tuple[str, ...]) -> None:
+    """Add the parts in both numbers, unless there are none."""
+    if parts:
+        for numbered in _numbers(parts):
+            ways.setdefault(numbered)
 
 
 def _is_spelled(raw: str) -> bool:
@@ -183,7 +198,7 @@ def phonetic_distance(a: str, b: str) -> float:
 
     A weighted edit distance over sounds read off the spelling (ph = f, c before e = s …), in which vowels and
     consonants of one place or manner (b/p, m/n …) cost less. Spaces do not count: ``met forming`` is near
-    ``metformin``. Good for ordering what was heard, not for phonology.
+    ``metformin``. Good for ordering recognised words, not for phonology.
     """
     return _distance(*sorted((_sounds(a), _sounds(b))))
 

@@ -13,11 +13,11 @@ from shoptalk.core.records import Recognition, Samples
 
 WHOLE_S = 30.0
 """Longer recordings are cut at pauses by Moonshine's own voice activity detection: it was trained on at most 30 s
-(arXiv 2410.15608). Shorter ones are heard whole, because the detection cuts words off."""
+(arXiv 2410.15608). Shorter ones are transcribed whole, because the detection cuts words off."""
 
 
 class MoonshineRecognizer:
-    """A `Recognizer` with a transcriber for each of its threads; the tiny model tells no word times."""
+    """A `Recognizer` with a transcriber for each of its threads; the tiny model gives no word times."""
 
     def __init__(self, folder: Path, *, threads: int) -> None:
         try:

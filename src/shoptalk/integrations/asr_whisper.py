@@ -17,10 +17,10 @@ SEED = 7
 
 
 class WhisperRecognizer:
-    """A `Recognizer` that hears one recording after the other; each costs 30 s of encoder, however short it is.
+    """A `Recognizer` that transcribes one recording at a time; each costs 30 s of encoder, however short it is.
 
     As published: beam 5, and draws at higher temperatures where it repeats itself or doubts. English, each window of
-    30 s without the text of the one before. The draws are seeded, and a run anew hears the same.
+    30 s without the text of the one before. The draws are seeded, so a repeated run gives the same result.
     """
 
     def __init__(self, folder: Path, *, threads: int) -> None:
@@ -42,15 +42,18 @@ class WhisperRecognizer:
         if not samples_T.size:
             return Recognition(text="")
         missing = max(0, round(SHORTEST_S * SAMPLE_RATE_HZ) - samples_T.size)
-        found, _ = self._model.transcribe(
+        segments_as_decoded, _ = self._model.transcribe(
             np.pad(samples_T, (0, missing)),
             language="en",
             condition_on_previous_text=False,
             word_timestamps=timestamps,
         )
-        segments = list(found)
-        words = tuple(_word(word) for segment in segments for word in segment.words or ())
-        return Recognition(text=" ".join(segment.text.strip() for segment in segments), words=words)
+        segments = list(segments_as_decoded)
+        text = " ".join(segment.text.strip() for segment in segments)
+        words: list[Word] = []
+        for segment in segments:
+            words += [_word(word) for word in segment.words or ()]
+        return Recognition(text=text, words=tuple(words))
 
 
 def _word(word: Any) -> Word:

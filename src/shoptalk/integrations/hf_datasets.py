@@ -73,11 +73,12 @@ def _opened(datasets: Any, source: str, config: str | None, split: str) -> Any:
 
 
 def _audio_column(datasets: Any, features: Mapping[str, Any], source: str) -> str:
-    found = [name for name, feature in features.items() if isinstance(feature, datasets.Audio)]
-    found = found or [name for name in ("audio", "audio_filepath", "path", "file") if name in features]
-    if not found:
+    columns = [name for name, feature in features.items() if isinstance(feature, datasets.Audio)]
+    if not columns:
+        columns = [name for name in ("audio", "audio_filepath", "path", "file") if name in features]
+    if not columns:
         raise ImportFormatError(f"{source}: has no audio column; it has {', '.join(features) or 'no columns'}")
-    return found[0]
+    return columns[0]
 
 
 def _reach_hub(source: str) -> None:

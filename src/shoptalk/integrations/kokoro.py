@@ -21,7 +21,7 @@ from shoptalk.integrations.kokoro_phonemes import TOKENS, from_text, word_spans
 KOKORO_RATE_HZ = 24_000
 DURATION_STEP_S = 0.025
 LEAD_S = 0.04
-"""So much earlier than its steps is a phoneme heard: the median over 20 words behind a pause, in the four test voices
+"""A phoneme sounds this much earlier than its steps: the median over 20 words after a pause, in the four test voices
 (quartiles 0.040 and 0.050 s at 38 dB below the peak)."""
 TIMBRE = 128
 """Of the 256 numbers of a style, those that the vocoder reads; the others shape pitch and pace."""
@@ -55,8 +55,8 @@ class Kokoro:
         sounds = from_text(spoken, accent, pronunciations)
         samples_T, steps = self._run(sounds, voice, speed)
         loud = loud_part(samples_T)
-        heard_s = (loud.start / KOKORO_RATE_HZ, loud.stop / KOKORO_RATE_HZ)
-        words = timed(word_spans(spoken, sounds, accent, pronunciations), steps, heard_s=heard_s)
+        loud_s = (loud.start / KOKORO_RATE_HZ, loud.stop / KOKORO_RATE_HZ)
+        words = timed(word_spans(spoken, sounds, accent, pronunciations), steps, heard_s=loud_s)
         return resample(trim(samples_T), from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ), words
 
     def speak_untrimmed(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
@@ -67,7 +67,7 @@ class Kokoro:
     def _run(self, sounds: str, voice: str, speed: float) -> list[npt.NDArray[np.float32]]:
         """The graph's outputs, flat: samples, and from graphs that tell them the steps that each phoneme lasts."""
         outputs = self._session.run(None, _inputs(sounds, blend(self._voices, voice), speed))
-        return [np.asarray(one, np.float32).reshape(-1) for one in outputs]
+        return [np.asarray(output, np.float32).reshape(-1) for output in outputs]
 
 
 class Acoustics(NamedTuple):

@@ -24,20 +24,24 @@ def rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     lhotse = _lhotse()
     cuts = source if source.is_file() else _manifest(source, "cuts")
+    placed: list[tuple[Any, Any, float]] = []  # recording, segment, and where in the recording its cut starts
     with _readable(source):
         if cuts:
-            found = lhotse.load_manifest(cuts)
-            if not isinstance(found, lhotse.CutSet):
-                raise ImportFormatError(f"{cuts}: holds {type(found).__name__}; give cuts, or the folder of manifests")
-            pairs = [(_recording(cut), segment, cut.start) for cut in found for segment in cut.supervisions]
+            manifest = lhotse.load_manifest(cuts)
+            if not isinstance(manifest, lhotse.CutSet):
+                kind = type(manifest).__name__
+                raise ImportFormatError(f"{cuts}: holds {kind}; give cuts, or the folder of manifests")
+            for cut in manifest:
+                placed += [(_recording(cut), segment, cut.start) for segment in cut.supervisions]
         else:
             paths = [_manifest(source, kind) for kind in ("recordings", "supervisions")]
             if None in paths:
                 raise ImportFormatError(f"{source}: has no lhotse cuts, nor recordings and supervisions")
             recordings, supervisions = (lhotse.load_manifest(path) for path in paths)
-            by_id = {one.id: one for one in recordings}
-            pairs = [(by_id.get(segment.recording_id), segment, 0.0) for segment in supervisions]
-    yield from ((f"{source}: supervision {one[1].id}", _row(*one)) for one in pairs)
+            by_id = {recording.id: recording for recording in recordings}
+            placed = [(by_id.get(segment.recording_id), segment, 0.0) for segment in supervisions]
+    for recording, segment, cut_start_s in placed:
+        yield f"{source}: supervision {segment.id}", _row(recording, segment, cut_start_s)
 
 
 def kaldi_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -51,11 +55,11 @@ def kaldi_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         recordings, supervisions, _ = load_kaldi_data_dir(source, SAMPLE_RATE_HZ)
         if supervisions is None:
             raise ImportFormatError(f"{source}: has neither segments nor utt2spk; add utt2spk")
-        order = [one.id for one in supervisions]
+        order = [segment.id for segment in supervisions]
         if (source / "ctm").is_file():
             supervisions = supervisions.with_alignment_from_ctm(source / "ctm")
-        segments = {one.id: one for one in supervisions}
-        by_id = {one.id: one for one in recordings}
+        segments = {segment.id: segment for segment in supervisions}
+        by_id = {recording.id: recording for recording in recordings}
     for name in order:
         segment = segments[name]
         yield f"{source}: utterance {name}", _row(by_id.get(segment.recording_id), segment, 0.0)
@@ -64,6 +68,10 @@ def kaldi_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:
     start_s = cut_start_s + segment.start
     custom: Mapping[str, Any] = segment.custom or {}
+    words = []
+    for word in (segment.alignment or {}).get("word", ()):
+        if word.symbol:
+            words.append((word.symbol, word.start - segment.start, word.end - segment.start))
     row = {
         "id": segment.id,
         "text": segment.text or "",
@@ -72,11 +80,7 @@ def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:
         "accent": custom.get("accent"),
         "context": custom.get("context"),
         "audio": None,
-        "words": [
-            (one.symbol, one.start - segment.start, one.end - segment.start)
-            for one in (segment.alignment or {}).get("word", ())
-            if one.symbol
-        ],
+        "words": words,
     }
     if recording is None:
         return row
@@ -86,7 +90,7 @@ def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:
         if held.type in ("file", "memory"):
             cut = {} if whole else {"offset": start_s, "duration": segment.duration}
             return row | cut | {"audio": held.source}
-    if any(one.type not in ("file", "memory") for one in recording.sources):
+    if any(origin.type not in ("file", "memory") for origin in recording.sources):
         raise ImportFormatError(
             f"recording {recording.id}: is a {recording.sources[0].type}, which is not run or fetched here; "
             "write its audio to files (lhotse: `cuts.save_audios(…)`)"
@@ -110,10 +114,12 @@ def _recording(cut: Any) -> Any:
 
 
 def _manifest(folder: Path, kind: str) -> Path | None:
-    found = [path for ending in ("jsonl.gz", "jsonl", "json") for path in folder.glob(f"*{kind}*.{ending}")]
-    if len(found) > 1:
-        raise ImportFormatError(f"{folder}: has {len(found)} manifests of {kind}; leave one, e.g. {found[0].name}")
-    return found[0] if found else None
+    paths: list[Path] = []
+    for ending in ("jsonl.gz", "jsonl", "json"):
+        paths += folder.glob(f"*{kind}*.{ending}")
+    if len(paths) > 1:
+        raise ImportFormatError(f"{folder}: has {len(paths)} manifests of {kind}; leave one, e.g. {paths[0].name}")
+    return paths[0] if paths else None
 
 
 def _check_kaldi(folder: Path) -> None:

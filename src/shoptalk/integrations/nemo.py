@@ -169,8 +169,8 @@ class NemoRecognizer:
         spans = [int(span) for span in hypothesis.token_duration] if hypothesis.token_duration is not None else []
         spans = spans if len(spans) == len(tokens) else [1] * len(tokens)
         pieces = self._model.tokenizer.ids_to_tokens(tokens)
-        found = words(pieces, starts, spans, confidences, frame_s=FRAME_S)
-        return Recognition(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(found))
+        timed_words = words(pieces, starts, spans, confidences, frame_s=FRAME_S)
+        return Recognition(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(timed_words))
 
 
 def _from_hub(name: str) -> Path:

@@ -14,23 +14,26 @@ def token_confidences(model: Any, encoded_BDT: Any, hypotheses: Sequence[Any]) -
     """For each hypothesis of a batch the confidence of each of its tokens; N tokens in all, V without the blank."""
     import torch
 
-    counts = [len(one.y_sequence) for one in hypotheses]
+    counts = [len(hypothesis.y_sequence) for hypothesis in hypotheses]
     if not any(counts):
         return [[] for _ in counts]
     device = encoded_BDT.device
-    said = [torch.as_tensor(one.y_sequence, dtype=torch.long, device=device) for one in hypotheses]
-    frames_N = torch.cat([torch.as_tensor(one.timestamp, dtype=torch.long, device=device) for one in hypotheses])
+    tokens, frames = [], []
+    for hypothesis in hypotheses:
+        tokens.append(torch.as_tensor(hypothesis.y_sequence, dtype=torch.long, device=device))
+        frames.append(torch.as_tensor(hypothesis.timestamp, dtype=torch.long, device=device))
+    frames_N = torch.cat(frames)
     row_N = torch.repeat_interleave(torch.tensor(counts, device=device))
     place_N = torch.cat([torch.arange(count, device=device) for count in counts])
     with torch.inference_mode():
-        said_BU = torch.nn.utils.rnn.pad_sequence(said, batch_first=True)
-        predicted_BHU, *_ = model.decoder(targets=said_BU, target_length=torch.tensor(counts, device=device))
-        heard_N1D = encoded_BDT[row_N, :, frames_N][:, None]
+        tokens_BU = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
+        predicted_BHU, *_ = model.decoder(targets=tokens_BU, target_length=torch.tensor(counts, device=device))
+        encoded_N1D = encoded_BDT[row_N, :, frames_N][:, None]
         predicted_N1H = predicted_BHU[row_N, :, place_N][:, None]  # the state before the token, from the start's on
         joint = model.joint
         logits_N11O = joint.joint_after_projection(
-            joint.project_encoder(heard_N1D), joint.project_prednet(predicted_N1H)
+            joint.project_encoder(encoded_N1D), joint.project_prednet(predicted_N1H)
         )
-        tokens_NV = logits_N11O[:, 0, 0, : model.decoder.blank_idx].float().softmax(dim=-1)
-        confidence_N = tokens_NV.gather(1, torch.cat(said)[:, None])[:, 0]
+        probs_NV = logits_N11O[:, 0, 0, : model.decoder.blank_idx].float().softmax(dim=-1)
+        confidence_N = probs_NV.gather(1, torch.cat(tokens)[:, None])[:, 0]
     return [part.tolist() for part in confidence_N.cpu().split(counts)]

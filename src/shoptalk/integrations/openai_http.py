@@ -35,7 +35,7 @@ class Endpoint:
 
     @contextmanager
     def named_errors(self) -> Iterator[None]:
-        """Raise the client's errors as `error`, with what the server said and what to check."""
+        """Raise the client's errors as `error`, with the server's answer and what to check."""
         import openai
 
         try:

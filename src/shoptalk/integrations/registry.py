@@ -65,11 +65,10 @@ class Registry:
         with _named(name):
             if not self._client.search_registered_models(f"name = '{name}'"):
                 self._client.create_registered_model(name)
-            wanted = [tags.get(key) for key in IDENTITY]
             same = [
-                one.number
-                for one in self.versions(name)
-                if one.source == source and [one.tags.get(key) for key in IDENTITY] == wanted
+                version.number
+                for version in self.versions(name)
+                if version.source == source and _identity(version.tags) == _identity(tags)
             ]
             number = same[0] if same else self._new(name, source, tags)
             self._client.set_registered_model_alias(name, CHALLENGER, number)
@@ -82,26 +81,26 @@ class Registry:
         """All versions of a model, oldest first."""
         with _named(name):
             aliases: Mapping[str, object] = self._client.get_registered_model(name).aliases
-            found = self._client.search_model_versions(f"name = '{name}'")
-        return [
-            Version(
-                str(one.version),
-                Path(one.source),
-                tuple(alias for alias, number in aliases.items() if str(number) == str(one.version)),
-                dict(one.tags),
-            )
-            for one in sorted(found, key=lambda one: int(one.version))
-        ]
+            stored = self._client.search_model_versions(f"name = '{name}'")
+        versions = []
+        for entry in sorted(stored, key=lambda entry: int(entry.version)):
+            number = str(entry.version)
+            own_aliases = tuple(alias for alias, holder in aliases.items() if str(holder) == number)
+            versions.append(Version(number, Path(entry.source), own_aliases, dict(entry.tags)))
+        return versions
 
     def version(self, name: str, number: str) -> Version:
-        for one in self.versions(name):
-            if one.number == number:
-                return one
+        for version in self.versions(name):
+            if version.number == number:
+                return version
         raise RegistryError(f"{name}: there is no version {number} (was it deleted?); see `shoptalk registry list`")
 
     def holder(self, name: str, alias: str) -> Version | None:
         """The version that has an alias; None: no version has it."""
-        return next((one for one in self.versions(name) if alias in one.aliases), None)
+        for version in self.versions(name):
+            if alias in version.aliases:
+                return version
+        return None
 
     def history(self, name: str) -> list[Event]:
         """Every change of the champion, oldest first."""
@@ -165,8 +164,13 @@ def champion_before(history: Sequence[Event], champion: str) -> str | None:
 
 def _below(stack: list[str], version: str) -> list[str]:
     """What lies below the topmost place of a version; the whole stack if it is not there."""
-    places = [place for place, one in enumerate(stack) if one == version]
+    places = [place for place, stacked in enumerate(stack) if stacked == version]
     return stack[: places[-1]] if places else stack
+
+
+def _identity(tags: Mapping[str, str]) -> list[str | None]:
+    """The tags that tell bundles apart, None for each that is absent."""
+    return [tags.get(key) for key in IDENTITY]
 
 
 def _event(

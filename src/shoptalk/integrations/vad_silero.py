@@ -24,7 +24,7 @@ STATE = 128
 LANE_FRAMES = 300  # a lane below 10 s would be spent on warming up
 MAX_LANES = 32
 WARM_UP_FRAMES = 64
-"""Frames before its own from which a lane learns what is being said: about two seconds."""
+"""Frames before its own that bring a lane's state up to date: about two seconds."""
 
 # The model's authors' defaults (snakers4/silero-vad, MIT).
 STARTS = 0.5

@@ -14,7 +14,7 @@ from shoptalk.core.confidence import logit, tempered
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term, Word
 from shoptalk.scoring.bootstrap import ranges
-from shoptalk.scoring.term_scores import places
+from shoptalk.scoring.term_scores import Place, places
 from shoptalk.scoring.wer import align
 
 BINS = 10
@@ -183,7 +183,9 @@ def _term_places(hypotheses: Sequence[Hypothesis], terms: Sequence[Term]) -> tup
     """Of each place of a term: the lowest confidence of the words recognised there, and whether the term was missed."""
     rows: list[tuple[float, bool]] = []
     for hypothesis in hypotheses:
-        occurring = [place for term in terms for place in places(term, hypothesis.reference, hypothesis.heard)]
+        occurring: list[Place] = []
+        for term in terms:
+            occurring += places(term, hypothesis.reference, hypothesis.heard)
         if not occurring or all(word.confidence is None for word in hypothesis.words):
             continue
         normalised = align(hypothesis.reference, hypothesis.heard).heard

@@ -18,7 +18,7 @@ from shoptalk.core.records import Hypothesis
 from shoptalk.core.text import Rules, characters, words
 
 Chunk = tuple[str, int, int, int, int]
-"""``equal | substitute | delete | insert``, then reference start and end, then heard start and end (half-open)."""
+"""``equal | substitute | delete | insert``, then reference start and end, then hypothesis start and end (half-open)."""
 
 Edits = Literal["levenshtein", "sclite"]
 """Which of the alignments is counted: the fewest edits, as jiwer does; or NIST sclite's, which prefers a deletion and
@@ -29,7 +29,7 @@ _GAP, _SUBSTITUTION = 3, 4
 
 
 class Counts(NamedTuple):
-    """Edits between a reference and what was heard, in words or in characters."""
+    """Edits between a reference and a hypothesis, in words or in characters."""
 
     substitutions: int
     deletions: int
@@ -43,7 +43,7 @@ class Counts(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Errors per reference word. An empty reference: 0 if nothing was heard, else infinite."""
+        """Errors per reference word. An empty reference: 0 for an empty hypothesis, else infinite."""
         if self.reference:
             return self.errors / self.reference
         return float("inf") if self.errors else 0.0
@@ -64,7 +64,7 @@ class Alignment:
 
     @property
     def edges(self) -> list[tuple[int, int]]:
-        """For each boundary between reference words, the heard position before and after what was inserted there."""
+        """For each boundary between reference words, the hypothesis position before and after insertions there."""
         before = [0] * (len(self.reference) + 1)
         after = [len(self.heard)] * (len(self.reference) + 1)
         for kind, start, end, heard_start, heard_end in self.chunks:
@@ -98,7 +98,7 @@ def count_characters(reference: str, heard: str, *, rules: Rules = "clinical", e
 def count_all(
     pairs: Iterable[tuple[Sequence[str], Sequence[str]]], *, edits: Edits = "levenshtein"
 ) -> npt.NDArray[np.int64]:
-    """Counts of N pairs (reference, heard) of lists of words, shape (N, 4): a row has the fields of `Counts`.
+    """Counts of N pairs (reference, hypothesis) of lists of words, shape (N, 4): a row has the fields of `Counts`.
 
     An array, because making 100,000 objects takes as long as finding their edits (benchmarks/wer_speed.py). Pairs may
     come from a generator: they are not kept.
@@ -161,7 +161,7 @@ def _sclite(reference: Sequence[str], heard: Sequence[str]) -> tuple[Chunk, ...]
 
 
 def _costs(reference: Sequence[str], heard: Sequence[str]) -> list[list[int]]:
-    """The least cost of editing each beginning of the reference into each beginning of what was heard."""
+    """The least cost of editing each beginning of the reference into each beginning of the hypothesis."""
     table = [[_GAP * column for column in range(len(heard) + 1)]]
     for word in reference:
         above, row = table[-1], [table[-1][0] + _GAP]

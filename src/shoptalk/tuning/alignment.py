@@ -1,6 +1,6 @@
-"""Which token each encoder frame says, for recordings whose word times are known.
+"""The token of each encoder frame, for recordings whose word times are known.
 
-From random weights neither CTC nor the transducer finds out by itself where in a recording a token is said, on a few
+From random weights neither CTC nor the transducer finds out by itself where in a recording a token stands, on a few
 hours of speech; the times of the words that a synthesiser knows tell it (docs/LOG.md).
 """
 
@@ -22,7 +22,7 @@ def frame_tokens(
 
     The tokens of a word share its time evenly, each for at least one frame as long as there are frames left.
     """
-    said = np.full(frames, blank)
+    alignment_S = np.full(frames, blank)
     free = 0
     for word, start_s, end_s in words:
         tokens = tokenize(word)
@@ -30,6 +30,6 @@ def frame_tokens(
         last = max(first + len(tokens), round(end_s / frame_s))
         bounds = np.linspace(first, last, len(tokens) + 1).round().astype(int)
         for token, begin, end in zip(tokens, bounds[:-1], bounds[1:], strict=True):
-            said[begin:end] = token
+            alignment_S[begin:end] = token
         free = int(last)
-    return said
+    return alignment_S

@@ -28,7 +28,7 @@ class Recordings:
 
     cache: FeatureCache | FeatureCaches
     tokens: Sequence[Sequence[int]]
-    said: Sequence[npt.NDArray[np.int64] | None]
+    alignments: Sequence[npt.NDArray[np.int64] | None]
     """The token of each encoder frame at speed 1, of recordings whose word times are known."""
     share: float
 
@@ -56,9 +56,11 @@ class Rounds:
         self._timed = [_only_timed(pool) for pool in pools]
         if not any(pool.frames.size and pool.frames.min() <= self._max_frames for pool in self._planned):
             raise TrainingError("no recording is short enough to train on; raise train.max_utterance_s")
-        if config.aligned_rounds and not any(one is not None for pool in pools for one in pool.said):
-            raise TrainingError("no recording has the times of its words (`words` in its manifest line, as "
-                                "scripts/align_speech.py writes them); set train.aligned_rounds=0")  # fmt: skip
+        if config.aligned_rounds and not any(_is_timed(pool).any() for pool in pools):
+            raise TrainingError(
+                "no recording has the times of its words (`words` in its manifest line, as scripts/align_speech.py "
+                "writes them); set train.aligned_rounds=0"
+            )
 
     @property
     def _max_frames(self) -> int:
@@ -72,10 +74,14 @@ class Rounds:
         rows = [self._rows(number) for number in range(len(self._pools))]
         pools = self._timed if self._aligned else self._planned
         plan = plan_round(
-            [with_rows(pool, joined) for pool, joined in zip(pools, rows, strict=True)], steps=len(self),
-            budget_frames=round(self._config.batch_s * HOPS_PER_S), max_frames=self._max_frames,
-            seed=self._seed, round_=self.round, processes=self.processes,
-        )  # fmt: skip
+            [with_rows(pool, joined) for pool, joined in zip(pools, rows, strict=True)],
+            steps=len(self),
+            budget_frames=round(self._config.batch_s * HOPS_PER_S),
+            max_frames=self._max_frames,
+            seed=self._seed,
+            round_=self.round,
+            processes=self.processes,
+        )
         for items in plan[self.rank :: self.processes]:
             yield self._batch(items, rows, rng)
 
@@ -94,13 +100,13 @@ class Rounds:
         return draw_rows(frames, count, max_frames=self._max_frames, pauses=PAUSE_FRAMES, rng=rng)
 
     def _batch(self, items: Sequence[Item], rows: Sequence[Sequence[Row]], rng: np.random.Generator) -> Batch:
-        features, tokens, said = [], [], []
+        features, tokens, alignments = [], [], []
         for item in items:
-            utterance_TM, ids, frame_ids = self._utterance(item, rows[item[0]], rng)
+            utterance_TM, ids, aligned_S = self._utterance(item, rows[item[0]], rng)
             features.append(utterance_TM)
             tokens.append(ids)
-            said.append(frame_ids)
-        return collate(features, tokens, said)
+            alignments.append(aligned_S)
+        return collate(features, tokens, alignments)
 
     def _utterance(
         self, item: Item, rows: Sequence[Row], rng: np.random.Generator
@@ -108,8 +114,11 @@ class Rounds:
         """Features, tokens and the token of each encoder frame."""
         number, entry, speed = item
         pool, config = self._pools[number], self._config
-        row = rows[entry - len(pool.tokens)] if entry >= len(pool.tokens) else Row((entry,), ())
-        tokens = [token for member in row.entries for token in pool.tokens[member]]
+        alone = len(pool.tokens)  # entries below are recordings, those from it on are `rows`
+        row = Row((entry,), ()) if entry < alone else rows[entry - alone]
+        tokens: list[int] = []
+        for member in row.entries:
+            tokens += pool.tokens[member]
         clean = [pool.cache.get(member, speed).astype(np.float32) for member in row.entries]
         clean_TM = mel_effects.join(clean, pauses=row.pauses, rng=rng) if row.pauses else clean[0]
         if not self._aligned and happens(config.wordless, rng):
@@ -123,40 +132,48 @@ class Rounds:
             other = int(rng.integers(len(pool.tokens)))
             return pool.cache.get(other, speed).astype(np.float32)
 
-        heard_TM = varied(clean_TM, config, rng, noise=self._noise, snr_db=self._snr_db, another=another)
-        return heard_TM, tokens, _said(pool.said[entry] if not row.pauses else None, len(heard_TM))
+        varied_TM = varied(clean_TM, config, rng, noise=self._noise, snr_db=self._snr_db, another=another)
+        known_S = None if row.pauses else pool.alignments[entry]
+        return varied_TM, tokens, _stretched(known_S, len(varied_TM))
 
 
-def _said(known: npt.NDArray[np.int64] | None, frames: int) -> npt.NDArray[np.int64]:
-    """The token of each encoder frame; a recording played faster says the same in fewer frames."""
+def _stretched(known_S: npt.NDArray[np.int64] | None, frames: int) -> npt.NDArray[np.int64]:
+    """The token of each encoder frame at the speed played: a faster recording has the same tokens in fewer frames."""
     wanted = -(-frames // SUBSAMPLING)
-    return np.full(wanted, UNKNOWN) if known is None else known[np.arange(wanted) * len(known) // wanted]
+    if known_S is None:
+        return np.full(wanted, UNKNOWN)
+    return known_S[np.arange(wanted) * len(known_S) // wanted]
+
+
+def _is_timed(pool: Recordings) -> npt.NDArray[np.bool_]:
+    """Whether the word times of each recording are known."""
+    return np.array([alignment is not None for alignment in pool.alignments], bool)
 
 
 def _only_timed(pool: Recordings) -> Pool:
     """The pool as it is planned while frames lead: what has no word times is longer than any limit."""
-    timed = np.array([one is not None for one in pool.said], bool)
+    timed = _is_timed(pool)
     return Pool(np.where(timed[:, None], pool.cache.lengths, np.iinfo(np.int64).max), pool.share)
 
 
 def collate(
     features: Sequence[npt.NDArray[np.float32]],
     tokens: Sequence[Sequence[int]],
-    said: Sequence[npt.NDArray[np.int64]],
+    alignments: Sequence[npt.NDArray[np.int64]],
 ) -> Batch:
     """Normalise each recording per mel bin as NeMo does ("per_feature"), and pad."""
-    frames = torch.tensor([len(one) for one in features])
-    lengths = torch.tensor([len(one) for one in tokens])
+    frames = torch.tensor([len(features_TM) for features_TM in features])
+    lengths = torch.tensor([len(ids) for ids in tokens])
     features_BMT = torch.zeros(len(features), features[0].shape[1], padded_frames(int(frames.max())))
     longest = max(1, int(lengths.max()))  # a batch may be without words
     tokens_BU = torch.zeros(len(tokens), -(-longest // TOKEN_STEP) * TOKEN_STEP, dtype=torch.long)
-    said_BS = torch.full((len(said), max(map(len, said))), UNKNOWN)
-    for row, (one_TM, ids, heard) in enumerate(zip(features, tokens, said, strict=True)):
-        normal_TM = (one_TM - one_TM.mean(axis=0)) / (one_TM.std(axis=0, ddof=1) + FLOOR)
-        features_BMT[row, :, : len(one_TM)] = torch.from_numpy(normal_TM.T)
+    alignment_BS = torch.full((len(alignments), max(map(len, alignments))), UNKNOWN)
+    for row, (features_TM, ids, aligned_S) in enumerate(zip(features, tokens, alignments, strict=True)):
+        normal_TM = (features_TM - features_TM.mean(axis=0)) / (features_TM.std(axis=0, ddof=1) + FLOOR)
+        features_BMT[row, :, : len(features_TM)] = torch.from_numpy(normal_TM.T)
         tokens_BU[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-        said_BS[row, : len(heard)] = torch.from_numpy(heard)
-    return Batch(features_BMT, frames, tokens_BU, lengths, said_BS)
+        alignment_BS[row, : len(aligned_S)] = torch.from_numpy(aligned_S)
+    return Batch(features_BMT, frames, tokens_BU, lengths, alignment_BS)
 
 
 def recordings(
@@ -168,9 +185,13 @@ def recordings(
     timed: bool = True,
 ) -> Recordings:
     """Tokenise the texts of cached recordings, and if `timed` place the tokens of those with word times."""
-    said = [
-        frame_tokens(entry.words, tokenize, frames=round(entry.duration_s / FRAME_S), frame_s=FRAME_S, blank=blank)
-        if timed and entry.words else None
-        for entry in cache.entries
-    ]  # fmt: skip
-    return Recordings(cache, [tokenize(entry.text) for entry in cache.entries], said, share)
+    tokens: list[list[int]] = []
+    alignments: list[npt.NDArray[np.int64] | None] = []
+    for entry in cache.entries:
+        tokens.append(tokenize(entry.text))
+        if not timed or not entry.words:
+            alignments.append(None)
+            continue
+        frames = round(entry.duration_s / FRAME_S)
+        alignments.append(frame_tokens(entry.words, tokenize, frames=frames, frame_s=FRAME_S, blank=blank))
+    return Recordings(cache, tokens, alignments, share)

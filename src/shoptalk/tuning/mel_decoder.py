@@ -99,9 +99,14 @@ def seen(hidden_CK: Array, pitch_K: Array) -> Array:
 
 
 def fit(
-    pairs: Sequence[Pair], *, steps: int, batch: int = 8, learning_rate: float = 2e-3, seed: int,
+    pairs: Sequence[Pair],
+    *,
+    steps: int,
+    batch: int = 8,
+    learning_rate: float = 2e-3,
+    seed: int,
     progress: Callable[[float], object],
-) -> MelDecoder:  # fmt: skip
+) -> MelDecoder:
     """Train a decoder by Gaussian likelihood; `progress` gets the loss of each step, in nats a bin."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -133,12 +138,12 @@ def _examples(pairs: Sequence[Pair], chosen: npt.NDArray[np.int64], rng: np.rand
         pair = pairs[index]
         frames = min(pair.seen_CT.shape[1], len(pair.features_TM))
         begin = int(rng.integers(max(1, frames - WINDOW + 1)))
-        part, short = slice(begin, min(begin + WINDOW, frames)), max(0, WINDOW - frames)
-        rows.append((
-            np.pad(pair.seen_CT[:, part], ((0, 0), (0, short))), pair.timbre_S,
-            np.pad(pair.features_TM[part].T, ((0, 0), (0, short))),
-            np.pad(np.ones(WINDOW - short, np.float32), (0, short)),
-        ))  # fmt: skip
+        part = slice(begin, min(begin + WINDOW, frames))
+        short = max(0, WINDOW - frames)
+        seen_CT = np.pad(pair.seen_CT[:, part], ((0, 0), (0, short)))
+        wanted_MT = np.pad(pair.features_TM[part].T, ((0, 0), (0, short)))
+        counts_T = np.pad(np.ones(WINDOW - short, np.float32), (0, short))
+        rows.append((seen_CT, pair.timbre_S, wanted_MT, counts_T))
     return [torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)]
 
 

@@ -4,7 +4,7 @@ Shapes: B utterances, T mel frames, M mel bins, S encoder frames, U target token
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,14 +21,14 @@ from shoptalk.tuning.tdt_loss import TdtLoss
 
 
 class Batch(NamedTuple):
-    """Normalised log-mel features (B, M, T) with their lengths (B,), tokens (B, U - 1) with theirs, and the token that
-    each encoder frame says (B, S), `alignment.UNKNOWN` where that is not known."""
+    """Normalised log-mel features (B, M, T) with their lengths (B,), tokens (B, U - 1) with theirs, and the token of
+    each encoder frame (B, S), `alignment.UNKNOWN` where that is not known."""
 
     features: torch.Tensor
     frames: torch.Tensor
     tokens: torch.Tensor
     lengths: torch.Tensor
-    said: torch.Tensor
+    alignment: torch.Tensor
 
 
 class TuningModule(LightningModule):
@@ -41,7 +41,7 @@ class TuningModule(LightningModule):
         self.blank = blank
         self.loss = TdtLoss(blank=blank, durations=durations, sigma=config.sigma, omega=config.omega, seed=seed)
         self.ctc_head = torch.nn.Linear(nemo.encoder_width(model), blank + 1) if config.ctc_weight else None
-        self.mean = {k: v.detach().clone() for k, v in model.state_dict().items()} if config.ema else {}
+        self.mean = _copies(model.state_dict()) if config.ema else {}
         self._rng = np.random.default_rng(seed)
         nemo.give_logits(model)  # which the loss takes
 
@@ -84,9 +84,10 @@ class TuningModule(LightningModule):
 
     def _aligned(self, logits_BSV: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Cross-entropy of the CTC head on the frames whose token is known."""
-        frames = min(logits_BSV.shape[1], batch.said.shape[1])
+        frames = min(logits_BSV.shape[1], batch.alignment.shape[1])
         logits_NV = logits_BSV[:, :frames].float().flatten(0, 1)
-        return torch.nn.functional.cross_entropy(logits_NV, batch.said[:, :frames].flatten(), ignore_index=UNKNOWN)
+        tokens_N = batch.alignment[:, :frames].flatten()
+        return torch.nn.functional.cross_entropy(logits_NV, tokens_N, ignore_index=UNKNOWN)
 
     def _transducer_loss(self, encoded_BCS: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
         if self.config.transducer_part < 1:
@@ -193,6 +194,10 @@ def spec_augment(
             start = int(rng.integers(0, max(1, frames - width)))
             out_BMT[row, :, start : start + width] = 0.0
     return out_BMT
+
+
+def _copies(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in weights.items()}
 
 
 def _by_decay(module: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

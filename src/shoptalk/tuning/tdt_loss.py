@@ -37,9 +37,15 @@ class TdtLoss(torch.nn.Module):
         """Loss of logits (B, T, U, V + 1 + D) for targets (B, U - 1), with valid frames and lengths (B,)."""
         plain = self.omega > 0 and self._rng.uniform() < self.omega
         losses_B = tdt_losses(
-            logits_BTUK, targets_BU, frames_B, lengths_B,
-            blank=self.blank, durations=self.durations, sigma=self.sigma, plain_rnnt=plain,
-        )  # fmt: skip
+            logits_BTUK,
+            targets_BU,
+            frames_B,
+            lengths_B,
+            blank=self.blank,
+            durations=self.durations,
+            sigma=self.sigma,
+            plain_rnnt=plain,
+        )
         return losses_B.sum() / lengths_B.sum().clamp(min=1)
 
 

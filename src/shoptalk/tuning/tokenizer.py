@@ -22,10 +22,18 @@ def train_tokenizer(texts: Iterable[str], folder: Path, *, vocabulary: int) -> P
         return model
     content = io.BytesIO()  # a model_prefix would write its path into the model
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sorted(set(texts))), model_writer=content, model_type="bpe",
-        vocab_size=vocabulary, required_chars=ALWAYS, character_coverage=1.0, bos_id=-1, eos_id=-1,
-        normalization_rule_name="nmt_nfkc", num_threads=1, minloglevel=2,
-    )  # fmt: skip
+        sentence_iterator=iter(sorted(set(texts))),
+        model_writer=content,
+        model_type="bpe",
+        vocab_size=vocabulary,
+        required_chars=ALWAYS,
+        character_coverage=1.0,
+        bos_id=-1,
+        eos_id=-1,
+        normalization_rule_name="nmt_nfkc",
+        num_threads=1,
+        minloglevel=2,
+    )
     processor = sentencepiece.SentencePieceProcessor(model_proto=content.getvalue())
     pieces = [processor.id_to_piece(number) for number in range(processor.vocab_size())]
     scored = "".join(f"{piece}\t{processor.get_score(number):g}\n" for number, piece in enumerate(pieces))

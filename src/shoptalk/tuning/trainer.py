@@ -32,9 +32,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Manifests of one training: what is taught, what is rehearsed, what decides which checkpoint is best."""
+    """Manifests of one training: the domain's speech, the rehearsed speech, the dev sets that choose a checkpoint."""
 
-    taught: Sequence[Path]
+    domain: Sequence[Path]
     rehearsal: Sequence[Path]
     dev: Sequence[Path]
     noise: Sequence[Path] = ()
@@ -67,7 +67,9 @@ class ASRTrainer:
             train_tokenizer(self._texts(), self._tokenizer.parent, vocabulary=self.config.model.vocabulary)
         model = self.restore()
         featurize, mels = nemo.featurizer(model), model.cfg.preprocessor.features
-        lists = self._lists(self.data.taught) + (self._lists(self.data.rehearsal) if self._rehearses else [])
+        lists = self._lists(self.data.domain)
+        if self._rehearses:
+            lists += self._lists(self.data.rehearsal)
         with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
             for entries in lists:
                 make(
@@ -161,7 +163,10 @@ class ASRTrainer:
         return bool(self.data.rehearsal and self.config.rehearsal)
 
     def _texts(self) -> list[str]:
-        return [entry.text for path in (*self.data.taught, *self.data.rehearsal) for entry in read_manifest(path)]
+        texts: list[str] = []
+        for path in (*self.data.domain, *self.data.rehearsal):
+            texts += [entry.text for entry in read_manifest(path)]
+        return texts
 
     def restore(self) -> nemo.Model:
         """The model to start from: a `.nemo`, a hub name, or a new one of the recipe's shape."""
@@ -172,8 +177,9 @@ class ASRTrainer:
         return nemo.build(self.config.model, self._tokenizer, sigma=self.config.sigma, omega=self.config.omega)
 
     def rounds(self, model: nemo.Model) -> Rounds:
-        """Batches of taught and rehearsed speech, their features mapped from the run folder."""
-        pools = [self._pool(model, self.data.taught, 1 - self.config.rehearsal if self.data.rehearsal else 1.0)]
+        """Batches of the domain's and of rehearsed speech, their features mapped from the run folder."""
+        share = 1 - self.config.rehearsal if self.data.rehearsal else 1.0
+        pools = [self._pool(model, self.data.domain, share)]
         if self._rehearses:
             pools.append(self._pool(model, self.data.rehearsal, self.config.rehearsal))
         entries = self._noise()
@@ -207,7 +213,9 @@ class ASRTrainer:
 
     def dev(self) -> list[Example]:
         """The dev recordings: a fixed subset of `train.dev_utterances`, evenly spaced over the manifests."""
-        entries = [entry for path in self.data.dev for entry in read_manifest(path)]
+        entries: list[Example] = []
+        for path in self.data.dev:
+            entries += read_manifest(path)
         if not entries:
             raise TrainingError("no dev recordings; without them no checkpoint can be called best")
         chosen = np.linspace(0, len(entries) - 1, min(len(entries), self.config.dev_utterances)).round().astype(int)
@@ -274,11 +282,10 @@ class Keeper(Callback):
     ) -> None:
         history = [row for row in self.history() if row["step"] < trainer.global_step]
         if all(wer_of["dev_wer"] < row["dev_wer"] for row in history):
-            copies = {key: one.detach().clone() for key, one in weights.items()}
+            copies = {key: weight.detach().clone() for key, weight in weights.items()}
             _whole(self.best, lambda path: torch.save(copies, path), trainer)
-        hours = (
-            history[-1].get("hours", 0.0) if history else 0.0
-        ) + self._frames / HOPS_PER_S / 3600 * trainer.world_size
+        hours_before = history[-1].get("hours", 0.0) if history else 0.0
+        hours = hours_before + self._frames / HOPS_PER_S / 3600 * trainer.world_size
         self._frames = 0
         history.append({"step": trainer.global_step, **wer_of, "loss": round(loss, 4), "hours": round(hours, 3)})
         write_text(self._history, json.dumps(history, indent=1))

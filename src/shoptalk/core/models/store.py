@@ -165,9 +165,9 @@ def _check(file: Path, wanted: ModelFile, cure: str) -> None:
     size = file.stat().st_size
     if size != wanted.bytes:
         raise ChecksumError(f"{file.name}: {size:,} bytes instead of {wanted.bytes:,}; {cure}")
-    found = files.file_sha256(file)
-    if found != wanted.sha256:
-        raise ChecksumError(f"{file.name}: sha256 {found[:16]}… instead of {wanted.sha256[:16]}…; {cure}")
+    sha256 = files.file_sha256(file)
+    if sha256 != wanted.sha256:
+        raise ChecksumError(f"{file.name}: sha256 {sha256[:16]}… instead of {wanted.sha256[:16]}…; {cure}")
 
 
 def _adopted(file: Path, wanted: ModelFile) -> bool:

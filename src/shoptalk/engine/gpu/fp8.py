@@ -1,6 +1,6 @@
 """The feed-forward layers of the encoder in 8-bit floats (e4m3), for GPUs that multiply in them (from sm_89 on).
 
-Weights and inputs have one scale each for the whole tensor; that of the inputs comes from recordings heard beforehand.
+Weights and inputs have one scale each for the whole tensor; that of the inputs comes from recordings encoded before.
 
 Shapes: N frames, I inputs, O outputs.
 """
@@ -58,7 +58,7 @@ class Float8Linear(torch.nn.Module):
 
 
 def quantize(encoder: Encoder, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """Swap the feed-forward layers of an encoder in place, after it heard batches of features and their frames.
+    """Swap the feed-forward layers of an encoder in place, after it encoded batches of features and their frames.
 
     To be done last: `to` with another type would change the scales. `ModelError` if there are no batches, or if the
     encoder lies on a GPU without such products.
@@ -66,13 +66,16 @@ def quantize(encoder: Encoder, batches: Iterable[tuple[torch.Tensor, torch.Tenso
     device = next(encoder.parameters()).device
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
         raise ModelError(f"{torch.cuda.get_device_name(device)} has no 8-bit floats; leave the encoder in bfloat16")
-    found = [one for one in encoder.modules() if isinstance(one, FeedForward)]
+    forwards = [module for module in encoder.modules() if isinstance(module, FeedForward)]
     largest: dict[torch.nn.Module, float] = {}
 
     def note(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         largest[layer] = max(largest.get(layer, 0.0), inputs[0].abs().amax().item())
 
-    hooks = [layer.register_forward_pre_hook(note) for one in found for layer in (one.up, one.down)]
+    hooks = []
+    for forward in forwards:
+        for layer in (forward.up, forward.down):
+            hooks.append(layer.register_forward_pre_hook(note))
     try:
         with torch.inference_mode():
             for features_BTM, frames_B in batches:
@@ -82,7 +85,7 @@ def quantize(encoder: Encoder, batches: Iterable[tuple[torch.Tensor, torch.Tenso
             hook.remove()
     if not largest:
         raise ModelError("no recordings to choose the scales by; give some batches of real speech")
-    for one in found:
+    for forward in forwards:
         for name in ("up", "down"):
-            layer = getattr(one, name)
-            setattr(one, name, Float8Linear(layer, largest[layer]))
+            layer = getattr(forward, name)
+            setattr(forward, name, Float8Linear(layer, largest[layer]))

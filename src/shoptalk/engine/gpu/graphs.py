@@ -14,7 +14,7 @@ import torch
 
 from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
-from shoptalk.engine.gpu.looping import Looping, Said, Standing, collected
+from shoptalk.engine.gpu.looping import Emitted, Looping, Standing, collected
 from shoptalk.engine.greedy import Decoded
 
 if TYPE_CHECKING:  # it needs Triton
@@ -175,16 +175,16 @@ class Pipeline:
                 held.copy_(new)
             for held, new in zip(replay.inputs[2:], self._start(len(batch.frames_B)), strict=True):
                 held.copy_(new)
-            found: list[Said] = []
+            stretches: list[Emitted] = []
             for _ in range(self._most_stretches(batch.encoded_BTJ.shape[1])):
                 *columns, left = replay()
-                found.append(Said(*columns))
+                stretches.append(Emitted(*columns))
                 if not left:  # waits for this stream only; the encoder's goes on
-                    return collected(found, batch.rows)
+                    return collected(stretches, batch.rows)
             raise RuntimeError("decoding does not come to its end: a kernel computes something else than it should")
 
     def _most_stretches(self, frames: int) -> int:
-        """Each round says a token or moves on, and so many tokens at most are said on a frame."""
+        """Each round emits a token or moves on, and a frame emits at most `max_symbols` tokens."""
         return frames * (self.looping.transducer.shape.max_symbols + 1) // self.looping.rounds + 2
 
     def _start(self, rows: int) -> Standing:

@@ -198,9 +198,12 @@ def _positions(attention: Attention, sinusoids_PD: torch.Tensor) -> tuple[torch.
 
 
 def two_levels(
-    subsampling: Subsampling, features_BTM: torch.Tensor, frames_B: torch.Tensor,
-    first_9C: torch.Tensor, second_9C: torch.Tensor,
-) -> torch.Tensor:  # fmt: skip
+    subsampling: Subsampling,
+    features_BTM: torch.Tensor,
+    frames_B: torch.Tensor,
+    first_9C: torch.Tensor,
+    second_9C: torch.Tensor,
+) -> torch.Tensor:
     """The second level (B, T / 4, M / 4, C) before its pointwise convolution."""
     batch, frames, bins = features_BTM.shape
     channels, first_bins = first_9C.shape[1], halved(bins)

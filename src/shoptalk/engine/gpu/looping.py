@@ -28,14 +28,14 @@ class Standing(NamedTuple):
     at_B: torch.Tensor
     """Its frame."""
     here_B: torch.Tensor
-    """Tokens that it said on that frame."""
+    """Tokens that it emitted on that frame."""
     h_BLX: torch.Tensor
     c_BLX: torch.Tensor
     predicted_BJ: torch.Tensor
 
 
-class Said(NamedTuple):
-    """What rounds found in each row; token -1: nothing. (B,) of one round, (N, B) of several."""
+class Emitted(NamedTuple):
+    """What rounds emitted in each row; token -1: nothing. (B,) of one round, (N, B) of several."""
 
     token: torch.Tensor
     frame: torch.Tensor
@@ -59,7 +59,7 @@ class Looping:
         at_B = torch.zeros(rows, dtype=torch.long, device=self.device)
         return Standing(at_B, at_B.clone(), *self.transducer.start(rows))
 
-    def step(self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, now: Standing) -> tuple[Standing, Said]:
+    def step(self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, now: Standing) -> tuple[Standing, Emitted]:
         """One round over projected frames: no operation in it waits for a result or has a shape that depends on one."""
         blank = self.transducer.blank
         frame_BW = now.at_B[:, None] + self.ahead_W
@@ -71,22 +71,22 @@ class Looping:
         is_blank_BW = (token_BW == blank) & (frame_BW < frames_B[:, None])
         land_B = self._landing(torch.where(is_blank_BW, span_BW.clamp(min=1), 0))
         at_B, land_B1 = now.at_B + land_B, land_B.clamp(max=self.window - 1)[:, None]
-        is_said_B = (land_B < self.window) & (at_B < frames_B)
+        is_emitted_B = (land_B < self.window) & (at_B < frames_B)
         token_B, span_B = token_BW.gather(1, land_B1)[:, 0], span_BW.gather(1, land_B1)[:, 0]
         logits_BV = logits_BWO.gather(1, land_B1[..., None].expand(-1, -1, blank))[:, 0].float()
         certain_B = confidences(logits_BV, token_B.clamp(max=blank - 1))
-        said = Said(torch.where(is_said_B, token_B, -1), at_B, span_B, certain_B)
+        emitted = Emitted(torch.where(is_emitted_B, token_B, -1), at_B, span_B, certain_B)
         state = State(now.h_BLX, now.c_BLX, now.predicted_BJ)
-        new = self.transducer.step(torch.where(is_said_B, token_B, blank), state)
+        new = self.transducer.step(torch.where(is_emitted_B, token_B, blank), state)
         kept = (
-            torch.where(is_said_B.view(-1, *[1] * (old.dim() - 1)), fresh, old)
+            torch.where(is_emitted_B.view(-1, *[1] * (old.dim() - 1)), fresh, old)
             for fresh, old in zip(new, state, strict=True)
         )
-        here_B = torch.where(land_B > 0, 0, now.here_B) + is_said_B
-        here_B = torch.where(is_said_B & (span_B > 0), 0, here_B)
+        here_B = torch.where(land_B > 0, 0, now.here_B) + is_emitted_B
+        here_B = torch.where(is_emitted_B & (span_B > 0), 0, here_B)
         is_stuck_B = here_B >= self.transducer.shape.max_symbols
-        at_B = at_B + torch.where(is_said_B, span_B, 0) + is_stuck_B
-        return Standing(at_B, torch.where(is_stuck_B, 0, here_B), *kept), said
+        at_B = at_B + torch.where(is_emitted_B, span_B, 0) + is_stuck_B
+        return Standing(at_B, torch.where(is_stuck_B, 0, here_B), *kept), emitted
 
     def _landing(self, jump_BW: torch.Tensor) -> torch.Tensor:
         """Frames (B,) until the first of no jump, or behind the window."""
@@ -98,12 +98,13 @@ class Looping:
     def stretch(
         self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, *now: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """`rounds` rounds: the fields of `Standing`, then those of `Said` (N, B), then whether rows are left."""
-        standing, found = Standing(*now), []
+        """`rounds` rounds: the fields of `Standing`, then those of `Emitted` (N, B), then whether rows are left."""
+        standing = Standing(*now)
+        rounds: list[Emitted] = []
         for _ in range(self.rounds):
-            standing, said = self.step(encoded_BTJ, frames_B, standing)
-            found.append(said)
-        columns = [torch.stack(column) for column in zip(*found, strict=True)]
+            standing, emitted = self.step(encoded_BTJ, frames_B, standing)
+            rounds.append(emitted)
+        columns = [torch.stack(column) for column in zip(*rounds, strict=True)]
         return (*standing, *columns, (standing.at_B < frames_B).any())
 
     def decode(self, encoded_BTD: torch.Tensor, frames_B: torch.Tensor) -> list[Decoded]:
@@ -123,23 +124,25 @@ class Stretches(Protocol):
 
 def until_through(looping: Stretches, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor) -> list[Decoded]:
     """Stretches until no row is left, over projected frames (B, T, J)."""
-    standing, found, is_left = looping.start(len(frames_B)), [], bool(encoded_BTJ.numel())
+    standing = looping.start(len(frames_B))
+    stretches: list[Emitted] = []
+    is_left = bool(encoded_BTJ.numel())
     while is_left:
         *parts, left = looping.stretch(encoded_BTJ, frames_B, *standing)
         standing = Standing(*parts[:5])
-        found.append(Said(*parts[5:]))
+        stretches.append(Emitted(*parts[5:]))
         is_left = bool(left)
-    return collected(found, len(frames_B))
+    return collected(stretches, len(frames_B))
 
 
-def collected(found: list[Said], batch: int) -> list[Decoded]:
-    """What stretches found, row by row."""
-    if not found:
+def collected(stretches: list[Emitted], batch: int) -> list[Decoded]:
+    """What stretches emitted, row by row."""
+    if not stretches:
         return [Decoded() for _ in range(batch)]
-    token_NB, frame_NB, span_NB, certain_NB = (torch.cat(column).cpu() for column in zip(*found, strict=True))
+    token_NB, frame_NB, span_NB, certain_NB = (torch.cat(column).cpu() for column in zip(*stretches, strict=True))
     rows = []
     for row in range(batch):
-        is_said_N = token_NB[:, row] >= 0
-        columns = (part[:, row][is_said_N].tolist() for part in (token_NB, frame_NB, span_NB, certain_NB))
+        is_emitted_N = token_NB[:, row] >= 0
+        columns = (part[:, row][is_emitted_N].tolist() for part in (token_NB, frame_NB, span_NB, certain_NB))
         rows.append(Decoded(*columns))
     return rows

@@ -55,7 +55,7 @@ def create_app(
     """The service around a loaded recogniser, which it owns from start-up to shutdown.
 
     `created` is the Unix time that `/v1/models` tells; `clock` gives seconds. With an `api_key`, everything below
-    ``/v1`` asks for it. Health and metrics never do; they tell nothing of what is said.
+    ``/v1`` asks for it. Health and metrics never do; they reveal nothing of the speech.
     """
     metrics = Metrics()
 
@@ -113,26 +113,26 @@ async def _transcribe(request: Request, owner: Owner, config: ServeSection, mode
     async with uploads.read_form(request, max_mb=config.max_upload_mb) as form:
         wanted = uploads.check_fields(form, model_name=model_name)
         decoded = await uploads.read_audio(form, max_s=config.max_audio_s)
-    heard = await _unless_gone(request, owner.submit(decoded.samples_T))
+    recognition = await _unless_gone(request, owner.submit(decoded.samples_T))
     duration_s = decoded.samples_T.size / SAMPLE_RATE_HZ
-    answer = answers.render(heard, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
+    answer = answers.render(recognition, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
     if decoded.warnings:
         answer.headers[WARNING] = "; ".join(decoded.warnings)
     return answer
 
 
-async def _unless_gone(request: Request, heard: "asyncio.Future[Recognition]") -> Recognition:
+async def _unless_gone(request: Request, pending: "asyncio.Future[Recognition]") -> Recognition:
     """The result, or `ClientDisconnect` as soon as nobody waits for it any more; then the work is withdrawn."""
     gone = asyncio.create_task(_gone(request))
     try:
-        watched: list[asyncio.Future[Any]] = [heard, gone]
+        watched: list[asyncio.Future[Any]] = [pending, gone]
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        if not heard.done():
+        if not pending.done():
             raise ClientDisconnect
-        return heard.result()
+        return pending.result()
     finally:
         gone.cancel()
-        heard.cancel()
+        pending.cancel()
 
 
 async def _gone(request: Request) -> None:
