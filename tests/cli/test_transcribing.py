@@ -3,18 +3,24 @@
 import io
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sentencepiece import SentencePieceProcessor
 
 from shoptalk.cli import main
 from shoptalk.core import audio
+from shoptalk.core.errors import TextError
 from shoptalk.core.models import store
-from shoptalk.stages.transcribing import pcm_blocks
+from shoptalk.core.protocols import Phrase
+from shoptalk.engine.boosting import compile_phrases
+from shoptalk.engine.recognizer import Engine
+from shoptalk.stages.transcribing import pcm_blocks, read_phrases, writable
 
 ROOT = Path(__file__).parents[2]
 BASE = str(ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo")
@@ -50,6 +56,11 @@ def test_json_has_words_and_alternatives(tmp_path: Path, capsys: pytest.CaptureF
     assert all(one["text"] and 0 <= one["probability"] <= 1 for one in line["alternatives"])
     assert " ".join(word["word"] for word in line["words"]) == line["text"]
     assert all(0 <= word["confidence"] <= 1 for word in line["words"])
+
+
+@cache
+def tokenizer() -> SentencePieceProcessor:
+    return Engine(Path(BASE)).tokenizer
 
 
 def pcm() -> bytes:
@@ -122,14 +133,75 @@ def test_a_fetch_does_not_mix_with_results(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
-    [("metformin\tmuch\n", "line 1: could not convert"), ("a\n\nmetformin\t9\n", "line 3: 'metformin' has weight 9")],
+    ("content", "texts", "told"),
+    [
+        (b"metformin\tmuch\napixaban", {2: ("apixaban", 1.0)}, "line 1 is left out: the weight 'much' is no number"),
+        (b"a\n\nmetformin\t9\n", {1: ("a", 1.0)}, "line 3 is left out: 'metformin' has weight 9"),
+        (b"\t2\nmetformin\t2\r\n", {2: ("metformin", 2.0)}, "line 1 is left out: a phrase to boost is empty"),
+        (b"metformin, 1.5", {1: ("metformin", 1.5)}, "line 1: taken as 'metformin' with weight 1.5; write a tab"),
+        ("naïve\u2028one\r\ntwo".encode("utf-16"), {1: ("naïve\u2028one", 1.0), 2: ("two", 1.0)}, ""),
+    ],
 )
-def test_wrong_phrases_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, told: str) -> None:
+def test_lines_that_are_no_phrases_are_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, texts: dict[int, tuple[str, float]], told: str
+) -> None:
     path = tmp_path / "phrases.txt"
-    path.write_text(content, encoding="utf-8")
-    assert main(["transcribe", RECORDING, "--model", BASE, "--phrases", str(path)]) == 2
-    assert told in capsys.readouterr().err
-    path.unlink()
-    assert main(["transcribe", RECORDING, "--model", BASE, "--phrases", str(path)]) == 2
+    path.write_bytes(content)
+    assert read_phrases(path) == {number: Phrase(*phrase) for number, phrase in texts.items()}
+    shown = capsys.readouterr().err
+    assert told in shown and len(shown.splitlines()) == bool(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "told"),
+    [
+        ("latin1.txt", ["café"], ""),
+        ("cjk.txt", ["unexplained"], "line 1 is left out: '日本': this model cannot write '日本'"),
+        ("comma.txt", ["unexplained"], "line 1: taken as 'unexplained' with weight 2; write a tab before a weight"),
+    ],
+)
+def test_lists_of_users_are_read(name: str, kept: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = ROOT / "tests/core/cases" / name
+    phrases = writable(path, read_phrases(path), tokenizer())
+    assert [phrase.text for phrase in phrases] == kept
+    assert [phrase.weight for phrase in phrases] == [2.0 if name == "comma.txt" else 1.0]
+    shown = capsys.readouterr().err
+    assert told in shown and len(shown.splitlines()) == bool(told)
+    assert compile_phrases(phrases, tokenizer()) is not None
+
+
+def test_a_list_with_bad_lines_transcribes(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = ROOT / "tests/core/cases/cjk.txt"
+    assert main(["transcribe", RECORDING, "--model", BASE, "--phrases", str(bad)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.strip() and "cjk.txt: line 1 is left out" in shown.err
+    assert main(["transcribe", RECORDING, "--model", BASE, "--phrases", str(bad.with_name("none.txt"))]) == 2
     assert "no such file; write one phrase a line" in capsys.readouterr().err
+
+
+def test_a_long_list_of_bad_lines_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "phrases.txt"
+    path.write_text("a\tb\n" * 50, encoding="utf-8")
+    assert read_phrases(path) == {}
+    assert capsys.readouterr().err.splitlines()[-1].endswith("30 more lines")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace")),
+        st.text("aé’½#▁,\t2.\n\r\u2028日 ", max_size=40).map(str.encode),
+    )
+)
+def test_any_list_is_read_or_refused_as_no_text(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "phrases.txt"
+    path.write_bytes(content)
+    try:
+        phrases = read_phrases(path)
+    except TextError as error:
+        assert str(error).startswith(f"{path}: ")
+        return
+    assert (compile_phrases(writable(path, phrases, tokenizer()), tokenizer()) is None) == (
+        not writable(path, phrases, tokenizer())
+    )

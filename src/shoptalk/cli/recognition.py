@@ -82,11 +82,14 @@ def transcribe(parsed: argparse.Namespace) -> int:
 
 def _whole(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str], None]":
     """What prints one recording when all of it was recognised."""
+    from shoptalk.core.protocols import Options
     from shoptalk.stages import transcribing
     from shoptalk.stages.recognizers import open_engine
 
-    options = transcribing.read_options(parsed.phrases, parsed.alternatives)
+    path = Path(parsed.phrases or "")
+    phrases = transcribing.read_phrases(path) if parsed.phrases else {}
     engine = open_engine(Path(parsed.model), recipe.engine, batch=recipe.evaluate.batch)
+    options = Options(transcribing.writable(path, phrases, engine.tokenizer), parsed.alternatives)
 
     def print_recording(name: str) -> None:
         [recognition] = engine.recognize([transcribing.read_samples(name)], [options])
@@ -100,10 +103,12 @@ def _whole(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str], Non
 
 def _streaming(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str], None]":
     """What prints one recording word by word; with --json a line for each change, tentative words too."""
+    from shoptalk.core.protocols import Options
     from shoptalk.stages import transcribing
     from shoptalk.stages.recognizers import open_streamer
 
-    options = transcribing.read_options(parsed.phrases, parsed.alternatives)
+    phrases = transcribing.read_phrases(Path(parsed.phrases)) if parsed.phrases else {}
+    options = Options(tuple(phrases.values()), parsed.alternatives)
     streamer = open_streamer(Path(parsed.model), recipe.engine)
 
     def print_recording(name: str) -> None:

@@ -15,6 +15,7 @@
 - `effects`: noise, rooms, gain and codecs as pure functions
 - `noise`: manifests of noise and impulse responses
 - `text`: the one meaning of "a word"
+- `equivalents`: characters as others that mean the same
 - `terms`: written variants of a term, and phonetic distance
 - `tokens`: from SentencePiece pieces to words
 - `confidence`: the temperature of word confidences

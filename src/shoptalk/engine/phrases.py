@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import sentencepiece
 
+from shoptalk.core import equivalents
 from shoptalk.core.errors import BoostError
 from shoptalk.core.protocols import Phrase
 
@@ -63,7 +64,7 @@ def build(phrases: Sequence[Phrase], tokenizer: sentencepiece.SentencePieceProce
     characters = sum(len(phrase.text) for phrase in phrases)
     if characters > MAX_IN_ALL:
         raise BoostError(f"the phrases to boost have {characters:,} characters; shorten them to {MAX_IN_ALL:,} in all")
-    texts = _spellings([phrase.text for phrase in phrases], tokenizer)
+    texts = _spelt([phrase.text for phrase in phrases], tokenizer)
     alphabet = sorted(set().union(*texts))
     code = {character: number for number, character in enumerate(alphabet, start=1)}
 
@@ -114,19 +115,35 @@ def ends_word(character: str) -> bool:
     return not character.isalnum()
 
 
-def _spellings(texts: Sequence[str], tokenizer: sentencepiece.SentencePieceProcessor) -> list[str]:
-    """Texts as the tokenizer's pieces spell them, folded, with ▁ before each word."""
+def spellings(texts: Sequence[str], tokenizer: sentencepiece.SentencePieceProcessor) -> list[str | BoostError]:
+    """Texts as the tokenizer's pieces spell them, in lower case, with ▁ before each word; or why it cannot spell them.
+
+    Where the tokenizer lacks a character, the text is spelt with equivalents.
+    """
     known = {tokenizer.id_to_piece(token) for token in range(tokenizer.vocab_size())}
-    spellings = []
+    results: list[str | BoostError] = []
     for text, pieces in zip(texts, tokenizer.encode(list(texts), out_type=str, num_threads=1), strict=True):
         if not known.issuperset(pieces):
-            unknown = next(piece for piece in pieces if piece not in known)
-            raise BoostError(f"{text!r}: this model cannot write {unknown!r}; spell the phrase without it")
+            pieces = tokenizer.encode(equivalents.fold(text), out_type=str)
         spelling = SPACE + fold("".join(pieces).strip(SPACE))
-        if spelling == SPACE:
-            raise BoostError(f"{text!r}: this model writes nothing for it; leave it out")
-        spellings.append(spelling)
-    return spellings
+        if not known.issuperset(pieces):
+            unknown = next(piece for piece in pieces if piece not in known)
+            results.append(BoostError(f"{text!r}: this model cannot write {unknown!r}; spell the phrase without it"))
+        elif spelling == SPACE:
+            results.append(BoostError(f"{text!r}: this model writes nothing for it; leave it out"))
+        else:
+            results.append(spelling)
+    return results
+
+
+def _spelt(texts: Sequence[str], tokenizer: sentencepiece.SentencePieceProcessor) -> list[str]:
+    """The spellings of all texts; `BoostError` for the first that has none."""
+    spelt = []
+    for spelling in spellings(texts, tokenizer):
+        if isinstance(spelling, BoostError):
+            raise spelling
+        spelt.append(spelling)
+    return spelt
 
 
 def _with_failures(

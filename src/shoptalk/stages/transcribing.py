@@ -1,17 +1,22 @@
 """`shoptalk transcribe`: recordings and raw PCM read whole or block by block, and phrases read from a file."""
 
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
-from shoptalk.core import audio
+from shoptalk.core import audio, tables
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.errors import AudioError, RecipeError
+from shoptalk.core.errors import AudioError, BoostError, RecipeError
 from shoptalk.core.protocols import Feed, Options, Partial, Phrase, StreamingRecognizer
 from shoptalk.core.records import Samples
+from shoptalk.stages.progress import say
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
 
 Stream = TypeVar("Stream")
 
@@ -19,27 +24,62 @@ STANDARD_INPUT = "-"
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 4
 """What a stream is fed at a time, at most: less than a chunk of the engine's, so that no word waits for the next."""
 SAMPLE_BYTES = 2
+COMMA_WEIGHT = re.compile(r"(.*\S)\s*,\s*(\d+(?:\.\d+)?)")
+SHOWN = 20
+"""Lines of a list that are told one by one."""
 
 
-def read_options(phrases: str | None, alternatives: int) -> Options:
-    """The options of every recording of a command."""
-    return Options(read_phrases(Path(phrases)) if phrases else (), alternatives)
-
-
-def read_phrases(path: Path) -> tuple[Phrase, ...]:
-    """One phrase a line, after a tab its weight; `RecipeError` for a line that is none."""
+def read_phrases(path: Path) -> dict[int, Phrase]:
+    """The phrases of a file by line: one a line, after a tab its weight. A line that is none is left out and told."""
     if not path.is_file():
         raise RecipeError(f"--phrases {path}: no such file; write one phrase a line, after a tab its weight")
-    phrases = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        text, _, weight = line.partition("\t")
-        if not text.strip():
+    phrases: dict[int, Phrase] = {}
+    remarks = []
+    lines = tables.read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
             continue
+        text, tab, weight = line.partition("\t")
+        by_comma = COMMA_WEIGHT.fullmatch(text.strip())
+        if by_comma and not weight.strip():
+            text, weight = by_comma.groups()
+            remarks.append(f"line {number}: taken as {text!r} with weight {weight}; write a tab before a weight")
         try:
-            phrases.append(Phrase(text.strip(), float(weight or 1)))
-        except ValueError as error:
-            raise RecipeError(f"--phrases {path}: line {number}: {error}") from None
-    return tuple(phrases)
+            phrases[number] = Phrase(text.strip(), _weight(weight.strip()))
+        except BoostError as error:
+            remarks.append(f"line {number} is left out: {error}")
+    _tell(path, remarks)
+    return phrases
+
+
+def writable(path: Path, phrases: Mapping[int, Phrase], tokenizer: "SentencePieceProcessor") -> tuple[Phrase, ...]:
+    """The phrases that a model can write; the lines of others are told."""
+    from shoptalk.engine.phrases import spellings
+
+    kept = []
+    remarks = []
+    texts = [phrase.text for phrase in phrases.values()]
+    for (number, phrase), spelling in zip(phrases.items(), spellings(texts, tokenizer), strict=True):
+        if isinstance(spelling, BoostError):
+            remarks.append(f"line {number} is left out: {spelling}")
+        else:
+            kept.append(phrase)
+    _tell(path, remarks)
+    return tuple(kept)
+
+
+def _weight(written: str) -> float:
+    try:
+        return float(written or 1)
+    except ValueError:
+        raise BoostError(f"the weight {written!r} is no number; write one as 1.5 after a tab") from None
+
+
+def _tell(path: Path, remarks: Sequence[str]) -> None:
+    for remark in remarks[:SHOWN]:
+        say(f"--phrases {path}: {remark}")
+    if len(remarks) > SHOWN:
+        say(f"--phrases {path}: {len(remarks) - SHOWN} more lines")
 
 
 def read_samples(name: str) -> Samples:
