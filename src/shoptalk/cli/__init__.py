@@ -3,6 +3,7 @@
 - `flow`: `init`, the stages 10 to 80, `run` and `demo`
 - `recognition`: `serve`, `transcribe` and `export`
 - `scores`: `results` and `gate`
+- `texts`: `score`
 - `registry`: `registry`
 - `testsets`: `import`
 - `models`: `models`
@@ -16,7 +17,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from shoptalk.cli import flow, models, recognition, registry, scores, testsets
+from shoptalk.cli import flow, models, recognition, registry, scores, testsets, texts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(call=no_command)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for group in (flow, recognition, scores, registry, testsets, models):
+    for group in (flow, recognition, scores, texts, registry, testsets, models):
         group.add(commands)
     return parser
 

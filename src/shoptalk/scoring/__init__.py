@@ -3,6 +3,8 @@
 - `evaluate`: from hypotheses to scores
 - `wer`: word and character errors
 - `term_scores`: terms found, missed and invented
+- `transcripts`: transcripts from anywhere against references
+- `equal_words`: tables of words that count as equal
 - `quantities`: numbers with their units
 - `writing`: capitals and punctuation
 - `word_times`: errors of word times

@@ -13,6 +13,7 @@
 - `transcribing`: recordings, PCM and phrases read for `shoptalk transcribe`
 - `exporting`: ONNX graphs, written and checked
 - `publishing`: results/NAME.json and the table of the README
+- `text_scores`: transcripts and references read and scored, without a run
 - `releasing`: the gate and the registry on run folders
 - `importing`: test sets of others
 - `showcase`: the end of the demo: a fresh server is asked

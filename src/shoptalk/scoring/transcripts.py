@@ -1,0 +1,230 @@
+"""Scores of transcripts from anywhere, against references: text alone, without a run and without audio.
+
+Two recognisers may be compared; their difference is paired, and whole clusters (speakers, consultations) are drawn.
+
+Terms are counted word by word over the whole lexicon. An occurrence belongs to one term, the longest; it is right where
+the alignment pairs all its words with the same words. Of equally short alignments, that one is taken which pairs words
+wherever it can, from the end. Published medical word error rates are counted in this way.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shoptalk.core.errors import ScoringError
+from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.records import Term
+from shoptalk.core.scores import Change, Part, Rate, Verdict
+from shoptalk.core.text import Rules, words
+from shoptalk.scoring import equal_words
+from shoptalk.scoring.bootstrap import draw, ranges
+from shoptalk.scoring.equal_words import EqualWords, Words
+from shoptalk.scoring.rates import Ratio, ratio_change
+from shoptalk.scoring.wer import count_all
+
+WER, WER_EQUAL, MEAN, TERMS = "wer", "wer_equal", "mean_of_files", "terms"
+_PAIRED, _DELETED, _INSERTED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One reference, and what each recogniser made of it."""
+
+    id: str
+    cluster: str
+    """What is drawn together: the speaker or the consultation."""
+    reference: str
+    recognised: tuple[str, ...]
+    """One text, or two of two recognisers."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is counted, and how."""
+
+    rules: Rules = "leaderboard"
+    equal: EqualWords | None = None
+    """Words taken as equal; None: no such figure is made."""
+    equal_terms: EqualWords = equal_words.NOTHING
+    """Words taken as equal where terms are counted, beyond `equal`."""
+    terms: Sequence[Term] = ()
+
+
+class TextScores(Part):
+    """Figures by name, each as a `Change`; with one recogniser both sides are the same."""
+
+    texts: int
+    clusters: int
+    words: int
+    """Of the references."""
+    recognisers: int
+    figures: dict[str, Change]
+    """``wer``; with a table ``wer_equal``; ``mean_of_files`` of the last of these; ``terms`` and ``terms CATEGORY``:
+    the part of the occurrences that was missed; ``invented terms``: for 1,000 reference words."""
+
+
+def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, seed: int) -> TextScores:
+    """Count all texts. `ScoringError`: there is nothing to score."""
+    if not texts:
+        raise ScoringError("no texts to score; give at least one reference and its transcript")
+    draws = draw([text.cluster for text in texts], draws=config.bootstrap, confidence=config.confidence, seed=seed)
+    references = [words(text.reference, wishes.rules) for text in texts]
+    if not any(references):
+        raise ScoringError("the references have no words; nothing can be scored")
+    sides = range(len(texts[0].recognised))
+    recognised = [[words(text.recognised[side], wishes.rules) for text in texts] for side in sides]
+
+    by_side = [_ratio(references, own) for own in recognised]
+    figures = {WER: ratio_change(by_side[0], by_side[-1], draws)}
+    if wishes.equal is not None:
+        references = [equal_words.replace(text, wishes.equal.reference) for text in references]
+        recognised = [[equal_words.replace(text, wishes.equal.both) for text in own] for own in recognised]
+        by_side = [_ratio(references, own) for own in recognised]
+        figures[WER_EQUAL] = ratio_change(by_side[0], by_side[-1], draws)
+    clusters = [text.cluster for text in texts]
+    figures[MEAN] = _mean_of_files(by_side[0], by_side[-1], clusters, config, seed)
+    if wishes.terms:
+        forms = _forms(wishes)
+        counted = [_count_terms(references, own, forms, wishes) for own in recognised]
+        categories = sorted({term.category for term in wishes.terms})
+        for category in (None, *categories):
+            missed = [_missed(occurrences, category) for occurrences in counted]
+            if not missed[0][1].any():
+                continue
+            name = TERMS if category is None else f"{TERMS} {category}"
+            figures[name] = ratio_change(missed[0], missed[-1], draws, kind="proportion")
+        invented = [(occurrences.invented_N, by_side[0][1]) for occurrences in counted]
+        figures[f"invented {TERMS}"] = ratio_change(invented[0], invented[-1], draws, per=1_000)
+    return TextScores(
+        texts=len(texts),
+        clusters=draws.count,
+        words=int(by_side[0][1].sum()),
+        recognisers=len(sides),
+        figures=figures,
+    )
+
+
+def _ratio(references: Sequence[list[str]], recognised: Sequence[list[str]]) -> Ratio:
+    counts_N4 = count_all(zip(references, recognised, strict=True))
+    return counts_N4[:, :3].sum(axis=1), counts_N4[:, 3]
+
+
+def _mean_of_files(before: Ratio, after: Ratio, clusters: Sequence[str], config: EvaluateSection, seed: int) -> Change:
+    """The mean of the files' rates: a short file counts as much as a long one, one without words not at all."""
+    spoken_N = before[1] > 0
+    rates_2N = [np.divide(errors, of, out=np.zeros(len(of)), where=spoken_N) for errors, of in (before, after)]
+
+    def means(rows: Sequence[int]) -> dict[str, float | None]:
+        chosen = np.array(rows)[spoken_N[list(rows)]]
+        if not len(chosen):
+            return {"before": None, "after": None, "difference": None}
+        mean_before, mean_after = (float(rates_N[chosen].mean()) for rates_N in rates_2N)
+        return {"before": mean_before, "after": mean_after, "difference": mean_after - mean_before}
+
+    bounds = ranges(means, clusters, config, seed=seed)
+    counts = {"before": int(before[0].sum()), "after": int(after[0].sum())}
+    counts["difference"] = counts["after"] - counts["before"]
+    rates: dict[str, Rate] = {}
+    for name, value in means(range(len(clusters))).items():
+        low, high = bounds.get(name, (None, None))
+        of = None if name == "difference" else int(before[1].sum())
+        rates[name] = Rate(value=value, low=low, high=high, count=counts[name], of=of)
+    low, high = rates["difference"].low, rates["difference"].high
+    verdict: Verdict = "unclear"
+    if low is not None and low > 0:
+        verdict = "worse"
+    elif high is not None and high < 0:
+        verdict = "better"
+    return Change(verdict=verdict, **rates)
+
+
+@dataclass(frozen=True)
+class _Occurrences:
+    """What became of the terms of N references."""
+
+    reference_N: Mapping[str, npt.NDArray[np.int64]]
+    """By category."""
+    missed_N: Mapping[str, npt.NDArray[np.int64]]
+    invented_N: npt.NDArray[np.int64]
+    """Occurrences in what was recognised whose words are not all paired with the same words."""
+
+
+def _missed(occurrences: _Occurrences, category: str | None) -> Ratio:
+    if category is not None:
+        return occurrences.missed_N[category], occurrences.reference_N[category]
+    return sum(occurrences.missed_N.values()), sum(occurrences.reference_N.values())  # type: ignore[return-value]
+
+
+def _forms(wishes: Wishes) -> dict[Words, str]:
+    """The category of each written form, as it is counted; a form of two terms belongs to the first."""
+    equal = wishes.equal or equal_words.NOTHING
+    forms: dict[Words, str] = {}
+    for term in wishes.terms:
+        for form in (term.text, *term.variants):
+            same = equal_words.replace(words(form, wishes.rules), equal.reference)
+            counted = tuple(equal_words.replace(same, wishes.equal_terms.reference))
+            if counted:
+                forms.setdefault(counted, term.category)
+    return forms
+
+
+def _count_terms(
+    references: Sequence[list[str]], recognised: Sequence[list[str]], forms: Mapping[Words, str], wishes: Wishes
+) -> _Occurrences:
+    shape = len(references)
+    in_reference = {term.category: np.zeros(shape, np.int64) for term in wishes.terms}
+    missed = {category: np.zeros(shape, np.int64) for category in in_reference}
+    invented_N = np.zeros(shape, np.int64)
+    for row, (reference, other) in enumerate(zip(references, recognised, strict=True)):
+        reference = equal_words.replace(reference, wishes.equal_terms.reference)
+        other = equal_words.replace(other, wishes.equal_terms.both)
+        same, same_other = paired_words(reference, other)
+        for start, phrase in _placed(reference, forms):
+            category = forms[phrase]
+            in_reference[category][row] += 1
+            missed[category][row] += not all(same[start : start + len(phrase)])
+        for start, phrase in _placed(other, forms):
+            invented_N[row] += not all(same_other[start : start + len(phrase)])
+    return _Occurrences(in_reference, missed, invented_N)
+
+
+def _placed(text_words: Sequence[str], forms: Mapping[Words, str]) -> Iterable[tuple[int, Words]]:
+    """The terms of a text and where they start; each word belongs to one at most."""
+    start = 0
+    for phrase in equal_words.phrases(text_words, forms):
+        if phrase in forms:
+            yield start, phrase
+        start += len(phrase)
+
+
+def paired_words(reference: Sequence[str], recognised: Sequence[str]) -> tuple[list[bool], list[bool]]:
+    """Of each word of the two texts, whether the alignment pairs it with the same word."""
+    numbers: dict[str, int] = {}
+    reference_R = np.array([numbers.setdefault(word, len(numbers)) for word in reference], np.int32)
+    other_H = np.array([numbers.setdefault(word, len(numbers)) for word in recognised], np.int32)
+    moves_RH = _moves(reference_R, other_H)
+    same, same_other = [False] * len(reference), [False] * len(recognised)
+    row, column = len(reference), len(recognised)
+    while row and column:
+        move = moves_RH[row - 1, column - 1]
+        if move == _PAIRED:
+            same[row - 1] = same_other[column - 1] = bool(reference_R[row - 1] == other_H[column - 1])
+        row -= move != _INSERTED
+        column -= move != _DELETED
+    return same, same_other
+
+
+def _moves(reference_R: npt.NDArray[np.int32], other_H: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """For each beginning of both texts the last move of the fewest edits: a pair if it may be one, else a deletion."""
+    places = np.arange(len(other_H) + 1, dtype=np.int32)
+    above = places
+    moves_RH = np.zeros((len(reference_R), len(other_H)), np.uint8)
+    for row, word in enumerate(reference_R):
+        pair = above[:-1] + (other_H != word)
+        best = np.concatenate(([row + 1], np.minimum(pair, above[1:] + 1))).astype(np.int32)
+        here = np.minimum.accumulate(best - places) + places  # a run of insertions costs one each
+        moves_RH[row] = np.where(here[1:] == pair, _PAIRED, np.where(here[1:] == above[1:] + 1, _DELETED, _INSERTED))
+        above = here
+    return moves_RH
