@@ -77,9 +77,9 @@ def general_with(*, rehearsal: Example) -> General:
             "test voice bf_lily is in train",
         ),
         (utterance("x", "train", "Nothing like the others, {drug}.", "af_nova"), "dev voice af_nova is in train"),
-        (utterance("x", "train", "Nothing like {drug}.", "af_sky", term="apixaban"), "untaught term 'apixaban'"),
-        (utterance("x", "train", "Nothing like the Eliquis and {drug}.", "af_sky"), "untaught term 'apixaban'"),
-        (utterance("x", "dev", "Nothing like {drug} or apixabans.", "af_nova"), "untaught term 'apixaban'"),
+        (utterance("x", "train", "Nothing like {drug}.", "af_sky", term="apixaban"), "held-out term 'apixaban'"),
+        (utterance("x", "train", "Nothing like the Eliquis and {drug}.", "af_sky"), "held-out term 'apixaban'"),
+        (utterance("x", "dev", "Nothing like {drug} or apixabans.", "af_nova"), "held-out term 'apixaban'"),
     ],
 )
 def test_a_leak_of_the_domain_is_named(tmp_path: Path, leaking: Utterance, named: str) -> None:
@@ -93,7 +93,7 @@ def test_a_leak_of_the_domain_is_named(tmp_path: Path, leaking: Utterance, named
 @pytest.mark.parametrize(
     ("rehearsal", "named"),
     [
-        (line("x", "An apixaban a day.", "cid"), "untaught term 'apixaban'"),
+        (line("x", "An apixaban a day.", "cid"), "held-out term 'apixaban'"),
         (line("x", "All new words.", "bob1"), "speaker bob1 is rehearsed and tested"),
         (line("x", "sentence xxx, is here", "cid"), "'sentence xxx, is here' is rehearsed and tested"),
         (line("x", "All new words.", "bm_lewis"), "test voice bm_lewis is in rehearsal"),

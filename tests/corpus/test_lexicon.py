@@ -1,4 +1,4 @@
-"""Stage 10: every wrong row is named, and the draw of untaught terms depends on (seed, id) only."""
+"""Stage 10: every wrong row is named, and the draw of held-out terms depends on (seed, id) only."""
 
 import json
 from collections import Counter

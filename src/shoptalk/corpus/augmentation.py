@@ -1,4 +1,4 @@
-"""Product 40: all utterances as they are, and for each training utterance copies as a microphone would hear them."""
+"""Product 40: all utterances as they are, and for each training utterance copies as a microphone would record them."""
 
 import hashlib
 import json
@@ -75,11 +75,13 @@ def _steps(
     folder: Path,
     seed: int,
 ) -> Iterator[Task | Utterance]:
-    usable = [one for one in noise if one.split == "train"]
+    usable = [record for record in noise if record.split == "train"]
     for utterance in utterances:
         source = source_folder / utterance.audio
         yield utterance.model_copy(update={"audio": Path(os.path.relpath(source, folder.parent)).as_posix()})
-        for copy in range(config.copies if utterance.split == "train" else 0):
+        if utterance.split != "train":
+            continue
+        for copy in range(config.copies):
             copy_id = f"{utterance.id}+{copy + 1}"
             drawn = draw(copy_id, config, usable, seed=seed)
             target = folder / utterance.split / _name(Path(utterance.audio).stem, copy_id, drawn, seed)
@@ -90,15 +92,16 @@ def draw(copy_id: str, config: AugmentSection, noise: Sequence[Noise], *, seed: 
     """The effects of one copy, in the order in which they are applied."""
     rng = np.random.default_rng([seed, *copy_id.encode()])
     effects: dict[str, float | str] = {"speed": round(float(rng.uniform(*config.speed)), 3)}
-    room, noise_offset = None, round(float(rng.random()), 4)
+    noise_offset = round(float(rng.random()), 4)
+    room: effect.Room | None = None
     if rng.random() < config.room:
-        responses = [one.id for one in noise if one.kind == "rir"]
+        responses = [record.id for record in noise if record.kind == "rir"]
         if responses and rng.random() < 0.3:  # few are real: most rooms are simulated
             effects["room"] = str(rng.choice(responses))
         else:
             room = effect.draw_room(rng)
             effects["room"] = str(room)
-    recordings = [one.id for one in noise if one.kind == "noise"]
+    recordings = [record.id for record in noise if record.kind == "noise"]
     if recordings and rng.random() < config.noise:
         effects["noise"] = str(rng.choice(recordings))
         effects["snr_db"] = round(float(rng.uniform(*config.snr_db)), 2)
@@ -129,12 +132,14 @@ def apply(samples_T: Samples, drawn: Draw) -> Samples:
     if "codec" in effects:
         name: effect.Codec = "opus" if effects["codec"] == "opus" else "mp3"
         samples_T = effect.codec(samples_T, name=name, bit_rate=int(effects["bit_rate"]))
-    return samples_T * np.float32(min(1.0, PEAK / max(float(np.abs(samples_T).max()), 1e-9)))
+    peak = max(float(np.abs(samples_T).max()), 1e-9)
+    return samples_T * np.float32(min(1.0, PEAK / peak))
 
 
 def _start(noise: NoiseSet) -> None:
     _noise.clear()
-    _noise.update({one.id: (one, noise.folder) for one in noise.recordings})
+    for record in noise.recordings:
+        _noise[record.id] = (record, noise.folder)
     _load.cache_clear()
 
 
@@ -145,8 +150,10 @@ def _load(noise_id: str) -> Samples:
 
 
 def _name(stem: str, copy_id: str, drawn: Draw, seed: int) -> str:
-    heard = json.dumps([AUGMENT_VERSION, seed, copy_id, stem, dict(drawn.effects), drawn.noise_offset, drawn.room])
-    return f"{stem}-{copy_id.rpartition('+')[2]}-{hashlib.sha256(heard.encode()).hexdigest()[:8]}.flac"
+    content = json.dumps([AUGMENT_VERSION, seed, copy_id, stem, dict(drawn.effects), drawn.noise_offset, drawn.room])
+    copy_number = copy_id.rpartition("+")[2]
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"{stem}-{copy_number}-{digest}.flac"
 
 
 def _augment(step: Task | Utterance) -> Utterance:

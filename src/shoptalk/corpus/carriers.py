@@ -23,23 +23,85 @@ OPENING_CAP = 0.08
 """The largest part of the live carriers that may share their first two words."""
 
 SETTINGS = (
-    ("plan", "cardiology"), ("history", "primary care"), ("assessment", "nephrology"), ("hospital course", "surgery"),
-    ("discharge", "general medicine"), ("plan", "neurology"), ("history", "rheumatology"), ("counseling", "oncology"),
-    ("assessment", "infectious disease"), ("nursing", "critical care"), ("plan", "endocrinology"),
-    ("history", "psychiatry"), ("consult", "hematology"), ("discharge", "gastroenterology"),
-    ("hospital course", "pulmonology"), ("plan", "geriatrics"), ("history", "emergency medicine"),
-    ("assessment", "primary care"), ("counseling", "obstetrics"), ("plan", "urology"),
-)  # fmt: skip
+    ("plan", "cardiology"),
+    ("history", "primary care"),
+    ("assessment", "nephrology"),
+    ("hospital course", "surgery"),
+    ("discharge", "general medicine"),
+    ("plan", "neurology"),
+    ("history", "rheumatology"),
+    ("counseling", "oncology"),
+    ("assessment", "infectious disease"),
+    ("nursing", "critical care"),
+    ("plan", "endocrinology"),
+    ("history", "psychiatry"),
+    ("consult", "hematology"),
+    ("discharge", "gastroenterology"),
+    ("hospital course", "pulmonology"),
+    ("plan", "geriatrics"),
+    ("history", "emergency medicine"),
+    ("assessment", "primary care"),
+    ("counseling", "obstetrics"),
+    ("plan", "urology"),
+)
 """Note sections and specialties that the prompts go through."""
 
 OPENINGS = (
-    "After", "Although", "At home", "At this point", "Because of", "Before", "Currently", "Despite", "During",
-    "For now", "Given", "He", "He denies", "Her", "His", "I", "I recommend", "If", "In clinic", "In the past", "It",
-    "Last month", "Most likely", "My", "No", "Not", "On arrival", "Once", "Our", "Overnight", "Please", "She",
-    "She reports", "Since", "So far", "The", "The family", "The nurse", "There is", "They", "This", "Today",
-    "Two days ago", "Unless", "Until", "We", "We discussed", "When", "While", "With", "Without", "Yesterday", "You",
+    "After",
+    "Although",
+    "At home",
+    "At this point",
+    "Because of",
+    "Before",
+    "Currently",
+    "Despite",
+    "During",
+    "For now",
+    "Given",
+    "He",
+    "He denies",
+    "Her",
+    "His",
+    "I",
+    "I recommend",
+    "If",
+    "In clinic",
+    "In the past",
+    "It",
+    "Last month",
+    "Most likely",
+    "My",
+    "No",
+    "Not",
+    "On arrival",
+    "Once",
+    "Our",
+    "Overnight",
+    "Please",
+    "She",
+    "She reports",
+    "Since",
+    "So far",
+    "The",
+    "The family",
+    "The nurse",
+    "There is",
+    "They",
+    "This",
+    "Today",
+    "Two days ago",
+    "Unless",
+    "Until",
+    "We",
+    "We discussed",
+    "When",
+    "While",
+    "With",
+    "Without",
+    "Yesterday",
+    "You",
     "Your",
-)  # fmt: skip
+)
 """Beginnings that the prompts ask for."""
 
 SLOT = re.compile(r"\{([a-z_]+)\}")
@@ -82,9 +144,16 @@ class Prompt:
 
 def read_banks(banks: Sequence[Path]) -> list[Carrier]:
     """The carriers of all files; `CoverageError` lists those that could never be filled."""
-    carriers = [carrier for bank in banks for carrier in files.read(bank, Carrier)]
-    problems = [f"{c.id}: needs the slot {{{c.category}}} exactly once" for c in carriers if _term_slots(c) != 1]
-    problems += [f"{name}: id occurs twice" for name, n in Counter(c.id for c in carriers).items() if n > 1]
+    carriers: list[Carrier] = []
+    for bank in banks:
+        carriers += files.read(bank, Carrier)
+    problems = []
+    for carrier in carriers:
+        if _term_slots(carrier) != 1:
+            problems.append(f"{carrier.id}: needs the slot {{{carrier.category}}} exactly once")
+    for name, count in Counter(carrier.id for carrier in carriers).items():
+        if count > 1:
+            problems.append(f"{name}: id occurs twice")
     if problems:
         raise CoverageError("carrier banks cannot be used; mend these:\n  " + "\n  ".join(problems))
     return carriers
@@ -122,11 +191,12 @@ def write_carriers(
 
 
 def make_prompt(number: int, terms: Sequence[Term], examples: Sequence[Carrier], *, seed: int) -> Prompt:
-    """The prompt of this number: category of a drawn taught term, setting, openings and few-shots all rotate."""
-    draw = [int(draw_key(seed, "prompt", str(number), what)[:12], 16) for what in ("term", "setting")]
-    taught = [term for term in terms if term.taught] or list(terms)
-    term = taught[draw[0] % len(taught)]
-    section, specialty = SETTINGS[(number + draw[1]) % len(SETTINGS)]
+    """The prompt of this number: category of a drawn trained term, setting, openings and few-shots all rotate."""
+    term_draw = int(draw_key(seed, "prompt", str(number), "term")[:12], 16)
+    setting_draw = int(draw_key(seed, "prompt", str(number), "setting")[:12], 16)
+    trained = [term for term in terms if term.taught] or list(terms)
+    term = trained[term_draw % len(trained)]
+    section, specialty = SETTINGS[(number + setting_draw) % len(SETTINGS)]
     openings = sorted(OPENINGS, key=lambda word: draw_key(seed, "opening", str(number), word))[:LINES_PER_PROMPT]
     messages = [{"role": "system", "content": _SYSTEM.format(category=term.category)}]
     shown = _shown(number, term.category, examples, seed)
@@ -160,18 +230,22 @@ def screen(carrier: Carrier, terms: Sequence[Term], examples: Sequence[Carrier])
     slots = SLOT.findall(carrier.text)
     words = carrier.text.split()
     bare = SLOT.sub("", carrier.text)
-    facts = {fact for term in terms if term.category == carrier.category for fact in term.facts}
+    known_slots = {carrier.category}
+    for term in terms:
+        if term.category == carrier.category:
+            known_slots.update(term.facts)
+    example_texts = [example.text for example in examples]
     checks = (
         ("no sentence", not _PLAIN.fullmatch(carrier.text)),
         ("term slot missing or twice", _term_slots(carrier) != 1),
-        ("unknown or repeated slot", len(set(slots)) != len(slots) or not set(slots) <= facts | {carrier.category}),
+        ("unknown or repeated slot", len(set(slots)) != len(slots) or not set(slots) <= known_slots),
         ("slot glued to a word", re.search(r"[\w}-]\{|\}[\w{-]", carrier.text) is not None),
         ("length", not MIN_WORDS <= len(words) <= MAX_WORDS),
         ("names its category beside the slot", re.search(rf"\b{carrier.category}s?\b", bare) is not None),
         ("names a drug", _DRUG_LIKE.search(carrier.text) is not None),
         ("repeats words", re.search(r"\b(\w+) \1\b", carrier.text, re.IGNORECASE) is not None),
         ("names a term", _names_term(carrier.text, terms)),
-        ("near duplicate of a bank's", bool(near_duplicates([carrier.text], [e.text for e in examples]))),
+        ("near duplicate of a bank's", bool(near_duplicates([carrier.text], example_texts))),
     )
     return next((reason for reason, failed in checks if failed), "")
 
@@ -201,7 +275,7 @@ def _shown(number: int, category: str, examples: Sequence[Carrier], seed: int) -
     own = [carrier for carrier in examples if carrier.category == category]
     if len(own) < LINES_PER_PROMPT:
         plain = [carrier for carrier in examples if len(SLOT.findall(carrier.text)) == 1]
-        own = [c.model_copy(update={"text": SLOT.sub(f"{{{category}}}", c.text)}) for c in plain]
+        own = [carrier.model_copy(update={"text": SLOT.sub(f"{{{category}}}", carrier.text)}) for carrier in plain]
     return sorted(own, key=lambda carrier: draw_key(seed, "shot", str(number), carrier.id))[:LINES_PER_PROMPT]
 
 
@@ -211,8 +285,12 @@ def _term_slots(carrier: Carrier) -> int:
 
 def _names_term(text: str, terms: Sequence[Term]) -> bool:
     words = f" {normal_form(text)} "
-    names = (normal_form(name) for term in terms for name in (term.text, *term.variants))
-    return any(f" {name} " in words for name in names if name)
+    for term in terms:
+        for form in (term.text, *term.variants):
+            name = normal_form(form)
+            if name and f" {name} " in words:
+                return True
+    return False
 
 
 def _number_seed(seed: int, number: int) -> int:

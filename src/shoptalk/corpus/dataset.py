@@ -1,7 +1,7 @@
 """Stage 50: NeMo manifests of speech that leaks nothing from test to training, and test lists that are fixed.
 
 What counts as a leak: a near-duplicate carrier on both sides, a test voice (also as part of a blend) on the training
-side, an untaught term in anything that is trained on, a sentence or a speaker of the general test set in rehearsal.
+side, a held-out term in anything that is trained on, a sentence or a speaker of the general test set in rehearsal.
 """
 
 import hashlib
@@ -65,38 +65,44 @@ def build(
 
 def carrier_leaks(utterances: Sequence[Utterance]) -> list[str]:
     """Carriers that are trained on and tested with, near duplicates counting as the same."""
-    carriers = {split: sorted({u.carrier for u in utterances if u.split == split}) for split in SPLITS}
-    pairs = [
-        *near_duplicates(carriers["train"], carriers["test"]),
-        *near_duplicates(carriers["dev"], carriers["test"]),
-        *near_duplicates(carriers["train"], carriers["dev"]),
-    ]
+    train, dev, test = (_carriers_of(utterances, split) for split in SPLITS)
+    pairs = [*near_duplicates(train, test), *near_duplicates(dev, test), *near_duplicates(train, dev)]
     return [f"carrier {ours!r} is also in another split, as {theirs!r}" for ours, theirs in pairs]
+
+
+def _carriers_of(utterances: Sequence[Utterance], split: Split) -> list[str]:
+    return sorted({utterance.carrier for utterance in utterances if utterance.split == split})
 
 
 def voice_leaks(utterances: Sequence[Utterance], general: General) -> list[str]:
     """Test voices in training, dev or rehearsal, alone or blended, and any voice of dev in training."""
-    heard: dict[str, set[str]] = {
-        split: {v for u in utterances if u.split == split for v in parts(u.voice)} for split in SPLITS
-    }
-    heard["rehearsal"] = {v for line in general.rehearsal for v in parts(line.speaker)}
-    tested = heard.pop("test") | set(TEST_VOICES)
-    leaks = [
-        f"test voice {voice} is in {split}" for split, voices in heard.items() for voice in sorted(voices & tested)
-    ]
-    return leaks + [f"dev voice {voice} is in train" for voice in sorted(heard["train"] & heard["dev"] - tested)]
+    voices: dict[str, set[str]] = {"train": set(), "dev": set(), "test": set(), "rehearsal": set()}
+    for utterance in utterances:
+        voices[utterance.split].update(parts(utterance.voice))
+    for line in general.rehearsal:
+        voices["rehearsal"].update(parts(line.speaker))
+    tested = voices["test"] | set(TEST_VOICES)
+    leaks = []
+    for part in ("train", "dev", "rehearsal"):
+        for voice in sorted(voices[part] & tested):
+            leaks.append(f"test voice {voice} is in {part}")
+    for voice in sorted((voices["train"] & voices["dev"]) - tested):
+        leaks.append(f"dev voice {voice} is in train")
+    return leaks
 
 
 def term_leaks(terms: Sequence[Term], utterances: Sequence[Utterance], general: General) -> list[str]:
-    """Untaught terms in a sentence that is trained on."""
-    untaught = [term for term in terms if not term.taught]
-    texts = {u.text for u in utterances if u.split != "test"} | {line.text for line in general.rehearsal}
-    return [
-        f"untaught term {term.id!r} is in the training sentence {text!r}"
-        for term in untaught
-        for text in sorted(texts)
-        if term_forms.occurring([term], [text])
-    ]
+    """Held-out terms in a sentence that is trained on."""
+    texts = {utterance.text for utterance in utterances if utterance.split != "test"}
+    texts |= {line.text for line in general.rehearsal}
+    leaks = []
+    for term in terms:
+        if term.taught:
+            continue
+        for text in sorted(texts):
+            if term_forms.occurring([term], [text]):
+                leaks.append(f"held-out term {term.id!r} is in the training sentence {text!r}")
+    return leaks
 
 
 def general_leaks(general: General) -> list[str]:
@@ -104,29 +110,29 @@ def general_leaks(general: General) -> list[str]:
     tested = {normal_form(line.text) for line in general.test}
     speakers = {line.speaker for line in general.test} & {line.speaker for line in general.rehearsal}
     sentences = [line.text for line in general.rehearsal if normal_form(line.text) in tested]
-    return [f"speaker {name} is rehearsed and tested" for name in sorted(speakers)] + [
-        f"sentence {text!r} is rehearsed and tested" for text in sentences
-    ]
+    leaks = [f"speaker {name} is rehearsed and tested" for name in sorted(speakers)]
+    leaks += [f"sentence {text!r} is rehearsed and tested" for text in sentences]
+    return leaks
 
 
 def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path) -> Mapping[str, list[Example]]:
-    taught = {term.id for term in terms if term.taught}
+    trained = {term.id for term in terms if term.taught}
     lists: dict[str, list[Example]] = {"train": [], "dev": [], "test-taught": [], "test-untaught": []}
-    for one in utterances:
-        name: str = one.split
+    for utterance in utterances:
+        name: str = utterance.split
         if name == "test":
-            name = "test-taught" if taught.issuperset(one.term_ids) else "test-untaught"
+            name = "test-taught" if trained.issuperset(utterance.term_ids) else "test-untaught"
         line = Example(
-            id=one.id,
-            audio=source / one.audio,
-            duration_s=one.duration_s,
-            text=one.text,
-            term_ids=one.term_ids,
-            cluster=one.carrier,
-            voice=one.voice,
+            id=utterance.id,
+            audio=source / utterance.audio,
+            duration_s=utterance.duration_s,
+            text=utterance.text,
+            term_ids=utterance.term_ids,
+            cluster=utterance.carrier,
+            voice=utterance.voice,
         )
-        if one.split != "train":
-            line = line.model_copy(update={"context": one.section, "words": one.words})
+        if utterance.split != "train":
+            line = line.model_copy(update={"context": utterance.section, "words": utterance.words})
         lists[name].append(line)
     return lists
 
@@ -134,19 +140,17 @@ def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path
 def _general(general: General, config: DatasetSection) -> Mapping[str, list[Example]]:
     tested = _drawn(general.test, config.general_test_utterances or len(general.test))
     kept = _drawn(general.rehearsal, min(config.general_dev_utterances, len(general.rehearsal) // 2))
-    chosen = {
-        "rehearsal": [line for line in general.rehearsal if line.id not in kept],
-        "dev-general": [line for line in general.rehearsal if line.id in kept],
-        "test-general": [line for line in general.test if line.id in tested],
+    return {
+        "rehearsal": [_as_speaker(line) for line in general.rehearsal if line.id not in kept],
+        "dev-general": [_as_speaker(line) for line in general.rehearsal if line.id in kept],
+        "test-general": [_as_speaker(line) for line in general.test if line.id in tested],
     }
-    return {name: [_as_speaker(line) for line in lines] for name, lines in chosen.items()}
 
 
 def _drawn(lines: Sequence[Example], count: int) -> frozenset[str]:
     """Ids of so many lines, drawn by their sha256."""
-    return frozenset(
-        sorted((line.id for line in lines), key=lambda one: hashlib.sha256(one.encode()).hexdigest())[:count]
-    )
+    ranked = sorted((line.id for line in lines), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    return frozenset(ranked[:count])
 
 
 def _as_speaker(line: Example) -> Example:

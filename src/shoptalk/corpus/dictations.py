@@ -76,15 +76,20 @@ def settle(
     dropped = set(duplicates(transcripts))
     for cluster in clusters([transcript.carrier for transcript in transcripts]):
         first = min((transcripts[index].split for index in cluster), key=order.index)
-        dropped |= {transcripts[index].id for index in cluster if transcripts[index].split != first}
+        for index in cluster:
+            if transcripts[index].split != first:
+                dropped.add(transcripts[index].id)
     kept = [transcript for transcript in transcripts if transcript.id not in dropped]
-    made = Counter((name, transcript.split) for transcript in kept for name in transcript.term_ids)
-    problems = [
-        Problem(term.id, f"{made[term.id, split]} of {wanted} {split} dictations; ask again or take another model")
-        for term in terms
-        for split, wanted in wanted_for(term, config).items()
-        if made[term.id, split] < wanted
-    ]
+    made: Counter[tuple[str, Split]] = Counter()
+    for transcript in kept:
+        made.update((term_id, transcript.split) for term_id in transcript.term_ids)
+    cure = "ask again or take another model"
+    problems = []
+    for term in terms:
+        for split, wanted in wanted_for(term, config).items():
+            count = made[term.id, split]
+            if count < wanted:
+                problems.append(Problem(term.id, f"{count} of {wanted} {split} dictations; {cure}"))
     return kept, problems + diversity_problems(kept)
 
 
@@ -101,17 +106,23 @@ def _orders(terms: Sequence[Term], config: TranscriptsSection, seed: int) -> Ite
 
 
 def _order(name: str, term: Term, split: Split, terms: Sequence[Term], seed: int) -> _Order:
-    draw = [int(draw_key(seed, "dictation", name, what)[:12], 16) for what in ("count", "setting", "opening", "shot")]
+    def draw(what: str) -> int:
+        return int(draw_key(seed, "dictation", name, what)[:12], 16)
+
     others = [other for other in terms if other.id != term.id and (split == "test" or other.taught)]
     others.sort(key=lambda other: draw_key(seed, "company", name, other.id))
-    company = (term, *others[: draw[0] % 3])
-    section, specialty = SETTINGS[draw[1] % len(SETTINGS)]
-    beginning = OPENINGS[draw[2] % len(OPENINGS)]
-    shown, shown_section = _STYLES[draw[3] % len(_STYLES)]
-    facts = f" ({term.text}: {', '.join(values[0] for values in term.facts.values())})" if term.facts else ""
+    company = (term, *others[: draw("count") % 3])
+    section, specialty = SETTINGS[draw("setting") % len(SETTINGS)]
+    beginning = OPENINGS[draw("opening") % len(OPENINGS)]
+    shown, shown_section = _STYLES[draw("shot") % len(_STYLES)]
+    facts = ""
+    if term.facts:
+        first_values = ", ".join(values[0] for values in term.facts.values())
+        facts = f" ({term.text}: {first_values})"
+    texts = "; ".join(member.text for member in company)
     asked = (
         f"Write 2 to 4 sentences of a {specialty} note, section {section}, beginning with the words {beginning!r} and "
-        f"containing exactly as written: {'; '.join(t.text for t in company)}{facts}."
+        f"containing exactly as written: {texts}{facts}."
     )
     messages = (
         {"role": "system", "content": _SYSTEM},
@@ -129,11 +140,11 @@ def _written(llm: Llm, order: _Order, terms: Sequence[Term], seed: int) -> Trans
         text = " ".join(llm.complete(order.messages, seed=answer_seed, max_tokens=MAX_TOKENS).split())
         if not text:
             continue
-        said = [(term, term.spoken[0]) for term in order.terms if term.spoken]
+        spoken_forms = [(term, term.spoken[0]) for term in order.terms if term.spoken]
         transcript = Transcript(
             id=order.id,
             text=text,
-            spoken=_replaced(verbalise.spoken(text), said),
+            spoken=_replaced(verbalise.spoken(text), spoken_forms),
             term_ids=tuple(term.id for term in order.terms),
             carrier=emptied(text, order.terms),
             split=order.split,
@@ -147,25 +158,29 @@ def _written(llm: Llm, order: _Order, terms: Sequence[Term], seed: int) -> Trans
 
 
 def _faults(transcript: Transcript, order: _Order, terms: Sequence[Term]) -> list[str]:
+    faults = [has_terms(transcript, {term.id: term for term in order.terms}), is_clean(transcript)]
     sentences = len(_SENTENCE_END.findall(transcript.text))
-    forbidden = [term for term in terms if not term.taught and order.split != "test"]
-    untaught = [term.id for term in forbidden if occurrences(term, transcript.text)]
-    faults = [
-        has_terms(transcript, {term.id: term for term in order.terms}),
-        is_clean(transcript),
-        "" if MIN_SENTENCES <= sentences <= MAX_SENTENCES else f"has {sentences} sentences",
-        "" if len(transcript.text.split()) <= MAX_WORDS else "is too long",
-        f"names the untaught {untaught}" if untaught else "",
-        "has a term in an unknown form" if any(occurrences(term, transcript.carrier) for term in order.terms) else "",
-    ]
+    if not MIN_SENTENCES <= sentences <= MAX_SENTENCES:
+        faults.append(f"has {sentences} sentences")
+    if len(transcript.text.split()) > MAX_WORDS:
+        faults.append("is too long")
+    if order.split != "test":
+        held_out = [term.id for term in terms if not term.taught and occurrences(term, transcript.text)]
+        if held_out:
+            faults.append(f"names the held-out {held_out}")
+    if any(occurrences(term, transcript.carrier) for term in order.terms):
+        faults.append("has a term in an unknown form")
     return [fault for fault in faults if fault]
 
 
 def _replaced(text: str, replacements: Sequence[tuple[Term, str]]) -> str:
     """Put the replacement of each term where one of its written forms stands, the longest form first."""
-    by_form = {form.casefold(): new for term, new in replacements for form in (term.text, *term.variants)}
+    by_form: dict[str, str] = {}
+    for term, replacement in replacements:
+        for form in (term.text, *term.variants):
+            by_form[form.casefold()] = replacement
     if not by_form:
         return text
     forms = "|".join(re.escape(form) for form in sorted(by_form, key=len, reverse=True))
-    found = re.compile(rf"(?<!\w)(?:{forms})(?!\w)", re.IGNORECASE)
-    return found.sub(lambda match: by_form[match.group().casefold()], text)
+    any_form = re.compile(rf"(?<!\w)(?:{forms})(?!\w)", re.IGNORECASE)
+    return any_form.sub(lambda match: by_form[match.group().casefold()], text)

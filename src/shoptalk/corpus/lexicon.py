@@ -1,4 +1,4 @@
-"""Stage 10: terms from CSV, YAML or JSONL files, checked all at once, and the draw of those that are not taught."""
+"""Stage 10: terms from CSV, YAML or JSONL files, checked all at once, and the draw of those that are held out."""
 
 import json
 import re
@@ -37,7 +37,8 @@ def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
             if term:
                 terms.append((where, term))
     problems += _clashes(terms)
-    problems += [f"{name!r} in `lexicon.only` is the id of no term" for name in only if name not in _ids(terms)]
+    ids = {term.id for _, term in terms}
+    problems += [f"{name!r} in `lexicon.only` is the id of no term" for name in only if name not in ids]
     if not terms and not problems:
         problems.append(f"{', '.join(map(str, files)) or 'no files'}: no terms")
     if problems:
@@ -46,19 +47,20 @@ def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
 
 
 def hold_out(terms: Sequence[Term], *, part: float, seed: int) -> list[Term]:
-    """The same terms, with `part` of each category marked ``taught=False``; at least one of each stays taught.
+    """The same terms, with `part` of each category marked ``taught=False``; at least one of each is trained.
 
     Terms are ranked within their category by a draw from (seed, id); what the lexicon itself holds out stays held out.
     """
     by_category: dict[str, list[Term]] = defaultdict(list)
     for term in terms:
         by_category[term.category].append(term)
-    untaught: set[str] = set()
+    held_out: set[str] = set()
     for group in by_category.values():
         ranked = sorted(group, key=lambda term: (term.taught, draw_key(seed, "hold-out", term.id)))
         own = sum(not term.taught for term in group)
-        untaught |= {term.id for term in ranked[: min(max(round(part * len(group)), own), len(group) - 1)]}
-    return [term.model_copy(update={"taught": term.id not in untaught}) for term in terms]
+        count = min(max(round(part * len(group)), own), len(group) - 1)
+        held_out.update(term.id for term in ranked[:count])
+    return [term.model_copy(update={"taught": term.id not in held_out}) for term in terms]
 
 
 def _rows(file: Path, problems: list[str]) -> Iterator[Row]:
@@ -78,11 +80,16 @@ def _csv_rows(file: Path, problems: list[str]) -> Iterator[Row]:
 
 
 def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        name: [part.strip() for part in cell.split("|")] if name in _LISTS else cell for name, cell in cells.items()
-    }
+    columns: dict[str, Any] = {}
+    for name, cell in cells.items():
+        if name in _LISTS:
+            columns[name] = [part.strip() for part in cell.split("|")]
+        else:
+            columns[name] = cell
     facts = {name: columns.pop(name) for name in FACTS if name in columns}
-    return columns | ({"facts": facts} if facts else {})
+    if facts:
+        columns["facts"] = facts
+    return columns
 
 
 def _yaml_rows(file: Path, problems: list[str]) -> Iterator[Row]:
@@ -139,16 +146,19 @@ def _term(where: str, columns: dict[str, Any], problems: list[str]) -> Term | No
     try:
         term = Term.model_validate(named)
     except ValidationError as error:
-        problems += [f"{where}: {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        for detail in error.errors():
+            column = ".".join(map(str, detail["loc"]))
+            problems.append(f"{where}: {column}: {detail['msg']}")
         return None
-    found = [f"{where}: {problem}" for problem in _unspeakable(term)]
-    problems += found
-    return None if found else term
+    unspeakable = [f"{where}: {problem}" for problem in _unspeakable(term)]
+    problems += unspeakable
+    return None if unspeakable else term
 
 
 def _unspeakable(term: Term) -> Iterator[str]:
     text = () if term.spoken else (term.text,)
-    for name, texts in (("text", text), ("spoken", term.spoken), ("variants", term.variants)):
+    by_column = {"text": text, "spoken": term.spoken, "variants": term.variants}
+    for name, texts in by_column.items():
         for written in texts:
             odd = "".join(sorted(set(_SPEAKABLE.sub("", written))))
             if odd or not re.search(r"[A-Za-zÀ-ɏ]", written):
@@ -162,15 +172,12 @@ def _clashes(terms: Sequence[tuple[str, Term]]) -> Iterator[str]:
     """Ids, texts and variants that occur in two terms, whatever their case."""
     first: dict[tuple[str, str], str] = {}
     for where, term in terms:
-        names = {("id", term.id.casefold())} | {("text", name.casefold()) for name in (term.text, *term.variants)}
+        names = {("id", term.id.casefold())}
+        names.update(("text", form.casefold()) for form in (term.text, *term.variants))
         for kind, name in sorted(names):
             if (kind, name) in first:
                 yield f"{where}: {kind} {name!r} occurs already in {first[kind, name]}"
             first.setdefault((kind, name), where)
-
-
-def _ids(terms: Sequence[tuple[str, Term]]) -> set[str]:
-    return {term.id for _, term in terms}
 
 
 def _slug(text: str) -> str:

@@ -14,7 +14,7 @@ Rng = np.random.Generator
 
 
 class Sentence(NamedTuple):
-    """A sentence with digits and capitals as it is written, and in the words that are said."""
+    """A sentence with digits and capitals as it is written, and in spoken words."""
 
     written: str
     spoken: str
@@ -85,28 +85,77 @@ FRAMES = (
 """What the sentences look like; every slot is drawn anew."""
 
 _MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
-)  # fmt: skip
+)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _FREQUENCIES = (
-    "once a day", "twice a day", "three times a day", "every morning", "at bedtime", "every 4 hours", "every 6 hours",
-    "every 8 hours", "every 12 hours", "as needed", "before meals", "every other day",
-)  # fmt: skip
-_AMOUNTS = ("1", "2", "2.5", "5", "7.5", "10", "12.5", "15", "20", "25", "40", "50", "75", "80", "100", "125", "150",
-            "200", "250", "300", "400", "500", "600", "750", "850", "1000")  # fmt: skip
+    "once a day",
+    "twice a day",
+    "three times a day",
+    "every morning",
+    "at bedtime",
+    "every 4 hours",
+    "every 6 hours",
+    "every 8 hours",
+    "every 12 hours",
+    "as needed",
+    "before meals",
+    "every other day",
+)
+_AMOUNTS = tuple("1 2 2.5 5 7.5 10 12.5 15 20 25 40 50 75 80 100 125 150 200 250 300 400 500 600 750 850 1000".split())
 _DOSE_UNITS = ("mg", "mg", "mg", "mcg", "mL", "units", "g")
 _ACRONYMS = {
-    "CT": "C T", "MRI": "MRI", "CBC": "C B C", "COPD": "C O P D", "UTI": "U T I", "BMI": "B M I", "GP": "G P",
-    "PT": "P T", "TSH": "T S H", "HIV": "H I V", "BUN": "B U N", "GFR": "G F R", "PSA": "PSA", "DVT": "D V T",
-    "TV": "T V", "CD": "C D", "PIN": "pin", "DVD": "D V D", "GPS": "G P S", "VIP": "V I P", "BBC": "B B C",
-    "UN": "U N", "CEO": "C E O", "PDF": "P D F",
-}  # fmt: skip
-"""As written and as said. espeak takes a lone "A" for the article, so names with that letter are said as they are."""
+    "CT": "C T",
+    "MRI": "MRI",
+    "CBC": "C B C",
+    "COPD": "C O P D",
+    "UTI": "U T I",
+    "BMI": "B M I",
+    "GP": "G P",
+    "PT": "P T",
+    "TSH": "T S H",
+    "HIV": "H I V",
+    "BUN": "B U N",
+    "GFR": "G F R",
+    "PSA": "PSA",
+    "DVT": "D V T",
+    "TV": "T V",
+    "CD": "C D",
+    "PIN": "pin",
+    "DVD": "D V D",
+    "GPS": "G P S",
+    "VIP": "V I P",
+    "BBC": "B B C",
+    "UN": "U N",
+    "CEO": "C E O",
+    "PDF": "P D F",
+}
+"""As written and as spoken. espeak takes a lone "A" for the article, so names with that letter stay as they are."""
 _VOWEL_ACRONYMS = {
-    "MRI": "MRI", "ECG": "E C G", "EKG": "E K G", "EEG": "E E G", "ICU": "I C U", "IV": "I V", "ID": "I D",
-    "FBI": "F B I", "ATM": "ATM", "LED": "L E D", "ENT": "E N T", "X-ray": "X-ray",
-}  # fmt: skip
+    "MRI": "MRI",
+    "ECG": "E C G",
+    "EKG": "E K G",
+    "EEG": "E E G",
+    "ICU": "I C U",
+    "IV": "I V",
+    "ID": "I D",
+    "FBI": "F B I",
+    "ATM": "ATM",
+    "LED": "L E D",
+    "ENT": "E N T",
+    "X-ray": "X-ray",
+}
 _ORDINAL_WORDS = (
     "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
@@ -115,16 +164,19 @@ _ORDINAL_WORDS = (
 
 def sentence(rng: Rng) -> Sentence:
     """A frame with each of its slots drawn."""
-    left = FRAMES[int(rng.integers(len(FRAMES)))]
-    written, said = "", ""
-    while left:
-        before, brace, rest = left.partition("{")
-        written, said, left = written + before, said + before, ""
+    rest = FRAMES[int(rng.integers(len(FRAMES)))]
+    written = ""
+    words = ""
+    while rest:
+        before, brace, rest = rest.partition("{")
+        written += before
+        words += before
         if brace:
-            slot, _, left = rest.partition("}")
-            shown, words = _SLOTS[slot](rng)
-            written, said = written + shown, said + words
-    return Sentence(written, spoken(said))
+            slot, _, rest = rest.partition("}")
+            slot_written, slot_words = _SLOTS[slot](rng)
+            written += slot_written
+            words += slot_words
+    return Sentence(written, spoken(words))
 
 
 def ordinal(value: int) -> str:
@@ -177,12 +229,15 @@ def _date(rng: Rng) -> tuple[str, str]:
 
 
 def _time(rng: Rng) -> tuple[str, str]:
-    hour, minute = int(rng.integers(1, 13)), int(rng.choice([0, 5, 10, 15, 20, 30, 40, 45, 50]))
+    hour = int(rng.integers(1, 13))
+    minute = int(rng.choice([0, 5, 10, 15, 20, 30, 40, 45, 50]))
     half = _choice(rng, ("AM", "PM"))
-    said = number(str(hour))
+    written = str(hour)
+    words = number(str(hour))
     if minute:
-        said += " oh five" if minute == 5 else f" {number(str(minute))}"
-    return (f"{hour}:{minute:02}" if minute else str(hour)) + f" {half}", f"{said} {half}"
+        written += f":{minute:02}"
+        words += " oh five" if minute == 5 else f" {number(str(minute))}"
+    return f"{written} {half}", f"{words} {half}"
 
 
 def _digits(rng: Rng, count: int) -> tuple[str, str]:

@@ -67,7 +67,8 @@ def _speak(task: Task) -> Utterance:
     import soundfile
 
     transcript, voice, speed, pronunciations, folder = task
-    used = {key: ipa for key, ipa in sorted(pronunciations.items()) if key.casefold() in transcript.spoken.casefold()}
+    spoken = transcript.spoken.casefold()
+    used = {key: ipa for key, ipa in sorted(pronunciations.items()) if key.casefold() in spoken}
     path = folder / transcript.split / audio_name(transcript, voice, speed, used)
     times = path.with_suffix(".words.json") if transcript.split in TIMED else None
     if not path.is_file() or (times and not times.is_file()):
@@ -97,15 +98,18 @@ def _make(path: Path, times: Path | None, transcript: Transcript, how: Mapping[s
         samples_T = _tts[0].speak(transcript.spoken, **how)
     check(samples_T, transcript, how["speed"])
     if times:
-        write_text(times, json.dumps([[one.word, one.start_s, one.end_s] for one in words], ensure_ascii=False) + "\n")
-    write_flac(path, samples_T * min(1.0, PEAK / float(np.abs(samples_T).max())))
+        timed = [[word.word, word.start_s, word.end_s] for word in words]
+        write_text(times, json.dumps(timed, ensure_ascii=False) + "\n")
+    peak = float(np.abs(samples_T).max())
+    write_flac(path, samples_T * min(1.0, PEAK / peak))
 
 
 def audio_name(transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str]) -> str:
-    """A file name that changes with everything that can be heard."""
-    heard = json.dumps([SPEECH_VERSION, transcript.id, transcript.spoken, voice, speed, dict(pronunciations)])
+    """A file name that changes with everything that changes the audio."""
+    content = json.dumps([SPEECH_VERSION, transcript.id, transcript.spoken, voice, speed, dict(pronunciations)])
     readable = re.sub(r"[^\w.-]+", "_", transcript.id, flags=re.ASCII)[:60]
-    return f"{readable}-{hashlib.sha256(heard.encode()).hexdigest()[:8]}.flac"
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"{readable}-{digest}.flac"
 
 
 def check(samples_T: Samples, transcript: Transcript, speed: float) -> None:

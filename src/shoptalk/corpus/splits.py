@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from shoptalk.core.records import Split
 
@@ -18,8 +18,15 @@ _PERSON = frozenset("i we he she they it him her his hers their them your you my
 
 def normal_words(text: str) -> list[str]:
     """What makes a sentence what it is: slots dropped, numbers and persons made alike, case and points gone."""
-    words = _WORD.findall(_SLOT.sub(" ", text).lower())
-    return ["#" if word[0].isdigit() else "they" if word in _PERSON else word for word in words]
+    words = []
+    for word in _WORD.findall(_SLOT.sub(" ", text).lower()):
+        if word[0].isdigit():
+            words.append("#")
+        elif word in _PERSON:
+            words.append("they")
+        else:
+            words.append(word)
+    return words
 
 
 def normal_form(text: str) -> str:
@@ -38,9 +45,12 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def near_duplicates(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs (one of ours, one of theirs) that are near duplicates of each other."""
-    pairs = near_pairs([*ours, *theirs])
-    return sorted({(ours[i], theirs[j - len(ours)]) for i, j in pairs if i < len(ours) <= j})
+    """The pairs (a text of ours, a text of theirs) that are near duplicates of each other."""
+    pairs = set()
+    for i, j in near_pairs([*ours, *theirs]):
+        if i < len(ours) <= j:
+            pairs.add((ours[i], theirs[j - len(ours)]))
+    return sorted(pairs)
 
 
 def clusters(texts: Sequence[str]) -> list[list[int]]:
@@ -78,8 +88,13 @@ def assign(texts: Sequence[str], kinds: Sequence[str], wanted: Mapping[Split, in
         group.sort()
         test, dev = _shares(len(group), wanted)
         for place, (_, cluster) in enumerate(group):
+            split: Split = "train"
+            if place < test:
+                split = "test"
+            elif place < test + dev:
+                split = "dev"
             for index in cluster:
-                splits[index] = "test" if place < test else "dev" if place < test + dev else "train"
+                splits[index] = split
     return splits
 
 
@@ -116,12 +131,21 @@ def _joined(sets: Sequence[frozenset[str]]) -> Iterator[tuple[int, int]]:
 
     Two sets that similar share one of their rarest ``size - ceil(NEAR * size) + 1`` elements.
     """
-    counts = Counter(element for elements in sets for element in elements)
-    rarity: Callable[[str], tuple[int, str]] = lambda element: (counts[element], element)  # noqa: E731
+    counts: Counter[str] = Counter()
+    for elements in sets:
+        counts.update(elements)
+
+    def rarity(element: str) -> tuple[int, str]:
+        return counts[element], element
+
     index: dict[str, list[int]] = defaultdict(list)
     for j, elements in enumerate(sets):
-        prefix = sorted(elements, key=rarity)[: len(elements) - math.ceil(NEAR * len(elements) - 1e-9) + 1]
-        for i in sorted({i for element in prefix for i in index[element]}):
+        prefix_size = len(elements) - math.ceil(NEAR * len(elements) - 1e-9) + 1
+        prefix = sorted(elements, key=rarity)[:prefix_size]
+        candidates: set[int] = set()
+        for element in prefix:
+            candidates.update(index[element])
+        for i in sorted(candidates):
             if _jaccard(sets[i], elements) >= NEAR:
                 yield i, j
         for element in prefix:

@@ -31,7 +31,7 @@ def compose(
     """The transcripts of all terms, and what is missing.
 
     Splits are drawn for clusters of near-duplicate carriers. Carriers written in this run only train where a bank
-    covers the category, so that test lists do not depend on what a model wrote. Untaught terms are only tested.
+    covers the category, so that test lists do not depend on what a model wrote. Held-out terms are only tested.
     """
     pools, problems = _pools(carriers, config, seed)
     transcripts: list[Transcript] = []
@@ -47,7 +47,7 @@ def compose(
 
 
 def wanted_for(term: Term | None, config: TranscriptsSection) -> dict[Split, int]:
-    """How many transcripts a term gets in each split; None stands for any taught term."""
+    """How many transcripts a term gets in each split; None stands for any trained term."""
     wanted: dict[Split, int] = {"test": config.test_per_term}
     if term is None or term.taught:
         wanted |= {"dev": config.dev_per_term, "train": config.train_per_term}
@@ -65,19 +65,22 @@ def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, s
     """The sentence as written and as spoken."""
     written = _put(carrier.text, {carrier.category: term.text, **facts})
     name = term.spoken[0] if term.spoken else verbalise.spoken(term.text)
-    said = {slot: verbalise.spoken(value) for slot, value in facts.items()}
-    return written, _put(verbalise.spoken(carrier.text), {carrier.category: name, **said})
+    spoken_facts = {slot: verbalise.spoken(value) for slot, value in facts.items()}
+    return written, _put(verbalise.spoken(carrier.text), {carrier.category: name, **spoken_facts})
 
 
 def has_terms(transcript: Transcript, terms: Mapping[str, Term]) -> str:
     missing = [name for name in transcript.term_ids if not occurrences(terms[name], transcript.text)]
-    return f"does not contain {', '.join(missing)}" if missing or not transcript.term_ids else ""
+    if missing or not transcript.term_ids:
+        return f"does not contain {', '.join(missing)}"
+    return ""
 
 
 def has_length(transcript: Transcript, config: TranscriptsSection) -> str:
     count = len(transcript.text.split())
-    fits = config.min_words <= count <= config.max_words
-    return "" if fits else f"has {count} words, not {config.min_words} to {config.max_words}"
+    if config.min_words <= count <= config.max_words:
+        return ""
+    return f"has {count} words, not {config.min_words} to {config.max_words}"
 
 
 def is_clean(transcript: Transcript) -> str:
@@ -89,13 +92,13 @@ def is_clean(transcript: Transcript) -> str:
 def duplicates(transcripts: Iterable[Transcript]) -> list[str]:
     """Ids of transcripts whose text, case and points aside, came before."""
     seen: set[str] = set()
-    found = []
+    repeated = []
     for transcript in transcripts:
         text = " ".join(re.sub(r"[^\w ]", "", transcript.text.lower()).split())
         if text in seen:
-            found.append(transcript.id)
+            repeated.append(transcript.id)
         seen.add(text)
-    return found
+    return repeated
 
 
 def opening_share(texts: Sequence[str]) -> float:
@@ -106,8 +109,8 @@ def opening_share(texts: Sequence[str]) -> float:
 
 def faults(transcript: Transcript, terms: Mapping[str, Term], config: TranscriptsSection) -> list[str]:
     """What is wrong with a transcript by itself; empty: nothing."""
-    found = (has_terms(transcript, terms), has_length(transcript, config), is_clean(transcript))
-    return [fault for fault in found if fault]
+    checked = (has_terms(transcript, terms), has_length(transcript, config), is_clean(transcript))
+    return [fault for fault in checked if fault]
 
 
 def diversity_problems(transcripts: Sequence[Transcript]) -> list[Problem]:
@@ -132,11 +135,15 @@ def _pools(carriers: Sequence[Carrier], config: TranscriptsSection, seed: int) -
     live = [carrier for carrier in carriers if carrier.is_live]
     drawn = bank + [carrier for carrier in live if carrier.category not in covered]
     wanted = wanted_for(None, config)
-    splits = assign([c.text for c in drawn], [c.category for c in drawn], wanted, seed=seed)
+    texts = [carrier.text for carrier in drawn]
+    categories = [carrier.category for carrier in drawn]
+    splits = assign(texts, categories, wanted, seed=seed)
     pools: dict[tuple[str, str], list[Carrier]] = defaultdict(list)
+    kept_apart = []
     for carrier, split in zip(drawn, splits, strict=True):
         pools[carrier.category, split].append(carrier)
-    kept_apart = [carrier.text for carrier, split in zip(drawn, splits, strict=True) if split != "train"]
+        if split != "train":
+            kept_apart.append(carrier.text)
     train_only = [carrier for carrier in live if carrier.category in covered]
     near = {mine for mine, _ in near_duplicates([carrier.text for carrier in train_only], kept_apart)}
     for carrier in _monotony_capped(train_only):
@@ -189,8 +196,11 @@ def _candidates(term: Term, ranked: Sequence[Carrier], split: Split, seed: int) 
                 continue
             facts = {slot: _choice(term.facts[slot], seed, term.id, carrier.id, slot, turn=turn) for slot in slots}
             text, spoken = fill(carrier, term, facts)
+            name = f"{term.id}.{carrier.id}"
+            if turn:
+                name += f".{turn}"
             yield Transcript(
-                id=f"{term.id}.{carrier.id}" + (f".{turn}" if turn else ""),
+                id=name,
                 text=text,
                 spoken=spoken,
                 term_ids=(term.id,),
@@ -203,21 +213,25 @@ def _candidates(term: Term, ranked: Sequence[Carrier], split: Split, seed: int) 
 
 
 def _choice(values: Sequence[str], seed: int, *names: str, turn: int) -> str:
-    return values[(int(draw_key(seed, "fact", *names)[:12], 16) + turn) % len(values)]
+    draw = int(draw_key(seed, "fact", *names)[:12], 16)
+    return values[(draw + turn) % len(values)]
 
 
 def _put(text: str, values: Mapping[str, str]) -> str:
-    """Fill the slots; mend the article before one and the capital at the start."""
-    out = ""
+    """Fill the slots; mend the article before a slot and the capital at the start."""
+    filled = ""
     position = 0
     for match in SLOT.finditer(text):
-        out += text[position : match.start()]
+        filled += text[position : match.start()]
         value = values[match.group(1)]
-        out = _ARTICLE.sub(rf"\g<1>{'n' if _has_vowel_sound(value) else ''} ", out) + value
+        article = r"\g<1>n " if _has_vowel_sound(value) else r"\g<1> "
+        filled = _ARTICLE.sub(article, filled) + value
         position = match.end()
-    out += text[position:]
-    first = out.split(" ", 1)[0]
-    return out[0].upper() + out[1:] if first.islower() else out
+    filled += text[position:]
+    first_word = filled.split(" ", 1)[0]
+    if first_word.islower():
+        return filled[0].upper() + filled[1:]
+    return filled
 
 
 def _has_vowel_sound(text: str) -> bool:
@@ -225,4 +239,6 @@ def _has_vowel_sound(text: str) -> bool:
     first = re.split(r"[ -]", text, maxsplit=1)[0]
     if re.match(r"[A-Z]{2}", first):
         return first[0] in "AEFHILMNORSX"
-    return re.match(r"(?i)[aeiou]", text) is not None and re.match(r"(?i)(?:eu|uni|ure|ura|one\b)", text) is None
+    begins_with_vowel = re.match(r"(?i)[aeiou]", text) is not None
+    sounds_like_consonant = re.match(r"(?i)(?:eu|uni|ure|ura|one\b)", text) is not None
+    return begins_with_vowel and not sounds_like_consonant

@@ -57,29 +57,38 @@ def number(written: str) -> str:
     """``2.5`` → ``two point five``; ``1,250`` → ``one thousand two hundred fifty``."""
     whole, point, decimals = written.replace(",", "").partition(".")
     words = _cardinal(int(whole))
-    return f"{words} point {' '.join(_ONES[int(digit)] for digit in decimals)}" if point else words
+    if point:
+        digits = " ".join(_ONES[int(digit)] for digit in decimals)
+        words += f" point {digits}"
+    return words
 
 
 def _quantity(match: re.Match[str]) -> str:
     low, high, units = match.groups()
     if units is None and high is None and _is_year(low):
         return _year(int(low))
-    words = number(low) + (f" to {number(high)}" if high else "")
+    words = number(low)
+    if high:
+        words += f" to {number(high)}"
     if units:
         first, *rest = units.split("/")
-        single = (high or low) == "1"
-        words += f" {_UNITS[first][0 if single else 1]}" + "".join(f" per {_UNITS[unit][0]}" for unit in rest)
+        singular, plural = _UNITS[first]
+        words += f" {singular}" if (high or low) == "1" else f" {plural}"
+        for unit in rest:
+            words += f" per {_UNITS[unit][0]}"
     return words
 
 
 def _cardinal(value: int) -> str:
     for size, name in _SCALES:
         if value >= size:
-            rest = f" {_cardinal(value % size)}" if value % size else ""
-            return f"{_cardinal(value // size)} {name}{rest}"
+            count, rest = divmod(value, size)
+            words = f"{_cardinal(count)} {name}"
+            return f"{words} {_cardinal(rest)}" if rest else words
     if value < 20:
         return _ONES[value]
-    return _TENS[value // 10] + (f"-{_ONES[value % 10]}" if value % 10 else "")
+    tens, ones = divmod(value, 10)
+    return f"{_TENS[tens]}-{_ONES[ones]}" if ones else _TENS[tens]
 
 
 def _is_year(written: str) -> bool:
@@ -90,5 +99,8 @@ def _year(value: int) -> str:
     century, rest = divmod(value, 100)
     if 2000 <= value < 2010:
         return _cardinal(value)
-    tail = "hundred" if rest == 0 else f"oh {_ONES[rest]}" if rest < 10 else _cardinal(rest)
-    return f"{_cardinal(century)} {tail}"
+    if rest == 0:
+        return f"{_cardinal(century)} hundred"
+    if rest < 10:
+        return f"{_cardinal(century)} oh {_ONES[rest]}"
+    return f"{_cardinal(century)} {_cardinal(rest)}"

@@ -36,11 +36,14 @@ _NAMES = """
     zf_xiaobei zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang
 """
 
-VOICES = tuple(
-    Voice(name, _LANGUAGES[name[0]], "female" if name[1] == "f" else "male") for name in sorted(_NAMES.split())
-)
+
+def _voice(name: str) -> Voice:
+    return Voice(name, _LANGUAGES[name[0]], "female" if name[1] == "f" else "male")
+
+
+VOICES = tuple(_voice(name) for name in sorted(_NAMES.split()))
 TEST_VOICES = ("af_kore", "am_liam", "bf_lily", "bm_lewis")
-"""Heard in no training and no dev recording, alone or blended; of this and of every model trained on our corpora."""
+"""In no training and no dev recording, alone or blended; of this and of every model trained on our corpora."""
 DEV_VOICES = ("af_nova", "am_puck", "bm_daniel")
 TRAIN_VOICES = tuple(
     voice.name for voice in VOICES if voice.language[:2] == "en" and voice.name not in TEST_VOICES + DEV_VOICES
@@ -66,12 +69,13 @@ def draw_voice(transcript_id: str, split: Split, config: SpeechSection, *, seed:
     """Voice (or blend) and speed of a transcript; a draw from (seed, id) alone, whatever else is spoken."""
     rng = np.random.default_rng([seed, *transcript_id.encode()])
     if split != "train":
-        return str(rng.choice(TEST_VOICES if split == "test" else DEV_VOICES)), 1.0
+        kept_apart = TEST_VOICES if split == "test" else DEV_VOICES
+        return str(rng.choice(kept_apart)), 1.0
     speed = round(float(rng.uniform(*config.speed)), 2)
     if rng.random() < config.accents:
         return str(rng.choice(ACCENT_VOICES)), speed
     if rng.random() >= config.blend:
         return str(rng.choice(TRAIN_VOICES)), speed
     first, second = rng.choice(TRAIN_VOICES, size=2, replace=False)
-    weight = round(float(rng.uniform(0.3, 0.7)), 2)  # nearer to 0 or 1 it would be one of the two again
+    weight = round(float(rng.uniform(0.3, 0.7)), 2)  # nearer to 0 or 1 the blend would be a single voice again
     return f"{first}*{weight:g}+{second}*{round(1 - weight, 2):g}", speed

@@ -24,10 +24,10 @@ def lexicon(run: StageRun) -> None:
     for term in terms:
         if term.ipa:
             check_ipa(term.ipa)
-    held = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
-    write(run, lambda done: (term for term in held if term.id not in done))
-    held_out = [term.text for term in held if not term.taught]
-    say(f"{len(held)} terms, {len(held_out)} of them held out: {', '.join(held_out) or 'none'}")
+    marked = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
+    write(run, lambda done: (term for term in marked if term.id not in done))
+    held_out = [term.text for term in marked if not term.taught]
+    say(f"{len(marked)} terms, {len(held_out)} of them held out: {', '.join(held_out) or 'none'}")
 
 
 def transcripts(run: StageRun) -> None:
@@ -35,16 +35,17 @@ def transcripts(run: StageRun) -> None:
     from shoptalk.corpus.transcripts import require_coverage
 
     terms = list(files.read(run.product("lexicon"), Term))
-    made, problems = _dictations(run, terms) if run.recipe.transcripts.llm.kind == "openai" else _filled(run, terms)
+    make = _dictations if run.recipe.transcripts.llm.kind == "openai" else _filled
+    made, problems = make(run, terms)
     for problem in problems:
         if problem.term_id == "*":
             say(f"note: {problem.message}")
     require_coverage(problems)
-    write(run, lambda done: (one for one in made if one.id not in done))
-    sources = Counter(one.source for one in made)
-    carriers = Counter(source for source, _ in {(one.source, one.carrier) for one in made})
-    for source, count in sources.most_common():
-        say(f"{count} transcripts of {carriers[source]} carriers from {source}")
+    write(run, lambda done: (transcript for transcript in made if transcript.id not in done))
+    by_source = Counter(transcript.source for transcript in made)
+    for source, count in by_source.most_common():
+        carriers = {transcript.carrier for transcript in made if transcript.source == source}
+        say(f"{count} transcripts of {len(carriers)} carriers from {source}")
 
 
 def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
@@ -121,7 +122,7 @@ def speech(run: StageRun) -> None:
         return progress(new, "speech", len(spoken), len(done))
 
     write(run, recorded)
-    seconds = sum(one.duration_s for one in files.read(run.product("speech"), Utterance))
+    seconds = sum(utterance.duration_s for utterance in files.read(run.product("speech"), Utterance))
     say(f"{len(spoken)} utterances, {seconds / 60:.1f} minutes")
 
 
@@ -134,7 +135,8 @@ def augment(run: StageRun) -> None:
     path = run.resolve(section.noise_manifest)
     noise = NoiseSet(tuple(files.read(path, Noise)), path.parent)
     clean = list(files.read(source, Utterance))
-    total = len(clean) + section.copies * sum(one.split == "train" for one in clean)
+    training = sum(utterance.split == "train" for utterance in clean)
+    total = len(clean) + section.copies * training
 
     def copied(done: frozenset[str]) -> Iterator[Utterance]:
         new = augmented(

@@ -39,7 +39,9 @@ def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
         raise ScoringError(f"{folder}: not a run folder (no {RECIPE_COPY}); make one with `shoptalk run`")
     try:
         used = json.loads(note.read_text(encoding="utf-8"))
-        path, changes, command = Path(used["recipe"]), tuple(used["set"]), f"shoptalk {used['command']}"
+        path = Path(used["recipe"])
+        changes = tuple(used["set"])
+        command = f"shoptalk {used['command']}"
     except (ValueError, KeyError, TypeError) as error:
         raise ScoringError(f"{note}: cannot be read ({error}); run `shoptalk run` again") from None
     run = Run(folder, config.load(path, changes), locate(path).resolve().parent)
@@ -51,9 +53,15 @@ def reopen(folder: Path, *needed: str) -> tuple[Run, str]:
 
 
 _MAKERS: Sequence[Callable[[StageRun], None]] = (
-    corpus.lexicon, corpus.transcripts, corpus.speech, corpus.augment, corpus.dataset,
-    training.train, evaluation.evaluate, packaging.package,
-)  # fmt: skip
+    corpus.lexicon,
+    corpus.transcripts,
+    corpus.speech,
+    corpus.augment,
+    corpus.dataset,
+    training.train,
+    evaluation.evaluate,
+    packaging.package,
+)
 MAKE: Mapping[str, Callable[[StageRun], None]] = {make.__name__: make for make in _MAKERS}
 """What makes the product of each stage: the function of its name."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.files import digest
+from shoptalk.core.records import Example
 from shoptalk.stages.progress import progress, quiet
 from shoptalk.testsets import imported, primock57, sources
 from shoptalk.testsets.catalogue import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
@@ -49,12 +50,16 @@ def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
         return path, None
     with quiet():
         opened = READERS[asked.format](asked.source)
-        rows = _sources(opened, asked.limit)
-        found = list(rows) if opened.checked_first else rows
-        total = len(found) if isinstance(found, list) else asked.limit
-        return path, imported.write(
-            found, request, progress=lambda lines, done: progress(lines, request.name, total, done)
-        )
+        utterances: Iterable[Source] = _sources(opened, asked.limit)
+        total = asked.limit
+        if opened.checked_first:
+            utterances = list(utterances)
+            total = len(utterances)
+
+        def shown(lines: Iterable[Example], done: int) -> Iterator[Example]:
+            return progress(lines, request.name, total, done)
+
+        return path, imported.write(utterances, request, progress=shown)
 
 
 def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
@@ -74,13 +79,17 @@ def _request(asked: Asked) -> imported.Request:
     licence = asked.licence or (known.licence if known else "")
     if not licence:
         raise ImportFormatError(f"{asked.source}: under which licence? Give its SPDX id with --licence")
-    terms = [asked.format, asked.source, name, licence, asked.origin, asked.patients, asked.limit]
+    wanted = [asked.format, asked.source, name, licence, asked.origin, asked.patients, asked.limit]
     return imported.Request(
-        name=name, folder=asked.folder, format=asked.format, licence=licence,
+        name=name,
+        folder=asked.folder,
+        format=asked.format,
+        licence=licence,
         origin=asked.origin or (known.page if known else ""),
         evaluation_only=evaluation_only(licence) or (known is not None and known.use == "evaluation"),
-        patients=asked.patients, signature=digest([IMPORT_VERSION, *terms, _content(Path(asked.source))]),
-    )  # fmt: skip
+        patients=asked.patients,
+        signature=digest([IMPORT_VERSION, *wanted, _content(Path(asked.source))]),
+    )
 
 
 def _known(asked: Asked) -> KnownSet | None:
@@ -91,15 +100,23 @@ def _known(asked: Asked) -> KnownSet | None:
     names = {"open-asr": asked.source, "primock57": "primock57"}
     if known := catalogue.get(names.get(asked.format) or asked.name or ""):
         return known
-    hub = _hub_name(asked.source) if asked.format == "hf" else None
-    return next((one for one in catalogue.values() if one.hub and one.hub == hub), None)
+    if asked.format == "hf":
+        hub = _hub_name(asked.source)
+        for entry in catalogue.values():
+            if entry.hub == hub:
+                return entry
+    return None
 
 
 def _content(path: Path) -> list[tuple[str, int, int]]:
     """Names, sizes and times of the files of a source: what changes when it is corrected."""
-    files = sorted(one for one in path.rglob("[!.]*") if one.is_file()) if path.is_dir() else [path]
-    states = [(str(file.relative_to(path)), file.stat()) for file in files if file.is_file()]
-    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    files = sorted(path.rglob("[!.]*")) if path.is_dir() else [path]
+    content = []
+    for file in files:
+        if file.is_file():
+            state = file.stat()
+            content.append((str(file.relative_to(path)), state.st_size, state.st_mtime_ns))
+    return content
 
 
 def _is_current(path: Path, signature: str) -> bool:
@@ -163,7 +180,7 @@ def _of_hub(hub: Hub, folder: Path) -> Opened:
 def _hub(name: str) -> Hub:
     known = known_sets().get(name)
     if known is None or known.hub is None:
-        there = ", ".join(one for one, entry in known_sets().items() if entry.hub)
+        there = ", ".join(known_name for known_name, entry in known_sets().items() if entry.hub)
         raise ImportFormatError(f"{name!r} is no set of the leaderboard in the catalogue; there are {there}")
     return known.hub
 

@@ -20,9 +20,9 @@ CHUNK_S = 900.0
 def recognize(
     path: Path, clips: Sequence[Clip], start: Callable[[], Recognizer], *, signature: Sequence[object]
 ) -> list[Hypothesis]:
-    """What a recogniser hears, resumed from what is on disk; `start` is called only if there is something to hear."""
+    """A recogniser's hypotheses, resumed from what is on disk; `start` is called only if recordings are left."""
 
-    def heard(done: frozenset[str]) -> Iterator[Hypothesis]:
+    def recognized(done: frozenset[str]) -> Iterator[Hypothesis]:
         recognizer = start()
         if not done:
             _times(path).unlink(missing_ok=True)
@@ -30,25 +30,26 @@ def recognize(
             if all(clip.asked.id in done for clip in chunk):
                 continue
             # The whole chunk again: in other batches the rounding differs, and so might a word.
-            spoken = [clip.load() for clip in chunk]
+            recordings = [clip.load() for clip in chunk]
             began = time.perf_counter()
-            results = recognizer.recognize(spoken)
-            _add_time(path, seconds=time.perf_counter() - began, audio_s=sum(clip.asked.duration_s for clip in chunk))
-            for clip, one in zip(chunk, results, strict=True):
+            recognitions = recognizer.recognize(recordings)
+            seconds = time.perf_counter() - began
+            _add_time(path, seconds=seconds, audio_s=sum(clip.asked.duration_s for clip in chunk))
+            for clip, recognition in zip(chunk, recognitions, strict=True):
                 if clip.asked.id not in done:
-                    yield clip.asked.model_copy(update={"heard": one.text, "words": one.words})
+                    yield clip.asked.model_copy(update={"heard": recognition.text, "words": recognition.words})
 
     full = digest([*signature, [clip.asked.model_dump(mode="json") for clip in clips]])
-    once(path, lambda done: progress(heard(done), f"hear {path.stem}", len(clips), len(done)), signature=full)
+    once(path, lambda done: progress(recognized(done), f"recognize {path.stem}", len(clips), len(done)), signature=full)
     return list(files.read(path, Hypothesis))
 
 
 def _chunks(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     chunk: list[Clip] = []
     for clip in clips:
-        if chunk and (
-            len(chunk) == CHUNK or sum(one.asked.duration_s for one in chunk) + clip.asked.duration_s > CHUNK_S
-        ):
+        chunk_s = sum(member.asked.duration_s for member in chunk)
+        is_full = len(chunk) == CHUNK or chunk_s + clip.asked.duration_s > CHUNK_S
+        if chunk and is_full:
             yield chunk
             chunk = []
         chunk.append(clip)
@@ -61,7 +62,9 @@ def _times(path: Path) -> Path:
 
 
 def _add_time(path: Path, *, seconds: float, audio_s: float) -> None:
-    held = json.loads(_times(path).read_text()) if _times(path).is_file() else {"seconds": 0.0, "audio_s": 0.0}
+    held = {"seconds": 0.0, "audio_s": 0.0}
+    if _times(path).is_file():
+        held = json.loads(_times(path).read_text())
     total = {"seconds": round(held["seconds"] + seconds, 6), "audio_s": round(held["audio_s"] + audio_s, 3)}
     files.write_text(_times(path), json.dumps(total) + "\n")
 

@@ -45,7 +45,11 @@ class Run:
         """The files of a pattern with `*` and `?`, in order: of the first of the folders of `resolve` that has any."""
         bases = (Path("/"),) if Path(pattern).is_absolute() else self._bases
         relative = pattern.lstrip("/")
-        return next((found for base in bases if (found := sorted(base.glob(relative)))), [])
+        for base in bases:
+            paths = sorted(base.glob(relative))
+            if paths:
+                return paths
+        return []
 
     @cached_property
     def _bases(self) -> tuple[Path, ...]:

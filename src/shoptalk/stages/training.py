@@ -15,14 +15,19 @@ def train(run: StageRun) -> None:
 
     section = run.recipe.train
     if section.manifests:
-        named = (section.manifests, section.rehearsal_manifests, section.dev_manifests)
-        taught, rehearsal, dev = ([run.resolve(path) for path in paths] for paths in named)
-        taught += [path for pattern in section.growing_manifests for path in run.matching(pattern)]
-        for path in (*taught, *rehearsal, *dev):
+        training = [run.resolve(path) for path in section.manifests]
+        rehearsal = [run.resolve(path) for path in section.rehearsal_manifests]
+        dev = [run.resolve(path) for path in section.dev_manifests]
+        for pattern in section.growing_manifests:
+            training += run.matching(pattern)
+        for path in (*training, *rehearsal, *dev):
             require_trainable(path)
     else:
-        taught, rehearsal, dev = ([run.product("dataset") / f"{name}.jsonl"] for name in ("train", "rehearsal", "dev"))
-    data = TrainingData(taught, rehearsal, dev, _noise(run))
+        dataset = run.product("dataset")
+        training = [dataset / "train.jsonl"]
+        rehearsal = [dataset / "rehearsal.jsonl"]
+        dev = [dataset / "dev.jsonl"]
+    data = TrainingData(training, rehearsal, dev, _noise(run))
     signature = run.signature()
     trainer = ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say)
     if is_first_process():
@@ -39,14 +44,16 @@ def _noise(run: StageRun) -> list[Path]:
     from shoptalk.core.noise import Noise
 
     path = run.resolve(run.recipe.augment.noise_manifest)
-    recordings = (one for one in files.read(path, Noise) if one.kind == "noise" and one.split == "train")
-    return [path.parent / one.audio for one in recordings]
+    records = [record for record in files.read(path, Noise) if record.kind == "noise" and record.split == "train"]
+    return [path.parent / record.audio for record in records]
 
 
 def base_of(run: AnyRun) -> str:
     """The base: a path of the recipe where there is such a file, else a hub name as it stands."""
     init = run.recipe.train.init
-    return str(run.resolve(Path(init))) if init.endswith(".nemo") and not run.recipe.train.model else init
+    if init.endswith(".nemo") and not run.recipe.train.model:
+        return str(run.resolve(Path(init)))
+    return init
 
 
 def tuned_model(run: AnyRun) -> Path:

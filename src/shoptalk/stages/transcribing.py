@@ -124,7 +124,7 @@ def pcm_blocks(source: BinaryIO) -> Iterator[Samples]:
 
 
 def stream(recognizer: StreamingRecognizer[Stream], blocks: Iterable[Samples], options: Options) -> Iterator[Partial]:
-    """What a stream says, block by block, whenever there is something new; the last block ends it."""
+    """The hypotheses of a stream, block by block, whenever there is something new; the last block ends it."""
     opened = recognizer.open(options)
     tentative: tuple[object, ...] = ()
     for block_S in blocks:

@@ -26,24 +26,27 @@ class Clip:
 
 
 def listed(dataset: Path, accent: Accent) -> list[Clip]:
-    """The fixed test lists of stage 50; `ScoringError` if a list is not the one that was fixed."""
+    """The fixed test lists of stage 50; `ScoringError` if a list was changed since."""
     if not (dataset / TEST_LISTS).is_file():
         raise ScoringError(f"{dataset}: has no {TEST_LISTS}; make the dataset with `shoptalk dataset`")
     fixed = json.loads((dataset / TEST_LISTS).read_text(encoding="utf-8"))
-    found: list[Clip] = []
+    clips: list[Clip] = []
     for name in TESTS:
         path = dataset / f"test-{name}.jsonl"
         examples = read_manifest(path)
         if digest(examples) != fixed.get(name):
             raise ScoringError(f"{path} was changed after it was fixed; remove {dataset}, run `shoptalk dataset`")
-        found += _clips(examples, name, accent)
-    return found
+        clips += _clips(examples, name, accent)
+    return clips
 
 
 def dev(dataset: Path, accent: Accent) -> list[Clip]:
-    """What the temperature of word confidence is fitted on: the trade's sentences, and general speech if kept."""
-    paths = [dataset / "dev.jsonl", dataset / "dev-general.jsonl"]
-    return [clip for path in paths if path.is_file() for clip in read(path, "dev", accent)]
+    """What the temperature of word confidence is fitted on: the domain's sentences, and general speech if kept."""
+    clips: list[Clip] = []
+    for path in (dataset / "dev.jsonl", dataset / "dev-general.jsonl"):
+        if path.is_file():
+            clips += read(path, "dev", accent)
+    return clips
 
 
 def read(path: Path, name: str, accent: Accent) -> list[Clip]:
@@ -82,13 +85,16 @@ def under_noise(clip: Clip, noise: Sequence[tuple[str, Samples]], snr_db: float,
 def silent(name: str, samples_T: Samples) -> Clip:
     """A recording in which nobody speaks."""
     duration_s = samples_T.size / audio.SAMPLE_RATE_HZ
-    return Clip(Hypothesis(id=name, reference="", heard="", set=SILENCE, duration_s=duration_s), lambda: samples_T)
+    asked = Hypothesis(id=name, reference="", heard="", set=SILENCE, duration_s=duration_s)
+    return Clip(asked, lambda: samples_T)
 
 
 def long(clips: Sequence[Clip], seconds: float, seed: int) -> Iterator[Clip]:
     """Recordings joined from many."""
     by_id = {clip.asked.id: clip for clip in clips}
-    lines = [{"id": one.asked.id, "text": one.asked.reference, "duration": one.asked.duration_s} for one in clips]
+    lines = []
+    for clip in clips:
+        lines.append({"id": clip.asked.id, "text": clip.asked.reference, "duration": clip.asked.duration_s})
     for form in conditions.long_forms(lines, seconds, seed):
         asked = Hypothesis(id=form.id, reference=form.text, heard="", set=LONG, duration_s=form.duration_s)
         yield Clip(asked, partial(conditions.join, form, lambda name: by_id[name].load(), seed))

@@ -5,6 +5,7 @@ All is drawn from (seed, id) alone. T = samples at 16 kHz.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,11 +44,11 @@ class LongForm(NamedTuple):
 
 
 def noise_recordings(path: Path) -> list[tuple[str, Samples]]:
-    """The ids and samples of a noise manifest that no training hears: of split ``test`` and kind ``noise``."""
-    records = [one for one in files.read(path, Noise) if one.split == "test" and one.kind == "noise"]
+    """The ids and samples of a noise manifest that no training uses: of split ``test`` and kind ``noise``."""
+    records = [record for record in files.read(path, Noise) if record.split == "test" and record.kind == "noise"]
     if not records:
         raise ManifestError(f"{path}: has no noise of split `test`; mark some, or test without noise")
-    return [(one.id, read_noise(one, path.parent)) for one in records]
+    return [(record.id, read_noise(record, path.parent)) for record in records]
 
 
 def under_noise(
@@ -65,17 +66,23 @@ def silence(noise: Sequence[tuple[str, Samples]], seconds: float, seed: int) -> 
     Digital silence, white noise at `FLOOR_DB`, and each noise at `SILENT_LEVELS_DB`, round after round. Ids tell which:
     ``silence/digital``, ``silence/white/-60dB``, ``silence/rain-1/-35dB``, in later rounds with ``/2``, ``/3`` behind.
     """
-    quiet = [one for one in noise if not any(word in one[0].lower() for word in SPEECH)]
-    made_s, round_number = 0.0, 0
+    speechless = [(name, noise_T) for name, noise_T in noise if not _holds_speech(name)]
+    made_s = 0.0
+    round_number = 0
     while made_s < seconds:
         round_number += 1
-        for name, samples_T, level_db in _without_speech(quiet):
+        for name, samples_T, level_db in _without_speech(speechless):
             if made_s >= seconds:
                 return
-            name = name if round_number == 1 else f"{name}/{round_number}"
+            if round_number > 1:
+                name = f"{name}/{round_number}"
             silent_T = _silent(name, samples_T, level_db, seed)
             made_s += silent_T.size / SAMPLE_RATE_HZ
             yield name, silent_T
+
+
+def _holds_speech(noise_id: str) -> bool:
+    return any(word in noise_id.lower() for word in SPEECH)
 
 
 def _without_speech(noise: Sequence[tuple[str, Samples]]) -> Iterator[tuple[str, Samples | None, float]]:
@@ -83,7 +90,8 @@ def _without_speech(noise: Sequence[tuple[str, Samples]]) -> Iterator[tuple[str,
     yield "silence/digital", None, -np.inf
     yield f"silence/white/{FLOOR_DB:g}dB", None, FLOOR_DB
     for level_db in SILENT_LEVELS_DB:
-        yield from ((f"silence/{name}/{level_db:g}dB", noise_T, level_db) for name, noise_T in noise)
+        for name, noise_T in noise:
+            yield f"silence/{name}/{level_db:g}dB", noise_T, level_db
 
 
 def _silent(name: str, noise_T: Samples | None, level_db: float, seed: int) -> Samples:
@@ -105,9 +113,9 @@ def long_forms(lines: Iterable[Mapping[str, Any]], seconds: float, seed: int) ->
     of the lines; the recordings are as many as come nearest to `seconds`, and alike in length.
     """
     drawn = sorted(lines, key=lambda line: sha256(f"{seed}:{line['id']}".encode()).digest())
-    for one, other in zip(drawn, drawn[1:], strict=False):
-        if one["id"] == other["id"]:
-            raise ManifestError(f"the id {one['id']!r} occurs twice; ids must be unique")
+    for line, next_line in pairwise(drawn):
+        if line["id"] == next_line["id"]:
+            raise ManifestError(f"the id {line['id']!r} occurs twice; ids must be unique")
     timed = [(line, _pause_s(line["id"], seed)) for line in drawn]
     total_s = sum(pause_s + line["duration"] for line, pause_s in timed)
     count = max(1, round(total_s / seconds))
@@ -115,9 +123,11 @@ def long_forms(lines: Iterable[Mapping[str, Any]], seconds: float, seed: int) ->
     at_s = 0.0
     for line, pause_s in timed:
         middle_s = at_s + (pause_s + line["duration"]) / 2
-        members[min(count - 1, int(middle_s / total_s * count))].append((line, pause_s))
+        place = min(count - 1, int(middle_s / total_s * count))
+        members[place].append((line, pause_s))
         at_s += pause_s + line["duration"]
-    for number, part in enumerate(filter(None, members), start=1):
+    filled = [part for part in members if part]
+    for number, part in enumerate(filled, start=1):
         yield _long_form(f"long/{seconds:g}s/{number}", part, seed)
 
 
@@ -126,7 +136,8 @@ def _pause_s(utterance_id: str, seed: int) -> float:
 
 
 def _long_form(name: str, members: Sequence[tuple[Mapping[str, Any], float]], seed: int) -> LongForm:
-    at_s, offsets_s = 0.0, []
+    at_s = 0.0
+    offsets_s: list[float] = []
     for line, pause_s in members:
         offsets_s.append(round(at_s + pause_s, 4))
         at_s = offsets_s[-1] + line["duration"]

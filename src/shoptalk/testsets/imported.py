@@ -40,9 +40,11 @@ def write(
     """
     path = request.folder / f"{request.name}.jsonl"
     skipped: list[dict[str, str]] = []
-    examples.write_resumed(
-        path, lambda done: progress(_lines(sources, request, done, skipped), len(done)), signature=request.signature
-    )
+
+    def lines(done: frozenset[str]) -> Iterable[Example]:
+        return progress(_lines(sources, request, done, skipped), len(done))
+
+    examples.write_resumed(path, lines, signature=request.signature)
     about = _about(path, request, skipped)
     files.write_text(about_path(path), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     return about
@@ -74,7 +76,9 @@ def _lines(
         except _Skip as reason:
             skipped.append({"id": source.id, "where": source.where, "reason": str(reason)})
     if len(skipped) == len(seen):
-        first = f"; the first is {skipped[0]['where']}: {skipped[0]['reason']}" if skipped else ""
+        first = ""
+        if skipped:
+            first = f"; the first is {skipped[0]['where']}: {skipped[0]['reason']}"
         raise ImportFormatError(f"{request.name}: none of {len(seen)} utterances can be scored{first}")
 
 
@@ -103,7 +107,7 @@ def _line(source: Source, request: Request) -> Example:
 
 def _samples(source: Source) -> Samples:
     try:
-        samples_T = examples.decode_kept(source.audio) if isinstance(source.audio, Path) else _held(source.audio)
+        samples_T = _decoded(source.audio)
         if source.offset_s is not None:
             samples_T = examples.segment(samples_T, source.offset_s, source.duration_s)
     except (AudioError, ImportFormatError) as error:
@@ -113,14 +117,21 @@ def _samples(source: Source) -> Samples:
     return samples_T
 
 
-def _held(audio: bytes | Callable[[], Samples]) -> Samples:
-    return decode(audio) if isinstance(audio, bytes) else audio()
+def _decoded(audio: Path | bytes | Callable[[], Samples]) -> Samples:
+    if isinstance(audio, Path):
+        return examples.decode_kept(audio)
+    if isinstance(audio, bytes):
+        return decode(audio)
+    return audio()
 
 
 def _file_name(name: str) -> str:
-    """The id where that is a plain file name, else made one, with a digest that keeps it unique."""
+    """The id where that is a plain file name; else made plain, with a digest that keeps it unique."""
     plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-")[:80]
-    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    if plain == name:
+        return plain
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{plain}-{digest}"
 
 
 def _about(path: Path, request: Request, skipped: list[dict[str, str]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from shoptalk.core.errors import ImportFormatError
 
 LFS_POINTER = b"version https://git-lfs"
 NOT_UNDERSTOOD = ("<UNIN/>", "<INAUDIBLE_SPEECH/>")
-"""Something is said there that the transcript does not have, so what is recognised cannot be scored."""
+"""The reference lacks words that are spoken there, so a hypothesis cannot be scored."""
 _INTERVAL = re.compile(r'xmin = ([\d.]+)\s+xmax = ([\d.]+)\s+text = "((?:[^"]|"")*)"')
 
 
@@ -27,21 +27,20 @@ def rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if audio.is_file() and audio.open("rb").read(len(LFS_POINTER)) == LFS_POINTER:
             raise ImportFormatError(f"{audio}: is a pointer of Git LFS; run `git lfs pull` in the clone")
         for number, (start_s, end_s, text) in enumerate(intervals(grid), start=1):
-            if text.strip():
-                lost = any(tag in text for tag in NOT_UNDERSTOOD)
-                yield (
-                    f"{grid}: interval {number}",
-                    {
-                        "id": f"{grid.stem}-{number:04d}",
-                        "audio": audio,
-                        "offset": start_s,
-                        "duration": end_s - start_s,
-                        "text": " ".join(re.sub(r"<[^>]*>", "", text).split()),
-                        "speaker": grid.stem,
-                        "context": grid.stem.rpartition("_")[2],
-                        "skip": "holds what was not understood" if lost else "",
-                    },
-                )
+            if not text.strip():
+                continue
+            lost = any(tag in text for tag in NOT_UNDERSTOOD)
+            columns = {
+                "id": f"{grid.stem}-{number:04d}",
+                "audio": audio,
+                "offset": start_s,
+                "duration": end_s - start_s,
+                "text": " ".join(re.sub(r"<[^>]*>", "", text).split()),
+                "speaker": grid.stem,
+                "context": grid.stem.rpartition("_")[2],
+                "skip": "holds what was not understood" if lost else "",
+            }
+            yield f"{grid}: interval {number}", columns
 
 
 def intervals(path: Path) -> list[tuple[float, float, str]]:
@@ -52,8 +51,10 @@ def intervals(path: Path) -> list[tuple[float, float, str]]:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise ImportFormatError(f"{path}: is not text ({error}); save it as UTF-8") from None
-    found = [(float(lo), float(hi), said.replace('""', '"')) for lo, hi, said in _INTERVAL.findall(text)]
+    parsed = []
+    for start_s, end_s, quoted in _INTERVAL.findall(text):
+        parsed.append((float(start_s), float(end_s), quoted.replace('""', '"')))
     expected = re.search(r"intervals: size = (\d+)", text)
-    if not expected or len(found) != int(expected[1]):
-        raise ImportFormatError(f"{path}: {len(found)} intervals can be read; save it in Praat's long text format")
-    return found
+    if not expected or len(parsed) != int(expected[1]):
+        raise ImportFormatError(f"{path}: {len(parsed)} intervals can be read; save it in Praat's long text format")
+    return parsed

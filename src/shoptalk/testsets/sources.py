@@ -46,7 +46,8 @@ class Source(NamedTuple):
 
 def nemo_rows(path: Path) -> Iterator[Row]:
     """The lines of a NeMo manifest."""
-    yield from ((f"{path}:{number}", row) for number, row in files.read_objects(path))
+    for number, row in files.read_objects(path):
+        yield f"{path}:{number}", row
 
 
 def csv_rows(path: Path) -> Iterator[Row]:
@@ -55,12 +56,13 @@ def csv_rows(path: Path) -> Iterator[Row]:
     rows = list(tables.read_table(path, problems))
     if problems:
         raise ImportFormatError(_listed(problems))
-    yield from ((f"{path}:{number}", row) for number, row in rows)
+    for number, row in rows:
+        yield f"{path}:{number}", row
 
 
 def checked(rows: Iterable[Row], folder: Path) -> list[Source]:
-    """All rows read, or one `ImportFormatError` that names the bad ones by line; paths are relative to `folder`."""
-    found: dict[str, Source] = {}
+    """All rows read, or an `ImportFormatError` that names the bad ones by line; paths are relative to `folder`."""
+    by_id: dict[str, Source] = {}
     problems: list[str] = []
     for row in rows:
         try:
@@ -68,17 +70,19 @@ def checked(rows: Iterable[Row], folder: Path) -> list[Source]:
         except ImportFormatError as error:
             problems.append(str(error))
             continue
-        if source.id in found:
-            problems.append(f"{source.where}: {twice(source.id, found[source.id].where)}")
-        found[source.id] = source
+        if source.id in by_id:
+            problems.append(f"{source.where}: {twice(source.id, by_id[source.id].where)}")
+        by_id[source.id] = source
     if problems:
         raise ImportFormatError(_listed(problems))
-    return list(found.values())
+    return list(by_id.values())
 
 
 def _listed(problems: list[str]) -> str:
-    more = f"\n… and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    return "\n".join([f"{len(problems)} bad rows:", *problems[:SHOWN]]) + more
+    lines = [f"{len(problems)} bad rows:", *problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"… and {len(problems) - SHOWN} more")
+    return "\n".join(lines)
 
 
 def twice(name: str, where: str) -> str:
@@ -93,27 +97,36 @@ def read(row: Row, folder: Path) -> Source:
         raise ImportFormatError(f"{where}: names no audio; fill one of the columns {', '.join(NAMES['audio'])}")
     if not any(name in columns for name in NAMES["text"]):
         raise ImportFormatError(f"{where}: has no text; add one of the columns {', '.join(NAMES['text'])}")
-    offset_s, duration_s = (_seconds(columns, kind, where) for kind in ("offset", "duration"))
-    stem = Path(audio).with_suffix("").as_posix() if isinstance(audio, str | Path) else ""
-    name = _text(columns, "id") or (stem if offset_s is None else f"{stem}-{offset_s:g}")
+    offset_s = _seconds(columns, "offset", where)
+    duration_s = _seconds(columns, "duration", where)
+    stem = ""
+    if isinstance(audio, str | Path):
+        stem = Path(audio).with_suffix("").as_posix()
+        audio = _beside(folder, audio)
+    is_segment = offset_s is not None
     text = _text(columns, "text").strip()
-    unsaid = "nothing is said" if not text or "_".join(text.lower().strip("<>").split()) == UNSCORED else ""
+    is_unscored = not text or "_".join(text.lower().strip("<>").split()) == UNSCORED
+    more: dict[str, Any] = {kind: _text(columns, kind) for kind in ("speaker", "accent", "context")}
+    more["words"] = _words(columns.get("words") or (), where)
+    more["patient"] = bool(columns.get("patient"))
     return Source(
-        id=name,
+        id=_text(columns, "id") or (f"{stem}-{offset_s:g}" if is_segment else stem),
         where=where,
         text=text,
-        audio=_beside(folder, audio) if isinstance(audio, str | Path) else audio,
+        audio=audio,
         offset_s=offset_s,
         duration_s=duration_s,
-        recording=str(columns.get("recording") or (stem if offset_s is not None else "")),
-        skip=str(columns.get("skip") or unsaid),
-        more={kind: _text(columns, kind) for kind in ("speaker", "accent", "context")}
-        | {"words": _words(columns.get("words") or (), where), "patient": bool(columns.get("patient"))},
+        recording=str(columns.get("recording") or (stem if is_segment else "")),
+        skip=str(columns.get("skip") or ("nothing is said" if is_unscored else "")),
+        more=more,
     )
 
 
 def _named(columns: Mapping[str, Any], kind: str) -> Any:
-    return next((columns[name] for name in NAMES[kind] if columns.get(name) not in (None, "")), None)
+    for name in NAMES[kind]:
+        if columns.get(name) not in (None, ""):
+            return columns[name]
+    return None
 
 
 def _text(columns: Mapping[str, Any], kind: str) -> str:
@@ -140,4 +153,7 @@ def _words(words: Iterable[Any], where: str) -> tuple[tuple[str, float, float], 
 
 def _beside(folder: Path, audio: str | Path) -> Path:
     """A path relative to the manifest, or else to the working folder."""
-    return Path(audio) if not (folder / audio).is_file() and Path(audio).is_file() else folder / audio
+    beside = folder / audio
+    if not beside.is_file() and Path(audio).is_file():
+        return Path(audio)
+    return beside
