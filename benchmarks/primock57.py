@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk.core import files
+from shoptalk.core.errors import ScoringError
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Term
 from shoptalk.corpus import lexicon
@@ -53,7 +54,10 @@ def main() -> None:
 def measure(folder: Path) -> dict[str, Any]:
     """The figures of each recogniser that has published ones."""
     published = json.loads((TABLES / "published.json").read_text(encoding="utf-8"))
-    references_name, transcripts_name = next(layout for layout in LAYOUTS if (folder / layout[0]).is_dir())
+    layouts = [layout for layout in LAYOUTS if (folder / layout[0]).is_dir()]
+    if not layouts:
+        raise ScoringError(f"{folder}: has neither {LAYOUTS[0][0]} nor {LAYOUTS[1][0]}; give the clone's folder")
+    references_name, transcripts_name = layouts[0]
     references = read(folder / references_name)
     terms = lexicon.load([TABLES / "terms.csv"])
     recognisers: dict[str, Any] = {}

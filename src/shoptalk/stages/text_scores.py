@@ -17,7 +17,7 @@ from shoptalk.scoring.transcripts import Texts, TextScores, Wishes
 from shoptalk.testsets.sources import NAMES, Row, csv_rows
 
 TEXT_COLUMNS = (*NAMES["text"], "heard", "hypothesis", "pred_text")
-ID_COLUMNS = (*NAMES["id"], "audio_filepath", "file", "filename")
+ID_COLUMNS = (*NAMES["id"], *NAMES["audio"])
 CLUSTER_COLUMNS = ("cluster", "consultation", *NAMES["speaker"])
 """What columns are called, the first that is filled being taken."""
 STM, CTM = "FILE CHANNEL SPEAKER START END [<LABEL>] TEXT", "FILE CHANNEL START LENGTH WORD"
