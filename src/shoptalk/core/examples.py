@@ -14,7 +14,7 @@ recording. An `audio_filepath` that ends in ``.npy`` holds log-mel features inst
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,13 @@ PAST_END_S = 0.1
 
 def read_manifest(path: Path, *, needs: tuple[str, ...] = ()) -> list[Example]:
     """The lines of a manifest; `needs` names further keys that each must have. `ManifestError` names file and line."""
-    return [_example(row, path, number, needs) for number, row in files.read_objects(path)]
+    return [example for _, example in numbered_manifest(path, needs=needs)]
+
+
+def numbered_manifest(path: Path, *, needs: tuple[str, ...] = ()) -> Iterator[tuple[int, Example]]:
+    """The lines of a manifest as `read_manifest` gives them, each with its number in the file."""
+    for number, row in files.read_objects(path):
+        yield number, _example(row, path, number, needs)
 
 
 def _example(row: Mapping[str, Any], path: Path, number: int, needs: tuple[str, ...]) -> Example:

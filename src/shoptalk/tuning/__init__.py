@@ -4,6 +4,7 @@
 - `module`: the training step
 - `tdt_loss`: the TDT loss on a CPU
 - `data`: from manifests to batches
+- `lines`: what of the manifests is checked before training
 - `batches`: which recordings are in a batch
 - `features`: cached log-mel features
 - `mel_effects`: voices, noise, rooms and lines on features

@@ -19,8 +19,9 @@ from shoptalk.core.examples import load, read_manifest, recording_s
 from shoptalk.core.files import partial_path, put_in_place, write_text
 from shoptalk.core.recipe import Recipe, TrainSection
 from shoptalk.core.records import Example
+from shoptalk.core.tokens import FRAME_S
 from shoptalk.integrations import nemo
-from shoptalk.tuning import tracking
+from shoptalk.tuning import lines, tracking
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import HOPS_PER_S, Recordings, Rounds, recordings
 from shoptalk.tuning.features import FeatureCaches, make, opened
@@ -66,6 +67,7 @@ class ASRTrainer:
         if self.config.model:
             train_tokenizer(self._texts(), self._tokenizer.parent, vocabulary=self.config.model.vocabulary)
         model = self.restore()
+        self._check_lines(model)
         featurize, mels = nemo.featurizer(model), model.cfg.preprocessor.features
         lists = self._lists(self.data.domain)
         if self._rehearses:
@@ -121,6 +123,13 @@ class ASRTrainer:
         )
         trainer.fit(module, train_dataloaders=rounds, ckpt_path=keeper.last if keeper.last.exists() else None)
         return self.save(model, keeper)
+
+    def _check_lines(self, model: nemo.Model) -> None:
+        """`ManifestError` for lines whose audio or text cannot be used."""
+        trained = [*self.data.taught, *(self.data.rehearsal if self._rehearses else [])]
+        shortest_s = FRAME_S * max(1.0, *self.config.feature_speeds)
+        lines.check(trained, shortest_s=shortest_s, spelling=_spelling(model), say=self.say)
+        lines.check(self.data.dev, shortest_s=FRAME_S, spelling=None, say=self.say)
 
     def strategy(self) -> Any:
         """One process, or on a CPU several that share the batches of each step among them."""
@@ -206,7 +215,7 @@ class ASRTrainer:
         return recordings(
             cache,
             share=share,
-            tokenize=model.tokenizer.text_to_ids,
+            tokenize=_spelling(model).tokens,
             blank=model.tokenizer.vocab_size,
             timed=self.config.aligned_rounds > 0,
         )
@@ -227,6 +236,10 @@ class ASRTrainer:
         path = self.folder / "tuned.nemo"
         nemo.save(model, path)
         return path
+
+
+def _spelling(model: nemo.Model) -> lines.Spelling:
+    return lines.Spelling(model.tokenizer.text_to_ids, unknown=model.tokenizer.tokenizer.unk_id())
 
 
 class Keeper(Callback):
