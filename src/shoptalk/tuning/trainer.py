@@ -126,7 +126,7 @@ class ASRTrainer:
 
     def _check_lines(self, model: nemo.Model) -> None:
         """`ManifestError` for lines whose audio or text cannot be used."""
-        trained = [*self.data.taught, *(self.data.rehearsal if self._rehearses else [])]
+        trained = [*self.data.domain, *(self.data.rehearsal if self._rehearses else [])]
         shortest_s = FRAME_S * max(1.0, *self.config.feature_speeds)
         lines.check(trained, shortest_s=shortest_s, spelling=_spelling(model), say=self.say)
         lines.check(self.data.dev, shortest_s=FRAME_S, spelling=None, say=self.say)
