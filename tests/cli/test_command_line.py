@@ -101,7 +101,7 @@ def test_wrong_changes(capsys: pytest.CaptureFixture[str], tmp_path: Path, chang
     [
         (b"train: {stpes: 3}", "train.stpes: no such key; did you mean steps?"),
         (b"train: {steps", "not YAML"),
-        (b"\xff\xfe\x00", "not YAML"),
+        (b"\xff\xfe\x00", "it starts as UTF-16, but line 1 is not; save the file as UTF-8"),
         (b"- a\n- b", "a recipe is a mapping of sections, this is a list"),
         (b"train: 3", "train: Input should be"),
         (b"products: {speach: here}", "products.speach: no such stage"),

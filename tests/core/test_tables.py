@@ -63,7 +63,7 @@ def test_encodings_are_told_apart(encoding: str) -> None:
     ("content", "told"),
     [
         (b"text\nfine\n\x81\n", "line 3 is neither UTF-8 nor Windows-1252; save the file as UTF-8"),
-        (b"\xff\xfea", "no whole utf-16; save the file as UTF-8"),
+        (b"\xff\xfea", "it starts as UTF-16, but line 1 is not; save the file as UTF-8"),
         (b"PK\x03\x04\0\0\x08\0\0\0\0\0", "no text"),
     ],
 )

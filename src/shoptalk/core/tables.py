@@ -34,7 +34,10 @@ def decode(content: bytes) -> str:
             text = content.decode(encoding)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            problem = f"line {line} is neither UTF-8 nor Windows-1252" if not marked else f"it is no whole {encoding}"
+            if marked:
+                problem = f"it starts as {encoding.upper()}, but line {line} is not"
+            else:
+                problem = f"line {line} is neither UTF-8 nor Windows-1252"
             continue
         if "\0" not in text:
             return text
