@@ -1,13 +1,13 @@
 """The gate and the registry on run folders: models reach use only through the gate, and all of it is recorded."""
 
 import getpass
-import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from shoptalk.core import bundle
 from shoptalk.core.errors import RegistryError
+from shoptalk.core.files import file_sha256
 from shoptalk.core.scores import GATE, SCORES
 from shoptalk.integrations.registry import CHALLENGER, Event, Registry, Version
 from shoptalk.release.judging import Judgement, judge_folder
@@ -50,8 +50,8 @@ def register(folder: Path, uri: str, *, name: str | None, by: str | None) -> tup
     tags = {
         "recipe": run.recipe.name,
         "run": str(run.folder.resolve()),
-        "checksums_sha256": _sha256(source / bundle.CHECKSUMS),
-        "scores_sha256": _sha256(run.product("evaluate") / SCORES),
+        "checksums_sha256": file_sha256(source / bundle.CHECKSUMS),
+        "scores_sha256": file_sha256(run.product("evaluate") / SCORES),
         "registered_by": _who(by),
         "registered_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -77,12 +77,12 @@ def promote(given: str, uri: str, policy: Path, *, by: str | None, why: str) -> 
         raise RegistryError(f"{given}: the challenger of {name} is of {folder}; register this run first")
     _require_unchanged(name, challenger)
     run, _ = reopen(folder, "evaluate", "package")
-    if _sha256(run.product("evaluate") / SCORES) != challenger.tags.get("scores_sha256"):
+    if file_sha256(run.product("evaluate") / SCORES) != challenger.tags.get("scores_sha256"):
         raise RegistryError(f"{folder}: its scores are not those that were registered; register the run again")
     judgement = _judge(run, policy, now)
     if not judgement.verdict.passed:
         return Promotion(name, challenger.number, judgement, None)
-    verdict = _sha256(run.product("evaluate") / GATE)
+    verdict = file_sha256(run.product("evaluate") / GATE)
     with quiet():
         event = registry.promote(name, challenger.number, by=who, at=now, why=why, gate_sha256=verdict)
     return Promotion(name, challenger.number, judgement, event)
@@ -101,7 +101,7 @@ def _require_unchanged(name: str, version: Version) -> None:
     """Verify the bundle of a version against what was registered, every file of it."""
     sums = version.source / bundle.CHECKSUMS
     bundle.open_bundle(version.source)
-    if _sha256(sums) != version.tags.get("checksums_sha256"):
+    if file_sha256(sums) != version.tags.get("checksums_sha256"):
         raise RegistryError(
             f"{version.source}: not the bundle that was registered as {name} version {version.number}; "
             "register what is there now, or put the bundle back"
@@ -113,7 +113,3 @@ def _who(given: str | None) -> str:
         return given or getpass.getuser()
     except (OSError, KeyError):
         raise RegistryError("this system does not tell who you are; say --by NAME") from None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
