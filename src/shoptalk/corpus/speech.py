@@ -28,10 +28,12 @@ PEAK = 0.95
 TIMED = ("dev", "test")
 """The splits whose utterances tell where their words are: word times are scored on them."""
 
-Task = tuple[Transcript, str, float, Mapping[str, str], Path]
+Task = tuple[Transcript, str, float, Path]
 
 _tts: list[Tts] = []
 """The synthesiser of this process, set by `_start`."""
+_pronunciations: list[Mapping[str, str]] = []
+"""What the lexicon's words sound like, in order, set by `_start`: once for a process, not with each sentence."""
 
 
 def speak(
@@ -52,23 +54,25 @@ def speak(
     the transcript whose audio is silent, clipped, or too short or long for its text.
     """
     tasks = (
-        (transcript, *draw_voice(transcript.id, transcript.split, config, seed=seed), pronunciations, folder)
+        (transcript, *draw_voice(transcript.id, transcript.split, config, seed=seed), folder)
         for transcript in transcripts
         if transcript.id not in done
     )
-    yield from workers.map(_speak, tasks, start=_start, arguments=(make_tts,))
+    in_order = dict(sorted(pronunciations.items()))
+    yield from workers.map(_speak, tasks, start=_start, arguments=(make_tts, in_order))
 
 
-def _start(make_tts: Callable[[], Tts]) -> None:
+def _start(make_tts: Callable[[], Tts], pronunciations: Mapping[str, str]) -> None:
     _tts[:] = [make_tts()]
+    _pronunciations[:] = [pronunciations]
 
 
 def _speak(task: Task) -> Utterance:
     import soundfile
 
-    transcript, voice, speed, pronunciations, folder = task
+    transcript, voice, speed, folder = task
     spoken = transcript.spoken.casefold()
-    used = {key: ipa for key, ipa in sorted(pronunciations.items()) if key.casefold() in spoken}
+    used = {key: ipa for key, ipa in _pronunciations[0].items() if key.casefold() in spoken}
     path = folder / transcript.split / audio_name(transcript, voice, speed, used)
     times = path.with_suffix(".words.json") if transcript.split in TIMED else None
     if not path.is_file() or (times and not times.is_file()):
