@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Term
-from shoptalk.core.terms import occurrences, occurring, phonetic_distance
+from shoptalk.core.terms import index_of, occurrences, occurrences_of_all, occurring, phonetic_distance
 from shoptalk.core.text import words
 
 
@@ -109,3 +110,39 @@ def test_sounds_order_as_one_hears_them() -> None:
     assert all(phonetic_distance(a, b) < 0.25 for a, b in near), [phonetic_distance(*pair) for pair in near]
     assert phonetic_distance("metformin", "lisinopril") > 0.6
     assert phonetic_distance("cefazolin", "") == 1.0
+
+
+PIECES = st.sampled_from(["lin", "sulin", "in", "insulin", "glar", "gine", "glargine", "co", "pd", "COPD", "B12", "12"])
+PHRASES = st.lists(PIECES, min_size=1, max_size=3).flatmap(
+    lambda pieces: st.sampled_from([" ", "-", ""]).map(lambda between: between.join(pieces))
+)
+LEXICONS = st.lists(PHRASES, min_size=1, max_size=6, unique=True)
+TEXTS = st.lists(st.one_of(PHRASES, st.sampled_from(["the", "c o p d", "lins", "B twelve"])), max_size=8).map(" ".join)
+
+
+def brute_force(term: Term, text: str) -> list[tuple[int, int]]:
+    """Every stretch of words against every way to write the term; then the longest from the left."""
+    written = [word.replace("o", "0") for word in words(text)]
+    spans = []
+    for start in range(len(written)):
+        for end in range(len(written), start, -1):
+            run = "".join(written[start:end])
+            breaks = {len("".join(written[start:inner])) for inner in range(start + 1, end)}
+            for parts in term_forms._variants(term.id, term.text, term.variants, term.spoken):
+                cuts = {len("".join(parts[:count])) for count in range(1, len(parts))}
+                if "".join(parts).replace("o", "0") == run and breaks <= cuts:
+                    spans.append((start, end))
+    chosen: list[tuple[int, int]] = []
+    for start, end in spans:
+        if not chosen or start >= chosen[-1][1]:
+            chosen.append((start, end))
+    return chosen
+
+
+@given(LEXICONS, TEXTS)
+@settings(max_examples=100, deadline=None)
+def test_an_index_finds_what_every_term_against_every_stretch_of_words_finds(lexicon: list[str], text: str) -> None:
+    terms = [term(written) for written in lexicon]
+    expected = {place: brute_force(each, text) for place, each in enumerate(terms)}
+    assert occurrences_of_all(index_of(terms), text) == {place: spans for place, spans in expected.items() if spans}
+    assert occurring(terms, [text]) == {terms[place].id for place, spans in expected.items() if spans}

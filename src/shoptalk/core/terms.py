@@ -1,9 +1,10 @@
 """Where a term stands in a text, in whatever way it is written there, and how alike two words sound."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Term
@@ -14,75 +15,97 @@ _RAW_WORD = re.compile(r"[^\s\-‐‑–/]+")
 _SPELLED = re.compile(r"\d+|[^\W\d_]")
 
 
+Span = tuple[int, int]
+"""Half-open, over the words of a text."""
+_Spelling = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""What of a term says how it is written: id, text, variants, spoken."""
+
+
 @dataclass(frozen=True)
-class _Pattern:
-    """One way to write a term: its letters run together, and where a space or hyphen may stand among them."""
+class Index:
+    """All ways to write many terms, so that one pass over a text finds them, however many terms there are.
 
-    key: str
-    cuts: frozenset[int]
+    A way to write a term is a run of letters, and the places in it where a space or hyphen may stand.
+    """
+
+    ids: tuple[str, ...]
+    """Of the terms, in the order of the list."""
+    places: Mapping[str, tuple[tuple[int, frozenset[int]], ...]]
+    """For a run of letters the terms that are written so, by their place in the list, each with its cuts."""
+    beginnings: frozenset[str]
+    """The runs up to each cut: no term goes on from a word whose run is none of these."""
 
 
-def occurrences(term: Term, text: str) -> list[tuple[int, int]]:
-    """Half-open spans over ``words(text)`` where the term stands, in order, never overlapping; the longest wins."""
-    return _find(_patterns(term.id, term.text, term.variants, term.spoken), _layout(text))
+def index_of(terms: Sequence[Term]) -> Index:
+    """The index of these terms. `TermError`: nothing is left of one once it is reduced to words."""
+    return _index(tuple(_spelling(term) for term in terms))
+
+
+def occurrences(term: Term, text: str) -> list[Span]:
+    """Where the term stands over ``words(text)``, in order, never overlapping; the longest wins."""
+    return occurrences_of_all(_index((_spelling(term),)), text).get(0, [])
+
+
+def occurrences_of_all(known: Index, text: str) -> dict[int, list[Span]]:
+    """The `occurrences` of each term that the text has, by the term's place in the list that was indexed."""
+    spans: dict[int, list[Span]] = {}
+    runs = [word.translate(_ZERO_IS_O) for word in words(text)]
+    for start in range(len(runs)):
+        for end, place in _written_from(start, runs, known):
+            spans.setdefault(place, []).append((start, end))
+    return {place: _without_overlaps(spans[place]) for place in sorted(spans)}
 
 
 def occurring(terms: Sequence[Term], texts: Iterable[str]) -> frozenset[str]:
     """Ids of the terms that stand in any of the texts, e.g. in what a base model was trained on."""
-    missing = {term.id: _patterns(term.id, term.text, term.variants, term.spoken) for term in terms}
+    known = index_of(terms)
+    places: set[int] = set()
     for text in texts:
-        layout = _layout(text)
-        for term_id, patterns in list(missing.items()):
-            if _find(patterns, layout):
-                del missing[term_id]
-    return frozenset(term.id for term in terms) - missing.keys()
+        places.update(occurrences_of_all(known, text))
+    return frozenset(known.ids[place] for place in places)
 
 
-def _find(patterns: tuple[_Pattern, ...], layout: tuple[str, dict[int, int]]) -> list[tuple[int, int]]:
-    run, starts = layout
-    spans: list[tuple[int, int]] = []
-    for pattern in patterns:
-        if pattern.key in run:
-            spans += _spans(pattern, run, starts)
-    chosen: list[tuple[int, int]] = []
-    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+def _spelling(term: Term) -> _Spelling:
+    return term.id, term.text, term.variants, term.spoken
+
+
+def _written_from(start: int, runs: Sequence[str], known: Index) -> Iterator[tuple[int, int]]:
+    """Ends and places of the terms that are written from this word on."""
+    run = ""
+    inner: list[int] = []  # where words of the text begin within the run
+    for word in range(start, len(runs)):
+        run += runs[word]
+        for place, cuts in known.places.get(run, ()):
+            if cuts.issuperset(inner):
+                yield word + 1, place
+        if run not in known.beginnings:
+            return
+        inner.append(len(run))
+
+
+def _without_overlaps(spans: Iterable[Span]) -> list[Span]:
+    chosen: list[Span] = []
+    for start, end in sorted(set(spans), key=lambda span: (span[0], -span[1])):
         if not chosen or start >= chosen[-1][1]:
             chosen.append((start, end))
     return chosen
 
 
 @lru_cache(maxsize=16_384)
-def _layout(text: str) -> tuple[str, dict[int, int]]:
-    """The words of a text run together, and where in that run each word starts (and the last ends)."""
-    parts = words(text)
-    starts: dict[int, int] = {}
-    length = 0
-    for place, part in enumerate(parts):
-        starts[length] = place
-        length += len(part)
-    starts[length] = len(parts)
-    return "".join(parts).translate(_ZERO_IS_O), starts
-
-
-def _spans(pattern: _Pattern, run: str, starts: dict[int, int]) -> Iterable[tuple[int, int]]:
-    at = run.find(pattern.key)
-    while at >= 0:
-        end = at + len(pattern.key)
-        if at in starts and end in starts:
-            inner = {place - at for place in range(at + 1, end) if place in starts}
-            if inner <= pattern.cuts:
-                yield starts[at], starts[end]
-        at = run.find(pattern.key, at + 1)
-
-
-@lru_cache(maxsize=16_384)
-def _patterns(term_id: str, text: str, variants: tuple[str, ...], spoken: tuple[str, ...]) -> tuple[_Pattern, ...]:
-    patterns = {}
-    for parts in _variants(term_id, text, variants, spoken):
-        key = "".join(parts).translate(_ZERO_IS_O)
-        cuts = frozenset(sum(map(len, parts[:count])) for count in range(1, len(parts)))
-        patterns[key, cuts] = _Pattern(key, cuts)
-    return tuple(patterns.values())
+def _index(spellings: tuple[_Spelling, ...]) -> Index:
+    places: dict[str, list[tuple[int, frozenset[int]]]] = {}
+    beginnings: set[str] = set()
+    for place, spelling in enumerate(spellings):
+        for parts in _variants(*spelling):
+            run = "".join(parts).translate(_ZERO_IS_O)
+            ends = list(accumulate(len(part) for part in parts))
+            cuts = frozenset(ends[:-1])
+            beginnings.update(run[:cut] for cut in cuts)
+            written = places.setdefault(run, [])
+            if (place, cuts) not in written:
+                written.append((place, cuts))
+    ids = tuple(term_id for term_id, *_ in spellings)
+    return Index(ids, {run: tuple(written) for run, written in places.items()}, frozenset(beginnings))
 
 
 @lru_cache(maxsize=16_384)

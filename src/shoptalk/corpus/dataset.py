@@ -95,14 +95,13 @@ def term_leaks(terms: Sequence[Term], utterances: Sequence[Utterance], general: 
     """Held-out terms in a sentence that is trained on."""
     texts = {utterance.text for utterance in utterances if utterance.split != "test"}
     texts |= {line.text for line in general.rehearsal}
-    leaks = []
-    for term in terms:
-        if term.taught:
-            continue
-        for text in sorted(texts):
-            if term_forms.occurring([term], [text]):
-                leaks.append(f"held-out term {term.id!r} is in the training sentence {text!r}")
-    return leaks
+    known = term_forms.index_of([term for term in terms if not term.taught])
+    leaks_by_place: dict[int, list[str]] = {}
+    for text in sorted(texts):
+        for place in term_forms.occurrences_of_all(known, text):
+            leak = f"held-out term {known.ids[place]!r} is in the training sentence {text!r}"
+            leaks_by_place.setdefault(place, []).append(leak)
+    return [leak for place in sorted(leaks_by_place) for leak in leaks_by_place[place]]
 
 
 def general_leaks(general: General) -> list[str]:

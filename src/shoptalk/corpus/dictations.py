@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Split, Term, Transcript
-from shoptalk.core.terms import occurrences
+from shoptalk.core.terms import Index, index_of, occurrences, occurrences_of_all
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENINGS, SETTINGS
 from shoptalk.corpus.splits import clusters, draw_key
@@ -56,9 +56,10 @@ def write_dictations(
     `workers` requests are under way at once. What fails in `ATTEMPTS` attempts is left out; `settle` reports it.
     """
     orders = [order for order in _orders(terms, config, seed) if order.id not in done]
+    held_out = index_of([term for term in terms if not term.taught])
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        for transcript in pool.map(lambda order: _written(llm, order, terms, seed), orders):
+        for transcript in pool.map(lambda order: _written(llm, order, held_out, seed), orders):
             if transcript:
                 yield transcript
     finally:
@@ -133,7 +134,7 @@ def _order(name: str, term: Term, split: Split, terms: Sequence[Term], seed: int
     return _Order(name, split, company, section, specialty, messages)
 
 
-def _written(llm: Llm, order: _Order, terms: Sequence[Term], seed: int) -> Transcript | None:
+def _written(llm: Llm, order: _Order, held_out: Index, seed: int) -> Transcript | None:
     """The first answer that passes the checks."""
     for attempt in range(ATTEMPTS):
         answer_seed = int(draw_key(seed, "answer", order.id, str(attempt))[:8], 16)
@@ -152,12 +153,12 @@ def _written(llm: Llm, order: _Order, terms: Sequence[Term], seed: int) -> Trans
             section=order.section,
             specialty=order.specialty,
         )
-        if not _faults(transcript, order, terms):
+        if not _faults(transcript, order, held_out):
             return transcript
     return None
 
 
-def _faults(transcript: Transcript, order: _Order, terms: Sequence[Term]) -> list[str]:
+def _faults(transcript: Transcript, order: _Order, held_out: Index) -> list[str]:
     faults = [has_terms(transcript, {term.id: term for term in order.terms}), is_clean(transcript)]
     sentences = len(_SENTENCE_END.findall(transcript.text))
     if not MIN_SENTENCES <= sentences <= MAX_SENTENCES:
@@ -165,9 +166,9 @@ def _faults(transcript: Transcript, order: _Order, terms: Sequence[Term]) -> lis
     if len(transcript.text.split()) > MAX_WORDS:
         faults.append("is too long")
     if order.split != "test":
-        held_out = [term.id for term in terms if not term.taught and occurrences(term, transcript.text)]
-        if held_out:
-            faults.append(f"names the held-out {held_out}")
+        named = [held_out.ids[place] for place in occurrences_of_all(held_out, transcript.text)]
+        if named:
+            faults.append(f"names the held-out {named}")
     if any(occurrences(term, transcript.carrier) for term in order.terms):
         faults.append("has a term in an unknown form")
     return [fault for fault in faults if fault]

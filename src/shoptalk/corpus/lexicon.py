@@ -43,7 +43,8 @@ def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
         problems.append(f"{', '.join(map(str, files)) or 'no files'}: no terms")
     if problems:
         raise LexiconError("the lexicon cannot be used; mend these rows:\n  " + "\n  ".join(problems))
-    return [term for _, term in terms if not only or term.id in only]
+    chosen = frozenset(only) or ids
+    return [term for _, term in terms if term.id in chosen]
 
 
 def hold_out(terms: Sequence[Term], *, part: float, seed: int) -> list[Term]:
