@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
+import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,38 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         (partial / "sub" / "new").write_text("new")
     assert [str(file.relative_to(folder)) for file in sorted(folder.rglob("*"))] == ["sub", "sub/new"]
     assert list(folder.parent.iterdir()) == [folder]
+
+
+@contextmanager
+def umask(value: int) -> Iterator[None]:
+    before = os.umask(value)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def permissions(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize(("mask", "expected"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+@pytest.mark.parametrize("left_by_library", [0o600, 0o644, 0o666])
+def test_permissions_are_as_the_umask_says(tmp_path: Path, mask: int, expected: int, left_by_library: int) -> None:
+    with umask(mask):
+        with files.write_file(tmp_path / "weights") as partial:
+            partial.write_text("w")
+            partial.chmod(left_by_library)
+        with files.write_folder(tmp_path / "bundle") as folder:
+            (folder / "below").mkdir()
+            for path in (folder / "weights", folder / "below" / "weights"):
+                path.write_text("w")
+                path.chmod(left_by_library)
+        files.write_text(tmp_path / "note", "n")
+        files.write_records(tmp_path / "terms.jsonl", unwritten, signature="s")
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 5  # and nothing is left of how the permissions were found
+    assert {permissions(path) for path in written} == {expected}
 
 
 @pytest.mark.parametrize(

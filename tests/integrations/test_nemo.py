@@ -1,5 +1,7 @@
 """The integration of NeMo against NeMo itself: what is refused, what is heard, what is saved."""
 
+import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,11 @@ def test_the_joint_gives_logits_or_log_probabilities(model: Any) -> None:
     assert logits.shape[-1] == tokens_and_blank + len(nemo.durations(model))
     assert torch.allclose(normalised, logits.log_softmax(-1), atol=1e-5)
     assert not torch.allclose(logits.logsumexp(-1), torch.zeros(()), atol=1e-2)
+
+
+def test_after_an_import_that_fails_logging_is_as_before(monkeypatch: pytest.MonkeyPatch, tiny_nemo: Path) -> None:
+    monkeypatch.setitem(sys.modules, "nemo.collections.asr", None)
+    before = logging.root.manager.disable
+    with pytest.raises(ImportError):
+        nemo.restore(tiny_nemo)
+    assert logging.root.manager.disable == before

@@ -94,6 +94,14 @@ def test_half_precision_weights_stay_half_and_restore(tiny_nemo: Path, tmp_path:
     assert whole.transcribe([speechlike(1, 2.0)], verbose=False)[0].text
 
 
+def test_whoever_may_read_new_files_may_read_all_of_it(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("")
+    usual = (tmp_path / "new").stat().st_mode
+    assert {path.name: path.stat().st_mode for path in made.iterdir()} == dict.fromkeys(
+        (path.name for path in made.iterdir()), usual
+    )
+
+
 def test_tokenizer_and_vocabulary(made: Path, tiny_nemo_model: Any) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_file=str(made / "tokenizer.model"))
     pieces = (made / "vocab.txt").read_text(encoding="utf-8").splitlines()

@@ -52,8 +52,8 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
 def serve(parsed: argparse.Namespace) -> None:
     """Serve a bundle, or a `.nemo`, until told to stop."""
     from shoptalk.core import config
+    from shoptalk.core.quiet import quiet
     from shoptalk.stages import serving
-    from shoptalk.stages.progress import quiet
 
     changes = tuple(parsed.set)
     recipe = config.load(Path(parsed.recipe), changes) if parsed.recipe else config.changed(changes)
@@ -65,7 +65,7 @@ def transcribe(parsed: argparse.Namespace) -> int:
     """Print what each recording says, one after the other; 2 if some could not be read, which are told on the way."""
     from shoptalk.core import config
     from shoptalk.core.errors import AudioError
-    from shoptalk.stages.progress import quiet
+    from shoptalk.core.quiet import quiet
 
     recipe = config.changed(tuple(parsed.set))
     failed = False
@@ -142,8 +142,9 @@ def _print_json(line: dict[str, Any]) -> None:
 
 def export(parsed: argparse.Namespace) -> None:
     """Write the graphs, say what was written, and check them against the engine."""
+    from shoptalk.core.quiet import quiet
     from shoptalk.stages import exporting
-    from shoptalk.stages.progress import quiet, say
+    from shoptalk.stages.progress import say
 
     folder = Path(parsed.to)
     with quiet():

@@ -21,6 +21,7 @@
 - `confidence`: the temperature of word confidences
 - `device`: what the processor and the accelerator can do, and what is chosen by it
 - `runtime`: threads, memory and kernels of a process
+- `quiet`: third parties' log lines and warnings, dropped for a while
 - `protocols`: what is asked of third parties
 - `checkpoint`: opening a `.nemo` safely
 - `bundle`: opening a bundle

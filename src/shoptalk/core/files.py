@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -170,12 +171,30 @@ def partial_path(path: Path) -> Path:
 
 
 def put_in_place(partial: Path, path: Path) -> None:
-    """Give what was written whole its name. The bytes reach the disk first, so that no power cut leaves half of it."""
+    """Give what was written whole its name. The bytes reach the disk first, so that no power cut leaves half of it.
+
+    Files get the permissions of any new file there. Libraries that write through temporary files leave others, which
+    only the owner can read.
+    """
+    permissions = _permissions_of_new_files(partial)
     for written in partial.rglob("*") if partial.is_dir() else [partial]:
         if written.is_file():
             with written.open("rb") as file:
                 os.fsync(file.fileno())
+            if stat.S_IMODE(written.stat().st_mode) != permissions:
+                written.chmod(permissions)
     partial.replace(path)
+
+
+def _permissions_of_new_files(beside: Path) -> int:
+    """As the umask and the folder give them; they are seen from a file, since the umask is read only by setting it."""
+    made = beside.with_name(beside.name + ".permissions")
+    number = os.open(made, os.O_CREAT | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(number).st_mode)
+    finally:
+        os.close(number)
+        made.unlink()
 
 
 # ---- hashing
@@ -194,8 +213,8 @@ def file_digests(path: Path, pattern: str = "*.jsonl") -> list[str]:
 
 def file_digest(path: Path) -> str:
     """sha256 of a file; read again only after its size or time of change did."""
-    stat = path.stat()
-    return _remembered_sha256(path, stat.st_size, stat.st_mtime_ns)
+    state = path.stat()
+    return _remembered_sha256(path, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,8 @@
 import ctypes
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shoptalk.core import config
@@ -46,6 +48,30 @@ def set_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use so many threads within the block, and as many as before after it; 0 changes nothing."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        if threads:
+            set_threads(threads)
+        yield
+    finally:
+        set_threads(before)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed PyTorch's own generators, of the CPU and of every GPU; after the block they go on where they stood."""
+    import torch
+
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
 
 
 def keep_memory() -> bool:

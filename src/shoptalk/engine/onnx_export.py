@@ -9,9 +9,7 @@ layers of the predictor, X its width, J width of the joiner, V tokens, O = V + 1
 
 import json
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +19,7 @@ from torch.nn.functional import embedding
 
 from shoptalk.core.errors import MissingToolError, ModelError
 from shoptalk.core.files import write_folder
+from shoptalk.core.quiet import quiet
 from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.engine.encoder import KEPT_REACH, Encoder
 from shoptalk.engine.shape import LOG_GUARD, PREEMPHASIS, Shape
@@ -183,7 +182,7 @@ def _write(graph: _Graph, folder: Path, metadata: Mapping[str, Any]) -> None:
     free_axes: dict[str, dict[int, str]] = {}
     for name, axes in (graph.inputs | graph.outputs).items():
         free_axes[name] = {place: axis for place, axis in enumerate(axes) if axis in FREE}
-    with _quiet():
+    with quiet():  # tracing warns of every number that it takes for a constant; all that are, are
         torch.onnx.export(
             graph.module.eval(),
             graph.example,
@@ -200,8 +199,6 @@ def _write(graph: _Graph, folder: Path, metadata: Mapping[str, Any]) -> None:
     large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > ONE_FILE_BYTES
     beside = {"save_as_external_data": True, "location": graph.file + ".data"} if large else {}
     onnx.save(model, folder / graph.file, **beside)
-    for path in folder.glob(f"{graph.file}*"):
-        path.chmod(0o644)  # onnx lets only its owner read what lies beside
     shutil.rmtree(traced)
 
 
@@ -236,14 +233,6 @@ def _write_vocabulary(folder: Path, shape: Shape, tokenizer: bytes, form: Form) 
         "max_tokens_per_step": shape.max_symbols,
     }
     (folder / "config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Tracing warns of every number that it takes for a constant; all that are, are."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _onnx() -> Any:

@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def rows(source: str, *, config: str | None = None, split: str = "test") -> Iter
         _reach_hub(source)
     datasets = _datasets()
     try:
-        dataset = _opened(datasets, source, config, split)
+        with _without_bars(datasets):
+            dataset = _opened(datasets, source, config, split)
     except ShoptalkError:
         raise
     except ConnectionError as error:
@@ -102,5 +104,16 @@ def _datasets() -> Any:
         import datasets
     except ImportError:
         raise MissingToolError("datasets is not installed; run `pip install 'shoptalk[tuning]'`") from None
-    datasets.disable_progress_bars()
     return datasets
+
+
+@contextmanager
+def _without_bars(datasets: Any) -> Iterator[None]:
+    """No bars of its own within the block; after it they are as before."""
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

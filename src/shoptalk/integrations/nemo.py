@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from shoptalk.core.disk import naming_full_disk
 from shoptalk.core.errors import HubUnreachableError, ModelError
 from shoptalk.core.files import write_file
 from shoptalk.core.protocols import Options, refuse_extras
+from shoptalk.core.quiet import quiet
 from shoptalk.core.recipe import ModelSection
 from shoptalk.core.records import Recognition, Samples
 from shoptalk.core.tokens import FRAME_S, HOP_S, SUBSAMPLING, words
@@ -194,24 +194,12 @@ def _from_hub(name: str) -> Path:
 
 
 def _asr() -> Any:
-    """NeMo's speech package, with its start-up chatter silenced."""
-    with _quiet():
+    """NeMo's speech package, with its start-up chatter silenced; its own logger tells errors alone from then on."""
+    with quiet(logging.WARNING):
         import nemo.collections.asr as asr
         from nemo.utils import logging as nemo_logging
     nemo_logging.setLevel(logging.ERROR)
     return asr
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    import warnings
-
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(before)
 
 
 def _config(shape: ModelSection, tokenizer_folder: Path, sigma: float, omega: float) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """What stages share while they work: lines of progress, bars, and products that are written whole and resumed."""
 
-import logging
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,20 +17,6 @@ R = TypeVar("R", bound=Record)
 def say(text: str) -> None:
     """Print a line of progress on standard error at once, indented below its stage."""
     tqdm.write(f"   {text}", file=sys.stderr)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Third parties' warnings and remarks would bury what a stage says; PYTHONWARNINGS brings the warnings back."""
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    with warnings.catch_warnings():
-        if not sys.warnoptions:
-            warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logging.disable(before)
 
 
 def progress(records: Iterable[R], name: str, total: int | None, done: int) -> Iterator[R]:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from shoptalk.core import bundle
 from shoptalk.core.errors import RegistryError
 from shoptalk.core.files import file_sha256
+from shoptalk.core.quiet import quiet
 from shoptalk.core.scores import GATE, SCORES
 from shoptalk.integrations.registry import CHALLENGER, Event, Registry, Version
 from shoptalk.release.judging import Judgement, judge_folder
 from shoptalk.stages.execution import RECIPE_COPY, reopen
-from shoptalk.stages.progress import quiet
 from shoptalk.stages.run import Run
 
 

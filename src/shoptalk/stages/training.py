@@ -9,7 +9,7 @@ from shoptalk.stages.run import AnyRun, StageRun
 
 def train(run: StageRun) -> None:
     """60: the base, tuned; or a base from scratch."""
-    runtime.start(threads=run.recipe.train.threads)
+    runtime.start()
     from shoptalk.testsets.imported import require_trainable
     from shoptalk.tuning.trainer import ASRTrainer, TrainingData
 
@@ -30,9 +30,10 @@ def train(run: StageRun) -> None:
     data = TrainingData(training, rehearsal, dev, _noise(run))
     signature = run.signature()
     trainer = ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say)
-    if is_first_process():
-        trainer.prepare()
-    trainer.fit()
+    with runtime.using_threads(section.threads):  # the stages after this one have threads of their own number
+        if is_first_process():
+            trainer.prepare()
+        trainer.fit()
 
 
 def is_first_process() -> bool:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from shoptalk.core import runtime
+
 Array = npt.NDArray[np.float32]
 
 MEL_FRAMES_PER_KOKORO_FRAME = 1.25
@@ -108,8 +110,18 @@ def fit(
     progress: Callable[[float], object],
 ) -> MelDecoder:
     """Train a decoder by Gaussian likelihood; `progress` gets the loss of each step, in nats a bin."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    with runtime.seeded(seed):
+        return _fit(pairs, np.random.default_rng(seed), steps, batch, learning_rate, progress)
+
+
+def _fit(
+    pairs: Sequence[Pair],
+    rng: np.random.Generator,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    progress: Callable[[float], object],
+) -> MelDecoder:
     decoder = MelDecoder(pairs[0].seen_CT.shape[0], pairs[0].timbre_S.size, pairs[0].features_TM.shape[1])
     all_CT = np.concatenate([pair.seen_CT for pair in pairs], axis=1)
     decoder.centre_C.copy_(torch.from_numpy(all_CT.mean(1)))

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
-from shoptalk.core import device, text
+from shoptalk.core import device, runtime, text
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.examples import load, read_manifest, recording_s
 from shoptalk.core.files import partial_path, put_in_place, write_text
@@ -90,8 +90,11 @@ class ASRTrainer:
 
         `TrainingError` where `prepare` was not called, or with another signature.
         """
-        torch.manual_seed(self.recipe.seed)
         self._check_prepared()
+        with runtime.seeded(self.recipe.seed):
+            return self._fit()
+
+    def _fit(self) -> Path:
         model = self.restore()
         nemo.check_is_tdt(model)
         tokens = model.tokenizer.vocab_size
