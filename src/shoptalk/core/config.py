@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shoptalk.core import tables, yaml_text
-from shoptalk.core.errors import RecipeError, TextError
+from shoptalk.core.errors import ApiKeyError, RecipeError, TextError
 from shoptalk.core.recipe import Recipe
 from shoptalk.core.resources import locate
 
@@ -91,6 +91,27 @@ def _apply(content: dict[str, Any], change: str) -> None:
 def environment(name: str, default: str = "") -> str:
     """The one place that reads environment variables."""
     return os.environ.get(name, default)
+
+
+def api_key(name: str) -> str:
+    """The API key of an environment variable, empty where it is not set; `ApiKeyError` as of `check_api_key`."""
+    key = environment(name)
+    check_api_key(key, name)
+    return key
+
+
+def check_api_key(key: str, where: str) -> None:
+    """`ApiKeyError` for a key that ``Authorization: Bearer KEY`` cannot carry; it would never match any other.
+
+    HTTP headers are ASCII, and blanks end the key. The message does not repeat the key.
+    """
+    for place, character in enumerate(key, start=1):
+        if not "!" <= character <= "~":
+            kind = "a blank or a control character" if character.isascii() else "not ASCII"
+            raise ApiKeyError(
+                f"{where}: character {place} of the key is {kind}, which no HTTP header can carry; take letters, "
+                "digits and - . _ ~ alone, as `openssl rand -hex 32` gives them"
+            )
 
 
 def preset(variables: Mapping[str, str]) -> None:

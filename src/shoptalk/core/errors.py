@@ -24,6 +24,7 @@ ShoptalkError
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
 ├── PolicyError (ValueError)        a policy of the gate is wrong
 ├── RegistryError (RuntimeError)    the model registry cannot do what was asked
+├── ApiKeyError (ValueError)         an API key that no HTTP request can carry
 ├── BindingError (ValueError)       an address that must not be served without an API key
 └── BoostError (ValueError)         a phrase that cannot be boosted
 """
@@ -122,6 +123,10 @@ class PolicyError(ShoptalkError, ValueError):
 
 
 class RegistryError(ShoptalkError, RuntimeError):
+    pass
+
+
+class ApiKeyError(ShoptalkError, ValueError):
     pass
 
 

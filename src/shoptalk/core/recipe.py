@@ -325,6 +325,10 @@ class ServeSection(Section):
     """How long the first recording of a batch waits for others."""
     timeout_s: float = Field(default=120.0, gt=0)
     """A request that takes longer is answered 504."""
+    upload_idle_s: float = Field(default=30.0, gt=0)
+    """An upload of which nothing arrives for so long is answered 408; at once with 503 when the server is to stop."""
+    drain_s: int = Field(default=30, ge=1)
+    """When told to stop, the server lets requests in progress finish for so long."""
 
 
 class Recipe(Section):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from shoptalk.core.config import check_api_key
 from shoptalk.core.errors import MissingToolError, ShoptalkError
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def open_endpoint(
 ) -> Endpoint:
     """The endpoint at `base_url`, as in ``http://127.0.0.1:8000/v1``; without `api_key` no key is sent.
 
-    `timeout_s` holds for one attempt. Raises `error` if `base_url` is no address, `MissingToolError` without `openai`.
+    `timeout_s` holds for one attempt. Raises `error` if `base_url` is no address, `ApiKeyError` if no header can carry
+    the key, `MissingToolError` without `openai`.
     """
+    check_api_key(api_key, f"`{section}`: the API key")
     try:
         from openai import DefaultHttpxClient, Omit, OpenAI
     except ImportError:

@@ -6,9 +6,6 @@ from fastapi import FastAPI
 
 from shoptalk.core.errors import BindingError
 
-DRAIN_S = 30
-"""Seconds that requests in progress get to finish when the server is told to stop."""
-
 
 def check_binding(host: str, api_key: str | None) -> None:
     """`BindingError` if others than this machine could reach `host` and no API key keeps them out."""
@@ -18,20 +15,26 @@ def check_binding(host: str, api_key: str | None) -> None:
         )
 
 
-def serve(app: FastAPI, host: str, port: int) -> None:
-    """Answer requests until SIGINT or SIGTERM; then finish those in progress and return."""
+def serve(app: FastAPI, host: str, port: int, *, drain_s: int) -> None:
+    """Answer requests until SIGINT or SIGTERM; then finish those in progress, for up to `drain_s` seconds, and return.
+
+    A second SIGINT does not wait for them.
+    """
     import uvicorn
 
     check_binding(host, app.state.api_key)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=drain_s,
     )
+    server = uvicorn.Server(config)
+    app.state.stopping = lambda: server.should_exit
+    server.run()
 
 
 def _is_loopback(host: str) -> bool:

@@ -87,7 +87,7 @@ def _llm(section: LlmSection) -> Llm:
     if section.kind == "openai":
         from shoptalk.integrations.llm_openai import OpenAiLlm
 
-        key = config.environment("OPENAI_API_KEY")
+        key = config.api_key("OPENAI_API_KEY")
         return OpenAiLlm(section.base_url, name=section.model, api_key=key, temperature=section.temperature)
     from shoptalk.integrations.llm_embedded import EmbeddedLlm
 

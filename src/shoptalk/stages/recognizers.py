@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from shoptalk.core import runtime
 from shoptalk.core.bundle import require_bundle
-from shoptalk.core.config import environment
+from shoptalk.core.config import api_key
 from shoptalk.core.device import cores
 from shoptalk.core.errors import ModelError
 from shoptalk.core.models import store
@@ -51,7 +51,7 @@ def open_recognizer(section: OtherSection, *, batch: int) -> Recognizer:
     if section.kind == "openai":
         from shoptalk.integrations.asr_openai import OpenAiRecognizer
 
-        key = environment("OPENAI_API_KEY")
+        key = api_key("OPENAI_API_KEY")
         return OpenAiRecognizer(section.base_url, name=section.model, api_key=key, at_once=min(batch, 4))
     folder = store.path(section.model)
     if section.kind == "whisper":

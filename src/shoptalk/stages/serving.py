@@ -15,13 +15,13 @@ def serve(bundle: Path, recipe: Recipe) -> None:
     from shoptalk.service.server import serve as answer
     from shoptalk.stages.recognizers import open_engine
 
-    section, key = recipe.serve, config.environment("SHOPTALK_API_KEY") or None
+    section, key = recipe.serve, config.api_key("SHOPTALK_API_KEY") or None
     check_binding(section.host, key)
     _check_port(section.host, section.port)
     engine = open_engine(bundle, recipe.engine, batch=section.batch)
     app = create_app(engine, section, model_name=engine.name, api_key=key)
     print(f"serving {bundle} on http://{section.host}:{section.port}/v1", flush=True)
-    answer(app, section.host, section.port)
+    answer(app, section.host, section.port, drain_s=section.drain_s)
 
 
 def _check_port(host: str, port: int) -> None:

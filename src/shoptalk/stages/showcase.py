@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from shoptalk.core.config import environment
+from shoptalk.core.config import api_key
 from shoptalk.core.errors import ShoptalkError
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.scores import SCORES, Scores
@@ -75,7 +75,7 @@ def ask(url: str, recording: Path, model: str) -> str:
     from openai import DefaultHttpxClient, OpenAI, OpenAIError
 
     direct = DefaultHttpxClient(trust_env=False)  # a proxy cannot reach our loopback address
-    key = environment("SHOPTALK_API_KEY") or "none"
+    key = api_key("SHOPTALK_API_KEY") or "none"
     with recording.open("rb") as file, OpenAI(base_url=url, api_key=key, max_retries=0, http_client=direct) as client:
         try:
             return client.audio.transcriptions.create(model=model, file=file).text

@@ -3,6 +3,8 @@
 import concurrent.futures
 import json
 import logging
+import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,20 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, client, recording, served, until
 
-from shoptalk.core.errors import BindingError
-from shoptalk.service.http.app import TRANSCRIPTIONS, WARNING
+from shoptalk.core.errors import ApiKeyError, BindingError
+from shoptalk.core.recipe import Recipe, ServeSection
+from shoptalk.core.records import Recognition, Word
+from shoptalk.integrations.asr_openai import OpenAiRecognizer
+from shoptalk.service.http import answers
+from shoptalk.service.http.app import TRANSCRIPTIONS, WARNING, create_app
 from shoptalk.service.server import check_binding
+from shoptalk.stages import serving
 
 KEY = "correct-horse-battery"
 
@@ -70,7 +80,31 @@ def test_verbose_json_with_words_and_segments(url: str) -> None:
         prompt="metformin", temperature=0.2,
     )  # fmt: skip
     assert only_words.segments is None
+    assert only_words.words is not None
     assert transcribe(url, recording(1.5), response_format="verbose_json").words is None
+
+
+def test_every_field_of_verbose_json_has_the_type_of_openais_schema(url: str) -> None:
+    options = {"response_format": "verbose_json", "timestamp_granularities": ["word", "segment"]}
+    raw = client(url).audio.transcriptions.with_raw_response.create(
+        model=MODEL, file=("a.wav", recording(1.5)), **options
+    )
+    content = json.loads(raw.http_response.text)
+    openai.types.audio.TranscriptionVerbose.model_validate(content, strict=True)
+    assert content["usage"] == {"type": "duration", "seconds": 2}
+    first = content["segments"][0]
+    assert first["compression_ratio"] == round(12 / len(zlib.compress(b"It lasts 15.")), 4)
+    assert first["avg_logprob"] == 0.0  # the recogniser of these tests tells no confidences
+
+
+def test_a_segments_log_probability_is_the_mean_of_its_words() -> None:
+    words = tuple(
+        Word(word=text, start_s=start_s, end_s=start_s + 0.4, confidence=confidence)
+        for text, start_s, confidence in (("Yes", 0.0, 0.5), ("now.", 0.5, 0.25), ("No", 1.0, 0.0), ("one", 1.5, None))
+    )
+    first, second = answers.segments(Recognition(text="Yes now. No one", words=words), 2.0)
+    assert first.avg_logprob == pytest.approx((math.log(0.5) + math.log(0.25)) / 2, abs=1e-4)
+    assert math.isfinite(second.avg_logprob) and second.avg_logprob < -9
 
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -304,6 +338,27 @@ def test_the_key_is_asked_for_below_v1_only() -> None:
         assert httpx.get(url + "/v1/models", headers={"Authorization": f"Basic {KEY}"}).status_code == 401
         assert client(url, KEY).audio.transcriptions.create(model=MODEL, file=("a.wav", recording(1))).text
         assert {httpx.get(url + path).status_code for path in ("/metrics", "/health/live", "/health/ready")} == {200}
+
+
+@pytest.mark.parametrize("key", ["Schlüssel", "пароль", "two words", "newline\n", "tab\t", "\x7f", "ключ-1"])
+def test_a_key_that_no_header_can_carry_is_refused_at_the_start(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ApiKeyError) as error:
+        create_app(FakeRecognizer(), ServeSection(), model_name=MODEL, api_key=key)
+    assert key.strip() not in str(error.value)
+    monkeypatch.setenv("SHOPTALK_API_KEY", key)
+    with pytest.raises(ApiKeyError, match="SHOPTALK_API_KEY: character"):
+        serving.serve(Path("no-such-bundle"), Recipe())
+    with pytest.raises(ApiKeyError, match="evaluate.others"):
+        OpenAiRecognizer("http://127.0.0.1:1/v1", name="whisper-1", api_key=key)
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
+@settings(max_examples=15, deadline=None)
+def test_any_key_that_is_accepted_matches(key: str) -> None:
+    app = create_app(FakeRecognizer(), ServeSection(), model_name=MODEL, api_key=key)
+    with TestClient(app) as asking:
+        assert asking.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+        assert asking.get("/v1/models", headers={"Authorization": f"Bearer {key}x"}).status_code == 401
 
 
 def test_the_api_description_lists_the_form(url: str) -> None:

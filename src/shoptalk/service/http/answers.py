@@ -1,6 +1,7 @@
 """A transcript in the forms that OpenAI's endpoint knows: json, text, verbose_json, srt, vtt."""
 
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from shoptalk.core.records import Recognition, Word
 PAUSE_S = 1.0
 """Silence that ends a segment; so does a sentence's end, and so do `SEGMENT_S` seconds."""
 SEGMENT_S = 12.0
+LEAST = 1e-4
+"""Confidences have four decimals; one of 0 stands for at most this, whose logarithm JSON can hold."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Segment:
     start_s: float
     end_s: float
     text: str
+    avg_logprob: float = 0.0
+    """Mean log probability of its words, natural; 0 where the recogniser tells none."""
 
 
 def render(recognition: Recognition, *, form: str, duration_s: float, granularities: Sequence[str]) -> Response:
@@ -35,8 +40,13 @@ def segments(recognition: Recognition, duration_s: float) -> list[Segment]:
     cut = []
     for words in _sentences(recognition.words):
         text = " ".join(word.word for word in words)
-        cut.append(Segment(words[0].start_s, words[-1].end_s, text))
+        cut.append(Segment(words[0].start_s, words[-1].end_s, text, _avg_logprob(words)))
     return cut
+
+
+def _avg_logprob(words: Sequence[Word]) -> float:
+    logprobs = [math.log(max(word.confidence, LEAST)) for word in words if word.confidence is not None]
+    return round(sum(logprobs) / len(logprobs), 4) if logprobs else 0.0
 
 
 def _sentences(words: Iterable[Word]) -> Iterator[list[Word]]:
@@ -81,7 +91,10 @@ def _word(word: Word) -> dict[str, Any]:
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    """OpenAI's fields; what this model does not know is null, not made up."""
+    """OpenAI's fields, each of the type that its schema requires; official clients refuse null.
+
+    What a model of this kind does not have stands at its neutral value: `tokens` is empty, `no_speech_prob` is 0.
+    """
     return {
         "id": number,
         "seek": 0,
@@ -90,10 +103,16 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "text": segment.text,
         "tokens": [],
         "temperature": 0.0,
-        "avg_logprob": None,
-        "compression_ratio": None,
-        "no_speech_prob": None,
+        "avg_logprob": segment.avg_logprob,
+        "compression_ratio": _compression_ratio(segment.text),
+        "no_speech_prob": 0.0,
     }
+
+
+def _compression_ratio(text: str) -> float:
+    """Bytes of the text to its bytes under zlib, as Whisper computes it: high where words repeat."""
+    content = text.encode()
+    return round(len(content) / len(zlib.compress(content)), 4)
 
 
 def _usage(duration_s: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoptalk import __version__
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.config import check_api_key
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import ServeSection
 from shoptalk.core.records import Recognition
@@ -55,8 +56,12 @@ def create_app(
     """The service around a loaded recogniser, which it owns from start-up to shutdown.
 
     `created` is the Unix time that `/v1/models` tells; `clock` gives seconds. With an `api_key`, everything below
-    ``/v1`` asks for it. Health and metrics never do; they reveal nothing of the speech.
+    ``/v1`` asks for it; `ApiKeyError` if no request could carry it. Health and metrics never ask; they reveal nothing
+    of the speech.
+
+    ``app.state.stopping`` says whether the server was told to stop; whoever runs the server sets it.
     """
+    check_api_key(api_key or "", "the API key")
     metrics = Metrics()
 
     @asynccontextmanager
@@ -69,6 +74,7 @@ def create_app(
 
     app = FastAPI(title="Shoptalk", version=__version__, lifespan=lifespan)
     app.state.api_key = api_key
+    app.state.stopping = lambda: False
     app.add_middleware(_Measured, metrics=metrics, clock=clock)
     problems.install(app)
     app.include_router(_transcriptions(config, model_name), dependencies=[Depends(_key_check(api_key))])
@@ -110,7 +116,7 @@ def _transcriptions(config: ServeSection, model_name: str) -> APIRouter:
 
 
 async def _transcribe(request: Request, owner: Owner, config: ServeSection, model_name: str) -> Response:
-    async with uploads.read_form(request, max_mb=config.max_upload_mb) as form:
+    async with uploads.read_form(request, max_mb=config.max_upload_mb, patience_s=config.upload_idle_s) as form:
         wanted = uploads.check_fields(form, model_name=model_name)
         decoded = await uploads.read_audio(form, max_s=config.max_audio_s)
     recognition = await _unless_gone(request, owner.submit(decoded.samples_T))

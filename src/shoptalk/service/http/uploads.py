@@ -1,7 +1,7 @@
 """Reading a transcription request: a multipart form as a bounded stream, its fields checked, its audio decoded."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,10 @@ from shoptalk.service.problems import Problem
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 64 * 1024
 MIB = 2**20
+LOOK_S = 0.5
+"""So often an upload from which nothing comes is looked after."""
+_LAST = {"Connection": "close"}
+"""What still arrives of a refused upload cannot be told from another request."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,11 @@ class Wanted:
 
 
 @asynccontextmanager
-async def read_form(request: Request, *, max_mb: float) -> AsyncIterator[FormData]:
-    """The form, files spooled to disk; `Problem` 413 as soon as more than `max_mb` MiB arrive, 400 if it is no form."""
+async def read_form(request: Request, *, max_mb: float, patience_s: float) -> AsyncIterator[FormData]:
+    """The form, files spooled to disk; `Problem` 413 as soon as more than `max_mb` MiB arrive, 400 if it is no form.
+
+    `Problem` 408 if nothing of it arrives for `patience_s` seconds, and 503 at once if the server is to stop meanwhile.
+    """
     limit = int(max_mb * MIB)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem(400, "send multipart/form-data with a `file`", code="invalid_content_type")
@@ -38,7 +45,7 @@ async def read_form(request: Request, *, max_mb: float) -> AsyncIterator[FormDat
         raise _too_large(max_mb)
     parser = MultiPartParser(
         request.headers,
-        _bounded(request, limit, max_mb),
+        _bounded(request, limit, max_mb, patience_s),
         max_files=1,
         max_fields=MAX_FIELDS,
         max_part_size=MAX_FIELD_BYTES,
@@ -97,18 +104,39 @@ def unknown_model(model: str, model_name: str) -> Problem:
     return Problem(404, message, code="model_not_found", param="model")
 
 
-async def _bounded(request: Request, limit: int, max_mb: float) -> AsyncGenerator[bytes, None]:
+async def _bounded(request: Request, limit: int, max_mb: float, patience_s: float) -> AsyncGenerator[bytes, None]:
     total = 0
-    async for chunk in request.stream():
+    chunks = request.stream()
+    while (chunk := await _next(chunks, patience_s, request.app.state.stopping)) is not None:
         total += len(chunk)
         if total > limit:
             raise _too_large(max_mb)
         yield chunk
 
 
+async def _next(chunks: AsyncGenerator[bytes, None], patience_s: float, stopping: Callable[[], bool]) -> bytes | None:
+    """The next piece of an upload, None at its end; `Problem` if none comes in time."""
+    arriving = asyncio.ensure_future(anext(chunks, None))
+    idle_s = 0.0
+    try:
+        while True:
+            wait_s = min(LOOK_S, patience_s - idle_s)
+            await asyncio.wait([arriving], timeout=wait_s)
+            idle_s += wait_s
+            if arriving.done():
+                return arriving.result()
+            if stopping():
+                raise Problem(503, "the server stops; send it again", code="not_ready", headers=_LAST)
+            if idle_s >= patience_s:
+                message = f"nothing of the upload came for {patience_s:g} s; send it again"
+                raise Problem(408, message, code="upload_stalled", param="file", headers=_LAST)
+    finally:
+        arriving.cancel()
+
+
 def _too_large(max_mb: float) -> Problem:
     message = f"the upload is larger than {max_mb:g} MiB; send compressed audio, or cut it into parts"
-    return Problem(413, message, code="file_too_large", param="file", headers={"Connection": "close"})
+    return Problem(413, message, code="file_too_large", param="file", headers=_LAST)
 
 
 def _field(form: FormData, name: str) -> str | None:

@@ -20,6 +20,9 @@ from shoptalk.core.records import Recognition, Samples
 from shoptalk.service.metrics import Metrics
 from shoptalk.service.problems import Problem
 
+LOOK_S = 0.5
+"""So often it is looked whether anybody still waits when the service stops."""
+
 log = logging.getLogger(__name__)
 
 
@@ -57,12 +60,14 @@ class Owner:
         self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
-        """Answer what waits, then end."""
+        """Answer what is still asked for, then end; a recognition that nobody waits for is left to itself."""
         self._warm = False
         await self._jobs.put(None)
         if self._task is not None:
-            await asyncio.wait([self._task])
-        self._thread.shutdown()
+            while self._admitted and not self._task.done():
+                await asyncio.wait([self._task], timeout=LOOK_S)
+            await asyncio.wait([self._task], timeout=LOOK_S)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def admit(self) -> None:
         """Take a place among those served, before anything is read; `Problem` 429 if all are taken, 503 if not ready.
