@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoptalk.core import text
-from shoptalk.corpus.numerals import _SLOTS, FRAMES, ordinal, sentence
+from shoptalk.corpus.numerals import _SLOTS, FRAMES, sentence
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,9 +43,3 @@ def test_no_frame_names_a_drug_of_the_lexicon() -> None:
     rng = np.random.default_rng(1)
     drawn = " ".join(sentence(rng).written.lower() for _ in range(2_000))
     assert not [drug for drug in drugs if re.search(rf"\b{re.escape(drug)}\b", drawn)]
-
-
-@pytest.mark.parametrize(("value", "words"), [(1, "first"), (12, "twelfth"), (20, "twentieth"), (21, "twenty-first"),
-                                              (30, "thirtieth"), (43, "forty-third")])  # fmt: skip
-def test_ordinals(value: int, words: str) -> None:
-    assert ordinal(value) == words

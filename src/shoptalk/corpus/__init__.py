@@ -6,6 +6,8 @@
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model
 - `verbalise`: 20: written text as it is spoken
+- `spoken_units`: what units are called
+- `number_words`: numbers in words
 - `numerals`: sentences with numbers, for the training of a base
 - `voices`: 30: who speaks which sentence
 - `speech`: 30: transcripts spoken

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shoptalk.corpus.verbalise import number, spoken
+from shoptalk.corpus.number_words import number, ordinal
+from shoptalk.corpus.verbalise import spoken
 
 Rng = np.random.Generator
 
@@ -156,10 +157,6 @@ _VOWEL_ACRONYMS = {
     "ENT": "E N T",
     "X-ray": "X-ray",
 }
-_ORDINAL_WORDS = (
-    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
 
 
 def sentence(rng: Rng) -> Sentence:
@@ -177,16 +174,6 @@ def sentence(rng: Rng) -> Sentence:
             written += slot_written
             words += slot_words
     return Sentence(written, spoken(words))
-
-
-def ordinal(value: int) -> str:
-    """``21`` → ``twenty-first``; up to 99."""
-    if value <= 20:
-        return _ORDINAL_WORDS[value]
-    tens, ones = divmod(value, 10)
-    if ones == 0:
-        return number(str(value)).removesuffix("y") + "ieth"
-    return f"{number(str(10 * tens))}-{_ORDINAL_WORDS[ones]}"
 
 
 def _choice(rng: Rng, options: tuple[str, ...]) -> str:

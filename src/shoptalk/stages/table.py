@@ -44,6 +44,7 @@ STAGES = (
         product="20-transcripts.jsonl",
         inputs=("lexicon",),
         reads=("transcripts", "seed"),
+        code_version=2,
     ),
     Stage(
         number=30,
