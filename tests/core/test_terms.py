@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Term
-from shoptalk.core.terms import index_of, occurrences, occurrences_of_all, occurring, phonetic_distance
+from shoptalk.core.terms import (
+    folded,
+    index_as_listed,
+    index_of,
+    mentions,
+    occurrences,
+    occurrences_of_all,
+    occurring,
+    phonetic_distance,
+)
 from shoptalk.core.text import words
 
 
@@ -146,3 +155,56 @@ def test_an_index_finds_what_every_term_against_every_stretch_of_words_finds(lex
     expected = {place: brute_force(each, text) for place, each in enumerate(terms)}
     assert occurrences_of_all(index_of(terms), text) == {place: spans for place, spans in expected.items() if spans}
     assert occurring(terms, [text]) == {terms[place].id for place, spans in expected.items() if spans}
+
+
+def mentioned(terms: list[Term], text: str) -> list[tuple[str, str]]:
+    """Each mention: the term that it counts for, and its words."""
+    counted = words(text)
+    found = mentions(index_of(terms), counted)
+    return [(terms[mention.term].text, " ".join(counted[mention.start : mention.end])) for mention in found]
+
+
+@pytest.mark.parametrize(
+    ("lexicon", "text", "expected"),
+    [
+        (("antibiotic", "antibiotics"), "Antibiotics or an antibiotic", ["antibiotic"] * 2),
+        (("antibiotics", "antibiotic"), "Antibiotics or an antibiotic", ["antibiotics"] * 2),
+        (("allergies", "allergy"), "allergy and allergies", ["allergies"] * 2),
+        (("beta-blocker", "beta blockers", "betablocker"), "a betablocker, a beta-blocker", ["beta-blocker"] * 2),
+        (("Crohn's disease", "Crohn disease"), "Crohn disease, Crohn's disease", ["Crohn's disease"] * 2),
+        (("anaemia", "anemia"), "anaemia or anemia", ["anaemia"] * 2),
+        (("insulin", "insulin glargine"), "insulin, then insulin glargine", ["insulin", "insulin glargine"]),
+        (("insulin glargine", "insulin"), "insulin, then insulin glargine", ["insulin", "insulin glargine"]),
+        (("heart", "heart failure", "failure clinic"), "the heart failure clinic", ["heart failure"]),
+        (("kidney", "kidney disease", "chronic kidney disease"), "chronic kidney diseases", ["chronic kidney disease"]),
+    ],
+)
+def test_each_mention_belongs_to_exactly_one_term(lexicon: tuple[str, ...], text: str, expected: list[str]) -> None:
+    assert [counted for counted, _ in mentioned([term(written) for written in lexicon], text)] == expected
+
+
+def test_forms_of_each_other_are_folded_into_the_first_and_others_are_not() -> None:
+    written = ["pain", "insulin", "pains", "insulin glargine", "CO2", "C O 2", "painful", "hypothyroidism"]
+    assert folded(index_of([term(text) for text in written])) == {2: 0, 5: 4}
+    acronym = Term(id="MI", text="MI", category="any", spoken=("myocardial infarction",))
+    assert folded(index_of([term("myocardial infarctions"), acronym])) == {1: 0}
+
+
+def test_as_listed_only_the_forms_of_the_lexicon_count() -> None:
+    known = index_as_listed([term("steroid", "cortisone"), term("pain killer")], words)
+    text = words("steroids, steroid, cortisone, pain-killer, pain killers")
+    assert [mention.term for mention in mentions(known, text)] == [0, 0, 1]
+
+
+@given(LEXICONS, TEXTS)
+@settings(max_examples=100, deadline=None)
+def test_mentions_share_no_word_and_leave_no_term_out(lexicon: list[str], text: str) -> None:
+    terms = [term(written) for written in lexicon]
+    counted = words(text)
+    found = mentions(index_of(terms), counted)
+    taken = [place for mention in found for place in range(mention.start, mention.end)]
+    assert len(taken) == len(set(taken)) and len(found) <= len(counted)
+    for spans in occurrences_of_all(index_of(terms), text).values():
+        for start, end in spans:
+            longer = [mention for mention in found if mention.start < end and mention.end > start]
+            assert longer and max(mention.end - mention.start for mention in longer) >= end - start

@@ -12,9 +12,15 @@ import unicodedata
 import pytest
 
 from shoptalk.core.records import Term
-from shoptalk.core.terms import occurrences
-from shoptalk.scoring.term_scores import Match, match, tabulate
+from shoptalk.core.terms import index_of, occurrences
+from shoptalk.scoring import term_scores
+from shoptalk.scoring.term_scores import Match, tabulate
 from shoptalk.scoring.wer import count_words
+
+
+def match(term: Term, reference: str, heard: str) -> Match:
+    """Of a lexicon of one term."""
+    return term_scores.match(index_of([term]), reference, heard).get(0, Match(0, 0, 0))
 
 
 def _term(text: str, *variants: str, spoken: tuple[str, ...] = ()) -> Term:

@@ -1,9 +1,19 @@
 """Terms are judged at their place, in any written form; spraying gains nothing."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shoptalk.core.records import Term
-from shoptalk.scoring.term_scores import NOTHING, match, tabulate
+from shoptalk.core.terms import index_of
+from shoptalk.core.text import words
+from shoptalk.scoring import term_scores
+from shoptalk.scoring.term_scores import NOTHING, Match, tabulate
+
+
+def match(term: Term, reference: str, heard: str) -> Match:
+    """Of a lexicon of one term."""
+    return term_scores.match(index_of([term]), reference, heard).get(0, Match(0, 0, 0))
 
 
 def term(text: str, *variants: str) -> Term:
@@ -56,3 +66,48 @@ def test_a_term_elsewhere_in_the_sentence_is_not_found() -> None:
 def test_each_heard_occurrence_answers_for_one() -> None:
     one = match(term("aspirin"), "aspirin and aspirin", "aspirin and")
     assert (one.reference, one.heard, one.found) == (2, 1, 1)
+
+
+NESTED = [
+    term("insulin"),
+    term("insulin glargine"),
+    term("antibiotic"),
+    term("antibiotics"),
+    term("CO2"),
+    term("heart"),
+]
+SENTENCES = st.lists(
+    st.sampled_from("insulin glargine insulins antibiotic antibiotics CO2 heart the patient has".split()), max_size=9
+).map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("reference", "heard", "expected"),
+    [
+        ("insulin glargine", "insulin glargine", {1: (1, 1, 1)}),
+        ("insulin glargine", "insulin", {1: (1, 0, 0)}),
+        ("insulin", "insulin glargine", {0: (1, 1, 1), 1: (0, 1, 0)}),
+        ("insulin glargine", "insulin insulin", {0: (0, 1, 0), 1: (1, 0, 0)}),
+        ("antibiotics", "an antibiotic", {2: (1, 1, 1)}),
+        ("antibiotics", "antibiotic antibiotics", {2: (1, 2, 1)}),
+    ],
+)
+def test_nested_terms_and_both_numbers(reference: str, heard: str, expected: dict[int, tuple[int, int, int]]) -> None:
+    counted = term_scores.match(index_of(NESTED), reference, heard)
+    assert {place: (own.reference, own.heard, own.found) for place, own in counted.items()} == expected
+
+
+@given(SENTENCES)
+@settings(max_examples=100, deadline=None)
+def test_an_identical_hypothesis_has_recall_and_precision_of_1(text: str) -> None:
+    for own in term_scores.match(index_of(NESTED), text, text).values():
+        assert own.reference == own.found == own.heard > 0
+
+
+@given(SENTENCES, SENTENCES)
+@settings(max_examples=100, deadline=None)
+def test_counts_stay_within_the_mentions(reference: str, heard: str) -> None:
+    counted = term_scores.match(index_of(NESTED), reference, heard).values()
+    assert all(0 <= own.found <= min(own.reference, own.heard) for own in counted)
+    assert sum(own.reference for own in counted) <= len(words(reference))
+    assert sum(own.heard for own in counted) <= len(words(reference)) + len(words(heard))

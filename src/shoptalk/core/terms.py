@@ -1,10 +1,22 @@
-"""Where a term stands in a text, in whatever way it is written there, and how alike two words sound."""
+"""Where terms stand in a text, in whatever way they are written there, and how alike two words sound.
+
+`mentions` reads a text against the whole lexicon, for counting. **Each mention belongs to exactly one term**:
+
+1. The mention with the most words: in ``insulin glargine`` there is no mention of ``insulin``.
+2. Of equally long ones, the one that is nearest to its term: its own text, a variant, another number.
+3. Of equally near ones, that of the term that comes first in the lexicon.
+
+Terms that are written forms of each other (``antibiotic`` and ``antibiotics``) are **one term for counting**, the
+first of them; `folded` names the others. `occurrences` and `occurring` say where a term's words stand, also within a
+longer term: a sentence with ``insulin glargine`` leaks a held-out ``insulin``.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from typing import NamedTuple
 
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Term
@@ -17,8 +29,41 @@ _SPELLED = re.compile(r"\d+|[^\W\d_]")
 
 Span = tuple[int, int]
 """Half-open, over the words of a text."""
-_Spelling = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_Spelling = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 """What of a term says how it is written: id, text, variants, spoken."""
+Reader = Callable[[str], Sequence[str]]
+"""What makes the words of a text; `text.words`, perhaps with words that are taken as equal."""
+_OWN, _GIVEN, _INFLECTED = range(3)
+"""How near a form is to the term: its text; a variant, or another writing of either; another number of these."""
+
+
+class Mention(NamedTuple):
+    """A term at its place in a text."""
+
+    term: int
+    """The term's place in the lexicon."""
+    start: int
+    """Its first word."""
+    end: int
+    """The word behind its last one."""
+
+
+class _Form(NamedTuple):
+    """One way to write a term."""
+
+    term: int
+    rank: int
+    cuts: frozenset[int]
+    """Where a space or hyphen may stand among the letters."""
+
+
+class _Stands(NamedTuple):
+    """A form of a term in a text."""
+
+    start: int
+    end: int
+    rank: int
+    term: int
 
 
 @dataclass(frozen=True)
@@ -30,15 +75,61 @@ class Index:
 
     ids: tuple[str, ...]
     """Of the terms, in the order of the list."""
-    places: Mapping[str, tuple[tuple[int, frozenset[int]], ...]]
-    """For a run of letters the terms that are written so, by their place in the list, each with its cuts."""
+    forms: Mapping[str, tuple[_Form, ...]]
+    """For a run of letters the terms that are written so, by their place in the list."""
     beginnings: frozenset[str]
     """The runs up to each cut: no term goes on from a word whose run is none of these."""
+    counted_as: tuple[int, ...]
+    """For each term the place of the one that it is counted as: the first that it is a form of, mostly itself."""
 
 
 def index_of(terms: Sequence[Term]) -> Index:
     """The index of these terms. `TermError`: nothing is left of one once it is reduced to words."""
     return _index(tuple(_spelling(term) for term in terms))
+
+
+def index_as_listed(terms: Sequence[Term], read: Reader) -> Index:
+    """An index of texts and variants as the lexicon lists them, without other forms, each in the words of `read`."""
+    forms_of: list[dict[tuple[str, ...], int]] = []
+    for term in terms:
+        ways = {tuple(read(variant)): _GIVEN for variant in term.variants}
+        ways[tuple(read(term.text))] = _OWN
+        ways.pop((), None)
+        forms_of.append(ways)
+    return _indexed([term.id for term in terms], forms_of)
+
+
+def folded(known: Index) -> dict[int, int]:
+    """Of the terms that are counted as another one: their places, and the place of that one."""
+    return {place: other for place, other in enumerate(known.counted_as) if place != other}
+
+
+def mentions(known: Index, text_words: Sequence[str]) -> list[Mention]:
+    """The mentions in the words of a text, in order; no word is in two. A folded term's are its first term's."""
+    chosen: list[Mention] = []
+    taken: set[int] = set()
+    for form in sorted(_standing(known, text_words), key=_nearest_first):
+        span = range(form.start, form.end)
+        if taken.isdisjoint(span):
+            taken.update(span)
+            chosen.append(Mention(known.counted_as[form.term], form.start, form.end))
+    return sorted(chosen, key=lambda mention: mention.start)
+
+
+def _nearest_first(form: _Stands) -> tuple[int, int, int, int]:
+    return form.start - form.end, form.rank, form.start, form.term
+
+
+def counted_occurrences(known: Index, text_words: Sequence[str]) -> dict[int, list[Span]]:
+    """The spans of each term's mentions, and where it stands within longer terms; those of one term never overlap."""
+    spans: dict[int, list[Span]] = {}
+    for mention in mentions(known, text_words):
+        spans.setdefault(mention.term, []).append((mention.start, mention.end))
+    for form in sorted(_standing(known, text_words), key=_nearest_first):
+        own = spans.setdefault(known.counted_as[form.term], [])
+        if all(form.end <= start or form.start >= end for start, end in own):
+            own.append((form.start, form.end))
+    return {place: sorted(own) for place, own in spans.items()}
 
 
 def occurrences(term: Term, text: str) -> list[Span]:
@@ -49,10 +140,8 @@ def occurrences(term: Term, text: str) -> list[Span]:
 def occurrences_of_all(known: Index, text: str) -> dict[int, list[Span]]:
     """The `occurrences` of each term that the text has, by the term's place in the list that was indexed."""
     spans: dict[int, list[Span]] = {}
-    runs = [word.translate(_ZERO_IS_O) for word in words(text)]
-    for start in range(len(runs)):
-        for end, place in _written_from(start, runs, known):
-            spans.setdefault(place, []).append((start, end))
+    for form in _standing(known, words(text)):
+        spans.setdefault(form.term, []).append((form.start, form.end))
     return {place: _without_overlaps(spans[place]) for place in sorted(spans)}
 
 
@@ -69,15 +158,22 @@ def _spelling(term: Term) -> _Spelling:
     return term.id, term.text, term.variants, term.spoken
 
 
-def _written_from(start: int, runs: Sequence[str], known: Index) -> Iterator[tuple[int, int]]:
-    """Ends and places of the terms that are written from this word on."""
+def _standing(known: Index, text_words: Sequence[str]) -> Iterator[_Stands]:
+    """Every form of every term that stands in the words of a text."""
+    runs = [word.translate(_ZERO_IS_O) for word in text_words]
+    for start in range(len(runs)):
+        yield from _written_from(start, runs, known)
+
+
+def _written_from(start: int, runs: Sequence[str], known: Index) -> Iterator[_Stands]:
+    """The forms that are written from this word on."""
     run = ""
     inner: list[int] = []  # where words of the text begin within the run
     for word in range(start, len(runs)):
         run += runs[word]
-        for place, cuts in known.places.get(run, ()):
-            if cuts.issuperset(inner):
-                yield word + 1, place
+        for form in known.forms.get(run, ()):
+            if form.cuts.issuperset(inner):
+                yield _Stands(start, word + 1, form.rank, form.term)
         if run not in known.beginnings:
             return
         inner.append(len(run))
@@ -93,26 +189,48 @@ def _without_overlaps(spans: Iterable[Span]) -> list[Span]:
 
 @lru_cache(maxsize=16_384)
 def _index(spellings: tuple[_Spelling, ...]) -> Index:
-    places: dict[str, list[tuple[int, frozenset[int]]]] = {}
+    forms_of = [_variants(*spelling) for spelling in spellings]
+    return _indexed([term_id for term_id, *_ in spellings], forms_of)
+
+
+def _indexed(ids: Sequence[str], forms_of: Sequence[Mapping[tuple[str, ...], int]]) -> Index:
+    """The index of the forms of each term, each with its rank."""
+    by_run: dict[str, list[_Form]] = {}
     beginnings: set[str] = set()
-    for place, spelling in enumerate(spellings):
-        for parts in _variants(*spelling):
+    for place, ways in enumerate(forms_of):
+        for parts, rank in ways.items():
             run = "".join(parts).translate(_ZERO_IS_O)
             ends = list(accumulate(len(part) for part in parts))
             cuts = frozenset(ends[:-1])
             beginnings.update(run[:cut] for cut in cuts)
-            written = places.setdefault(run, [])
-            if (place, cuts) not in written:
-                written.append((place, cuts))
-    ids = tuple(term_id for term_id, *_ in spellings)
-    return Index(ids, {run: tuple(written) for run, written in places.items()}, frozenset(beginnings))
+            by_run.setdefault(run, []).append(_Form(place, rank, cuts))
+    forms = {run: tuple(own) for run, own in by_run.items()}
+    return Index(tuple(ids), forms, frozenset(beginnings), _counted_as(len(ids), forms.values()))
+
+
+def _counted_as(terms: int, forms: Iterable[tuple[_Form, ...]]) -> tuple[int, ...]:
+    """Each term's group: terms of which one's text or variant is a form of the other."""
+    earlier = list(range(terms))
+
+    def first(place: int) -> int:
+        while earlier[place] != place:
+            place = earlier[place]
+        return place
+
+    for same_run in forms:
+        for form in same_run:
+            for other in same_run:
+                if form.rank < _INFLECTED and form.cuts <= other.cuts:
+                    low, high = sorted((first(form.term), first(other.term)))
+                    earlier[high] = low
+    return tuple(first(place) for place in range(terms))
 
 
 @lru_cache(maxsize=16_384)
 def _variants(
     term_id: str, text: str, variants: tuple[str, ...], spoken: tuple[str, ...]
-) -> tuple[tuple[str, ...], ...]:
-    """The ways to write a term that count as the term, each as its smallest parts, without duplicates.
+) -> Mapping[tuple[str, ...], int]:
+    """The ways to write a term that count as the term, each as its smallest parts, with its rank.
 
     They come from `text` and `variants`, in plural and possessive; acronyms and letters with digits (``MRI``,
     ``A1c``) also spelled out. A space or hyphen may stand, or not, between parts and nowhere else: ``beta-blocker`` may
@@ -124,23 +242,27 @@ def _variants(
     forms = [text, *variants]
     if says_letters:
         forms += spoken
-    ways: dict[tuple[str, ...], None] = {}  # a dict, because it keeps their order
+    ways: dict[tuple[str, ...], int] = {}
     for form in forms:
         if not words(form):
             raise TermError(f"term {term_id!r}: {form!r} has no words to match; write it in letters or digits")
         without_possessive = re.sub(r"['’]s\b", "", form)
         with_plain_s = re.sub(r"['’]s\b", "s", form)
-        for written in (form, without_possessive, with_plain_s):
-            _add_numbers(ways, tuple(words(written)))
-        _add_numbers(ways, _spelled(form))
-    return tuple(ways)
+        rank = _OWN if form == text else _GIVEN
+        _add_numbers(ways, tuple(words(form)), rank)
+        for written in (without_possessive, with_plain_s):
+            _add_numbers(ways, tuple(words(written)), _GIVEN)
+        _add_numbers(ways, _spelled(form), rank)
+    return ways
 
 
-def _add_numbers(ways: dict[tuple[str, ...], None], parts: tuple[str, ...]) -> None:
-    """Add the parts in both numbers, unless there are none."""
-    if parts:
-        for numbered in _numbers(parts):
-            ways.setdefault(numbered)
+def _add_numbers(ways: dict[tuple[str, ...], int], parts: tuple[str, ...], rank: int) -> None:
+    """Add the parts with their rank, and in the other number, unless there are none."""
+    if not parts:
+        return
+    ways[parts] = min(rank, ways.get(parts, rank))
+    for numbered in _numbers(parts):
+        ways.setdefault(numbered, _INFLECTED)
 
 
 def _is_spelled(raw: str) -> bool:
@@ -163,9 +285,9 @@ def _spelled(form: str) -> tuple[str, ...]:
 
 
 def _numbers(parts: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
-    """The parts themselves, and with the last word in the other number."""
+    """The parts with the last word in the other number."""
     *front, last = parts
-    others = [last]
+    others: list[str] = []
     if last.isalpha():
         others.append(last + ("es" if re.search(r"(s|x|z|ch|sh)$", last) else "s"))
         if re.search(r"[^aeiou]y$", last):

@@ -13,8 +13,9 @@ from shoptalk.core import scores, text
 from shoptalk.core.confidence import logit, tempered
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term, Word
+from shoptalk.core.terms import index_of
 from shoptalk.scoring.bootstrap import ranges
-from shoptalk.scoring.term_scores import Place, places
+from shoptalk.scoring.term_scores import places
 from shoptalk.scoring.wer import align
 
 BINS = 10
@@ -182,10 +183,9 @@ def _joined(before: range, here: range) -> range:
 def _term_places(hypotheses: Sequence[Hypothesis], terms: Sequence[Term]) -> tuple[Floats, Bools]:
     """Of each place of a term: the lowest confidence of the words recognised there, and whether the term was missed."""
     rows: list[tuple[float, bool]] = []
+    known = index_of(terms)
     for hypothesis in hypotheses:
-        occurring: list[Place] = []
-        for term in terms:
-            occurring += places(term, hypothesis.reference, hypothesis.heard)
+        occurring, _ = places(known, hypothesis.reference, hypothesis.heard)
         if not occurring or all(word.confidence is None for word in hypothesis.words):
             continue
         normalised = align(hypothesis.reference, hypothesis.heard).heard

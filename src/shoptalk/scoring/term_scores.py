@@ -1,4 +1,9 @@
-"""Terms found, missed and falsely inserted, each judged at the place where it stands in the reference."""
+"""Terms found, missed and falsely inserted, each judged at the place where it stands in the reference.
+
+Each mention in a text belongs to one term of the lexicon (`core.terms`). A mention of the reference is found if the
+hypothesis has the words of its term at the place. So ``insulin`` is found in ``insulin glargine``, where the longer
+term is inserted; and ``insulin`` in place of ``insulin glargine`` is a miss, but no insertion.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shoptalk.core.records import Term
-from shoptalk.core.terms import occurrences, phonetic_distance
+from shoptalk.core.terms import Index, Mention, counted_occurrences, index_of, mentions, phonetic_distance
+from shoptalk.core.text import words
 from shoptalk.scoring.wer import Alignment, align
 
 NOTHING = ""
@@ -23,7 +29,7 @@ class Match:
     reference: int
     """Occurrences in the reference."""
     heard: int
-    """Occurrences in the hypothesis."""
+    """Occurrences in the hypothesis: those found, and those inserted."""
     found: int
     """Occurrences of the reference that the hypothesis has at their place."""
     instead: tuple[str, ...] = ()
@@ -38,6 +44,8 @@ class Match:
 class Place(NamedTuple):
     """One occurrence of a term in the reference, in words."""
 
+    term: int
+    """The term's place in the lexicon."""
     start: int
     end: int
     low: int
@@ -76,55 +84,63 @@ class TermTable:
         )
 
 
-def match(term: Term, reference: str, heard: str) -> Match:
-    """Count a term; an occurrence is found if the aligned words, with what was inserted beside them, contain it.
+def match(terms: Index, reference: str, heard: str) -> dict[int, Match]:
+    """Count the terms that occur, by their place in the lexicon.
 
-    Each occurrence in the hypothesis matches one of the reference. A model that repeats or sprays a term gains no
-    recall and loses precision.
+    An occurrence is found if the aligned words, with what was inserted beside them, contain it. Each occurrence in the
+    hypothesis matches one of the reference. A model that repeats or sprays a term gains no recall and loses precision.
     """
-    occurring = places(term, reference, heard)
-    instead: list[str] = []
-    for place in occurring:
-        if not place.found:
-            instead.append(_instead(align(reference, heard), place))
-    return Match(
-        reference=len(occurring),
-        heard=len(occurrences(term, heard)),
-        found=len(occurring) - len(instead),
-        instead=tuple(instead),
-    )
-
-
-def places(term: Term, reference: str, heard: str) -> list[Place]:
-    """Where the reference has the term, and whether the hypothesis has it there, as `match` says."""
-    expected = occurrences(term, reference)
-    if not expected:
-        return []
-    edges = align(reference, heard).edges
-    unmatched = list(occurrences(term, heard))
-    result: list[Place] = []
-    for start, end in expected:
-        low, high = edges[start][0], edges[end][1]
-        overlapping = [(first, behind) for first, behind in unmatched if first < high and behind > low]
-        if overlapping:
-            unmatched.remove(overlapping[0])
-        result.append(Place(start, end, low, high, found=bool(overlapping)))
+    occurring, inserted = places(terms, reference, heard)
+    inserted_of = Counter(mention.term for mention in inserted)
+    result: dict[int, Match] = {}
+    for term in sorted({place.term for place in occurring} | inserted_of.keys()):
+        own = [place for place in occurring if place.term == term]
+        missed = [place for place in own if not place.found]
+        found = len(own) - len(missed)
+        instead = tuple(_instead(align(reference, heard), place) for place in missed)
+        result[term] = Match(reference=len(own), heard=found + inserted_of[term], found=found, instead=instead)
     return result
+
+
+def places(terms: Index, reference: str, heard: str) -> tuple[list[Place], list[Mention]]:
+    """Where the reference has terms, and whether the hypothesis has them there; and what it has in addition."""
+    reference_words, heard_words = words(reference), words(heard)
+    expected, recognised = mentions(terms, reference_words), mentions(terms, heard_words)
+    if not expected:
+        return [], recognised
+    edges = align(reference, heard).edges
+    heard_spans = counted_occurrences(terms, heard_words)
+    found: set[Mention] = set()
+    paired: set[Mention] = set()
+    for term, spans in counted_occurrences(terms, reference_words).items():
+        unmatched = heard_spans.get(term, [])
+        for start, end in spans:
+            low, high = edges[start][0], edges[end][1]
+            overlapping = [(first, behind) for first, behind in unmatched if first < high and behind > low]
+            if overlapping:
+                unmatched.remove(overlapping[0])
+                found.add(Mention(term, start, end))
+                paired.add(Mention(term, *overlapping[0]))
+    result: list[Place] = []
+    for mention in expected:
+        low, high = edges[mention.start][0], edges[mention.end][1]
+        result.append(Place(*mention, low, high, found=mention in found))
+    return result, [mention for mention in recognised if mention not in paired]
 
 
 def tabulate(
     terms: Sequence[Term], pairs: Sequence[tuple[str, str]], *, hidden: frozenset[int] = frozenset()
 ) -> TermTable:
-    """`match` for every term and every (reference, hypothesis); of `hidden` rows nothing but counts is kept."""
+    """`match` for every (reference, hypothesis); of `hidden` rows nothing but counts is kept."""
     shape = (len(pairs), len(terms))
     reference_NT = np.zeros(shape, np.int64)
     heard_NT = np.zeros(shape, np.int64)
     found_NT = np.zeros(shape, np.int64)
     instead: list[Counter[str]] = [Counter() for _ in terms]
     missed: list[list[int]] = [[] for _ in terms]
+    known = index_of(terms)
     for row, (reference, heard) in enumerate(pairs):
-        for column, term in enumerate(terms):
-            counted = match(term, reference, heard)
+        for column, counted in match(known, reference, heard).items():
             reference_NT[row, column] = counted.reference
             heard_NT[row, column] = counted.heard
             found_NT[row, column] = counted.found
