@@ -25,7 +25,8 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("results/learning_curve.json"))
     arguments = parser.parse_args()
     from shoptalk.core import device, files
-    from shoptalk.core.examples import load, read_manifest
+    from shoptalk.core.examples import read_manifest
+    from shoptalk.core.recordings import load
 
     rows = read_manifest(TEST)
     sets = {

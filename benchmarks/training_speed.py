@@ -132,15 +132,16 @@ def _module_and_speech() -> tuple[Any, Any, Any]:
     from shoptalk.integrations import nemo
     from shoptalk.tuning.cpu_speed import quicken
     from shoptalk.tuning.data import recordings
-    from shoptalk.tuning.features import cached
+    from shoptalk.tuning.features import make, opened
     from shoptalk.tuning.module import TuningModule
 
     train = config.load(RECIPE).train
     model = nemo.restore(BASE)
     entries = read_manifest(SPEECH)[::3]
     with tempfile.TemporaryDirectory() as folder:
-        cache = cached(Path(folder), entries, (1.0,), mels=model.cfg.preprocessor.features,
-                       featurize=nemo.featurizer(model), progress=lambda _: None)  # fmt: skip
+        mels, featurize = model.cfg.preprocessor.features, nemo.featurizer(model)
+        make(Path(folder), entries, (1.0,), mels=mels, featurize=featurize, progress=lambda _: None)
+        cache = opened(Path(folder), entries, (1.0,), mels=mels)
         pool = recordings(cache, share=1.0, tokenize=model.tokenizer.text_to_ids, blank=model.tokenizer.vocab_size)
     module = TuningModule(model, train, durations=nemo.durations(model), blank=model.tokenizer.vocab_size, seed=1)
     keep_memory()

@@ -15,8 +15,9 @@ from typing import Any
 from score_base import publish_scores
 
 from shoptalk.core import config, terms
-from shoptalk.core.examples import FEATURES, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.files import file_sha256, write_text
+from shoptalk.core.recordings import FEATURES
 from shoptalk.core.records import Example
 from shoptalk.corpus.lexicon import load
 from shoptalk.integrations import nemo

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shoptalk.core import device, effects, files
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Samples
 from shoptalk.integrations import nemo
 from shoptalk.integrations.kokoro import BeforeVocoder, load_published

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from shoptalk.core import device
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Example, Samples
 from shoptalk.engine.recognizer import Engine
 from shoptalk.scoring import bootstrap

@@ -30,8 +30,9 @@ from omegaconf import OmegaConf, open_dict
 from torch.nn.utils.rnn import pad_sequence
 
 from shoptalk.core import device, files
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Phrase
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Term
 from shoptalk.core.sets import TESTS
 from shoptalk.core.text import words

@@ -34,7 +34,8 @@ from cpu_figures import Load, Measured, agree, summary, told
 
 from shoptalk.core import device, files
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
+from shoptalk.core.recordings import load
 
 TEST = Path("assets/general/test.jsonl")
 UTTERANCES = 60

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from shoptalk.core import audio, checkpoint
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.recipe import ModelSection
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Samples
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine

@@ -25,8 +25,9 @@ import torch
 
 from shoptalk.core import device, files, text
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Feed, Partial
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Example, Samples, Word
 from shoptalk.core.tokens import FRAME_S
 from shoptalk.engine.features import STD_GUARD

@@ -1,5 +1,6 @@
 """`shoptalk import` from the command line, each format from real recordings of the general set."""
 
+import gzip
 import json
 import time
 from hashlib import sha256
@@ -82,6 +83,33 @@ def test_a_finished_import_is_kept_and_another_does_not_overwrite_it(tmp_path: P
     (tmp_path / "to" / "two.jsonl").write_text("mine\n")
     assert run(*arguments, "--name", "two") == 2
     assert (tmp_path / "to" / "two.jsonl").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("made", ["nemo", "kaldi", "lhotse", "parquet"])
+def test_an_import_whose_audio_was_replaced_is_not_current(made: str, tmp_path: Path, capsys: Any) -> None:
+    """Under the same name; of Parquet the table holds it."""
+    name, make = imported.MAKE[made]
+    source = make(tmp_path)
+    replaced = tmp_path / "copy.opus"
+    original = Path(imported.utterances()[0]["audio_filepath"])
+    replaced.write_bytes(original.read_bytes())
+    for path in [source] if source.is_file() else [file for file in source.rglob("*") if file.is_file()]:
+        if path.suffix == ".gz":
+            path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(*encoded(original, replaced))))
+        elif path.suffix != ".parquet":
+            path.write_bytes(path.read_bytes().replace(*encoded(original, replaced)))
+    arguments = (name, source, "--to", tmp_path / "to", "--name", "one", "--licence", "CC0-1.0")
+    assert run(*arguments) == 0 and run(*arguments) == 0
+    assert "one.jsonl: current" in capsys.readouterr().out
+    if made == "parquet":
+        table = next(source.rglob("*.parquet"))
+        table.write_bytes(next(reversed(sorted(source.rglob("*.parquet")))).read_bytes())
+    replaced.write_bytes(Path(imported.utterances()[1]["audio_filepath"]).read_bytes())
+    assert run(*arguments) == 2 and "is not this import as it would be now" in capsys.readouterr().err
+
+
+def encoded(*paths: Path) -> tuple[bytes, ...]:
+    return tuple(str(path).encode() for path in paths)
 
 
 def test_limit_patients_and_a_licence_that_forbids_commerce(tmp_path: Path, capsys: Any) -> None:

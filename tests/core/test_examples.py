@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from shoptalk.core.audio import write_flac
 from shoptalk.core.errors import AudioError, ManifestError
-from shoptalk.core.examples import load, read_manifest, write_manifest, write_resumed
+from shoptalk.core.examples import read_manifest, write_manifest, write_resumed
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Example
 
 RATE_HZ = 16_000

@@ -145,3 +145,28 @@ def test_shipped_noise_is_whole_and_permissive() -> None:
         assert hashlib.sha256((NOISE_FOLDER / one.audio).read_bytes()).hexdigest() == one.sha256
         assert any(f'"{licence}"' in line for licence in ("CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "Apache-2.0"))
     assert sum(path.stat().st_size for path in NOISE_FOLDER.iterdir()) < 900_000
+
+
+def test_audio_and_noise_that_were_replaced_get_copies_of_another_name(tmp_path: Path) -> None:
+    def names(noise: NoiseSet) -> list[str]:
+        clean = [Utterance.model_validate({**one.model_dump(), "audio": "30-speech/a.flac"}) for one in spoken]
+        copies = augment(
+            clean, EVERYTHING, noise=noise, source_folder=tmp_path, folder=tmp_path / "40-augment", seed=1,
+            done=frozenset({"a"}), workers=Counting(),
+        )  # fmt: skip
+        return [copy.audio for copy in copies]
+
+    class Counting:
+        """Makes nothing: the names are what counts."""
+
+        def map(self, work: Any, tasks: Any, *, start: Any, arguments: Any) -> Iterator[Utterance]:
+            for task in tasks:
+                yield spoken[0].model_copy(update={"id": task.copy_id, "audio": task.target.name})
+
+    spoken = [utterance(tmp_path, "a", "train")]
+    before = names(shipped())
+    assert before == names(shipped())
+    pinned = [record.model_copy(update={"sha256": "0" * 64}) for record in shipped().recordings]
+    assert not set(before) & set(names(NoiseSet(tuple(pinned), NOISE_FOLDER))), "every copy here has noise"
+    write_flac(tmp_path / "30-speech" / "a.flac", np.full(20_000, 0.2, np.float32))
+    assert not set(before) & set(names(shipped()))

@@ -1,6 +1,7 @@
 """Stage 70 without a model: what was heard is kept, an edited test list is refused; and stage 80's origin."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from shoptalk.core import config, files
 from shoptalk.core.audio import write_flac
-from shoptalk.core.errors import ScoringError
+from shoptalk.core.errors import ManifestError, ScoringError
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Options
 from shoptalk.core.records import Recognition, Samples, Term
@@ -106,6 +107,56 @@ def test_only_a_model_that_changed_is_asked_again(run: Run) -> None:
     (run.product("evaluate") / "after.jsonl").unlink()
     evaluate(run)
     assert Recognizer.asked[13:] == ["tuned"] * 3
+
+
+def replace_audio(path: Path) -> None:
+    """Another sound of the same length, under the same name, size and time of change."""
+    stat = path.stat()
+    write_flac(path, np.full(1600, 0.1, np.float32))
+    path.write_bytes(path.read_bytes()[: stat.st_size].ljust(stat.st_size, b"\0"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_audio_that_was_replaced_is_recognised_again(run: Run) -> None:
+    evaluate(run)
+    replace_audio(run.product("dataset") / "one.flac")
+    evaluate(run)
+    assert Recognizer.asked == (["base"] * 3 + ["tuned"] * 5) * 2
+
+
+def test_sets_that_are_made_depend_on_noise_seed_and_the_recordings_in_them(run: Run) -> None:
+    noise = str(Path(__file__).parents[2] / "assets" / "noise" / "manifest.jsonl")
+    more = ["evaluate.snr_db=[10]", "evaluate.silence_s=5", "evaluate.long_form_s=2", f"augment.noise_manifest={noise}"]
+
+    def content(*changes: str) -> dict[str, object]:
+        recipe = config.load(run.recipe_folder / "three.yaml", (*more, *changes))
+        made = Run(run.folder, recipe, run.recipe_folder)
+        return {clip.asked.set: clip.content for clip in evaluation.clips_of(made)}
+
+    before, other_seed = content(), content("seed=8")
+    assert before == content()
+    assert {name for name in before if before[name] != other_seed[name]} == {"noisy", "silence", "long"}
+    replace_audio(run.product("dataset") / "one.flac")
+    after = content()
+    assert {name for name in before if before[name] == after[name]} == {"silence"}
+
+
+def test_lines_of_a_test_set_that_cannot_be_scored_are_told_at_the_start(run: Run) -> None:
+    visits = run.recipe_folder / "visits.jsonl"
+    write_flac(run.recipe_folder / "short.flac", np.zeros(200, np.float32))
+    shutil.copy(run.product("dataset") / "one.flac", run.recipe_folder / "one.flac")
+    short = {**_line("b", "Oh."), "audio_filepath": "short.flac", "duration": 0.0125}
+    longer = {**_line("c", "Hello."), "duration": 9}
+    absent = {**_line("d", "Hello."), "audio_filepath": "none.flac"}
+    _write(visits, [_line("a", "Hello."), short, longer, absent])
+    recipe = config.load(run.recipe_folder / "three.yaml", ("evaluate.tests=[visits.jsonl]",))
+    with pytest.raises(ManifestError) as told:
+        evaluate(Run(run.folder, recipe, run.recipe_folder))
+    lines = str(told.value).splitlines()
+    assert "visits.jsonl: 3 lines cannot be scored" in lines[0]
+    for line, expected in zip(lines[1:], ("line 2: 0.0125 s", "line 3: 9 s are named", "line 4: "), strict=True):
+        assert line.strip().startswith(expected)
+    assert Recognizer.asked == []
 
 
 def test_further_sets_are_heard_by_both(run: Run) -> None:

@@ -1,5 +1,7 @@
 """Every key of the recipe, changed in turn, makes those stages stale that it can change, and no other."""
 
+import os
+import shutil
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -178,6 +180,38 @@ def test_each_file_makes_stale_the_stages_that_read_it(file: str, first: str, fo
     (folder / file).write_text("changed")
     assert {name for name in ORDER if before[name] != run.signature(name)} == FROM[first]
     (folder / file).write_text(file)
+
+
+@pytest.mark.parametrize(
+    ("values", "manifest", "first"),
+    [
+        (ON_CORPUS, "general/rehearsal.jsonl", "dataset"),
+        (merged(ON_CORPUS, {"train": {"manifests": ("mine.jsonl",)}}), "mine.jsonl", "train"),
+        (merged(ON_MANIFESTS, {"train": {"rehearsal_manifests": ("mine.jsonl",)}}), "mine.jsonl", "train"),
+        (merged(ON_MANIFESTS, {"train": {"dev_manifests": ("mine.jsonl",)}}), "mine.jsonl", "train"),
+        (merged(ON_CORPUS, {"evaluate": {"tests": ("mine.jsonl",)}}), "mine.jsonl", "evaluate"),
+        (merged(ON_CORPUS, {"products": {"speech": "mine.jsonl"}}), "mine.jsonl", "speech"),
+        (merged(ON_CORPUS, {"products": {"dataset": "mine"}}), "mine/train.jsonl", "dataset"),
+    ],
+)
+def test_audio_that_is_replaced_makes_stale_the_stages_that_read_it(
+    values: Values, manifest: str, first: str, tmp_path: Path, folder: Path
+) -> None:
+    """Under the same name, with the same size and time of change."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "mine").mkdir(exist_ok=True)
+    audio = tmp_path / Path(manifest).parent / "wav" / "one.wav"
+    audio.parent.mkdir(parents=True)
+    audio.write_bytes(b"first")
+    (tmp_path / manifest).write_text('{"audio_filepath": "wav/one.wav", "audio": "wav/one.wav"}\n\nno JSON\n')
+    run = Run(tmp_path / "run", Recipe.model_validate(values), tmp_path)
+    before, stat = {name: run.signature(name) for name in ORDER}, audio.stat()
+    assert before == {name: run.signature(name) for name in ORDER}
+    audio.write_bytes(b"other")
+    os.utime(audio, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert {name for name in ORDER if before[name] != run.signature(name)} == FROM[first]
+    audio.unlink()
+    assert first in {name for name in ORDER if before[name] != run.signature(name)}
 
 
 def test_an_endpoint_counts_where_it_is_asked() -> None:

@@ -134,6 +134,26 @@ def test_what_cannot_be_scored_is_skipped_and_named(folder: Path) -> None:
     assert json.loads((folder.parent / "to" / "one.about.json").read_text(encoding="utf-8")) == about
 
 
+def test_a_recording_that_is_not_whole_is_skipped_and_named(folder: Path) -> None:
+    noise_T = np.random.default_rng(1).normal(0, 0.1, 4 * SAMPLE_RATE_HZ).astype(np.float32)
+    write_flac(folder / "torn.flac", noise_T)
+    content = (folder / "torn.flac").read_bytes()
+    (folder / "torn.flac").write_bytes(content[: len(content) // 2])
+    read = sources.checked(
+        rows(
+            {"audio_filepath": "a.flac", "text": "good", "duration": 1.0},
+            {"audio_filepath": "b.flac", "text": "said whole", "duration": 9.0},
+            {"audio_filepath": "torn.flac", "text": "said whole"},
+            {"audio_filepath": "torn.flac", "text": "a part", "offset": 0.5, "duration": 0.5},
+        ),
+        folder,
+    )
+    about = imported.write(read, request(folder), progress=unseen)
+    reasons = [skip["reason"] for skip in about["skipped"]]
+    assert about["utterances"] == 1 and reasons[0] == "has 4.00 s of audio where its row says 9.00 s"
+    assert all("s of its recording could not be decoded" in reason for reason in reasons[1:]) and len(reasons) == 3
+
+
 def test_an_import_of_nothing_is_an_error_and_leaves_no_manifest(folder: Path) -> None:
     found = sources.checked(rows({"audio_filepath": "absent.flac", "text": "x"}), folder)
     with pytest.raises(ImportFormatError, match=r"none of 1 utterances can be scored; the first is set\.jsonl:1"):

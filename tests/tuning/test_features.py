@@ -1,6 +1,6 @@
 """Cached features: made once, whole or absent, and equal to NeMo's own front end after `collate`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from shoptalk.core import audio
 from shoptalk.core.records import Example, Samples
 from shoptalk.integrations import nemo
 from shoptalk.tuning.data import collate
-from shoptalk.tuning.features import FeatureCache, FeatureCaches, cached
+from shoptalk.tuning.features import FeatureCache, FeatureCaches, make, opened
 
 MELS = 5
 
@@ -40,14 +40,26 @@ def recordings(tmp_path: Path) -> list[Example]:
     return made
 
 
-def opened(folder: Path, entries: list[Example], featurize: Callable[[Samples], Any]) -> FeatureCache:
-    return cached(folder, entries, (0.9, 1.0), mels=MELS, featurize=featurize, progress=lambda _: None)
+def cached(
+    folder: Path,
+    entries: list[Example],
+    speeds: Sequence[float],
+    *,
+    featurize: Callable[[Samples], Any],
+    mels: int = MELS,
+) -> FeatureCache:
+    make(folder, entries, speeds, mels=mels, featurize=featurize, progress=lambda _: None)
+    return opened(folder, entries, speeds, mels=mels)
+
+
+def at_two_speeds(folder: Path, entries: list[Example], featurize: Callable[[Samples], Any]) -> FeatureCache:
+    return cached(folder, entries, (0.9, 1.0), featurize=featurize)
 
 
 def test_what_is_cached_is_not_made_again(recordings: list[Example], tmp_path: Path) -> None:
     made, again = Counted(), Counted()
-    first = opened(tmp_path / "cache", recordings, made)
-    second = opened(tmp_path / "cache", recordings, again)
+    first = at_two_speeds(tmp_path / "cache", recordings, made)
+    second = at_two_speeds(tmp_path / "cache", recordings, again)
     assert (made.calls, again.calls) == (6, 0)
     assert np.array_equal(first.places, second.places) and np.array_equal(first.stored_TM, second.stored_TM)
     assert [first.frames(entry, 1) for entry in range(3)] == [20, 40, 60]
@@ -55,7 +67,7 @@ def test_what_is_cached_is_not_made_again(recordings: list[Example], tmp_path: P
 
 
 def test_killed_before_the_index_was_written_it_is_made_anew(recordings: list[Example], tmp_path: Path) -> None:
-    whole = opened(tmp_path / "cache", recordings, Counted())
+    whole = at_two_speeds(tmp_path / "cache", recordings, Counted())
     expected = np.array(whole.stored_TM)
 
     def killed(samples_T: Samples) -> npt.NDArray[np.float32]:
@@ -64,23 +76,23 @@ def test_killed_before_the_index_was_written_it_is_made_anew(recordings: list[Ex
         return Counted()(samples_T)
 
     with pytest.raises(KeyboardInterrupt):
-        opened(tmp_path / "torn", recordings, killed)
+        at_two_speeds(tmp_path / "torn", recordings, killed)
     again = Counted()
-    assert np.array_equal(opened(tmp_path / "torn", recordings, again).stored_TM, expected)
+    assert np.array_equal(at_two_speeds(tmp_path / "torn", recordings, again).stored_TM, expected)
     assert again.calls == 6
     next((tmp_path / "torn").glob("*.npy")).unlink()  # killed between the two files
-    assert np.array_equal(opened(tmp_path / "torn", recordings, again).stored_TM, expected)
+    assert np.array_equal(at_two_speeds(tmp_path / "torn", recordings, again).stored_TM, expected)
 
 
 def test_other_recordings_get_a_file_of_their_own(recordings: list[Example], tmp_path: Path) -> None:
-    opened(tmp_path / "cache", recordings, Counted())
-    opened(tmp_path / "cache", recordings[:2], Counted())
+    at_two_speeds(tmp_path / "cache", recordings, Counted())
+    at_two_speeds(tmp_path / "cache", recordings[:2], Counted())
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
 def test_several_caches_are_as_one(recordings: list[Example], tmp_path: Path) -> None:
-    parts = [opened(tmp_path / "cache", entries, Counted()) for entries in (recordings[:2], recordings[2:])]
-    whole, together = opened(tmp_path / "whole", recordings, Counted()), FeatureCaches(parts)
+    parts = [at_two_speeds(tmp_path / "cache", entries, Counted()) for entries in (recordings[:2], recordings[2:])]
+    whole, together = at_two_speeds(tmp_path / "whole", recordings, Counted()), FeatureCaches(parts)
     assert together.entries == recordings and np.array_equal(together.lengths, whole.lengths)
     for entry in range(3):
         for speed in range(2):
@@ -90,7 +102,7 @@ def test_several_caches_are_as_one(recordings: list[Example], tmp_path: Path) ->
 def test_equal_to_nemos_preprocessor(tiny_nemo_model: Any, tmp_path: Path) -> None:
     entries = speech.entries()
     featurize = nemo.featurizer(tiny_nemo_model)
-    cache = cached(tmp_path, entries, (1.0,), mels=80, featurize=featurize, progress=lambda _: None)
+    cache = cached(tmp_path, entries, (1.0,), mels=80, featurize=featurize)
     batch = collate([cache.get(i).astype(np.float32) for i in range(4)], [[1]] * 4, [np.zeros(1, int)] * 4)
     for row, entry in enumerate(entries):
         samples_1T = torch.from_numpy(audio.decode(entry.audio))[None]
@@ -117,9 +129,7 @@ def test_a_speed_changes_the_length_and_the_pitch(tiny_nemo_model: Any, tmp_path
     times = np.arange(16_000) / 16_000
     audio.write_flac(tmp_path / "tone.flac", (0.3 * np.sin(2 * np.pi * 1_000 * times)).astype(np.float32))
     entries = [Example(id="tone", audio=tmp_path / "tone.flac", duration_s=1.0, text="")]
-    cache = cached(
-        tmp_path, entries, (0.8, 1.0, 1.25), mels=80, featurize=nemo.featurizer(tiny_nemo_model), progress=print
-    )
+    cache = cached(tmp_path, entries, (0.8, 1.0, 1.25), mels=80, featurize=nemo.featurizer(tiny_nemo_model))
     assert [cache.frames(0, speed) for speed in range(3)] == [pytest.approx(n, abs=1) for n in (125, 100, 80)]
     peaks = [int(cache.get(0, speed).astype(np.float32).mean(axis=0).argmax()) for speed in range(3)]
     assert peaks == sorted(set(peaks)) and peaks[1] == pytest.approx(26, abs=1)
@@ -129,7 +139,7 @@ def test_features_that_are_ready_are_stretched(tmp_path: Path) -> None:
     rising_TM = np.tile(np.arange(100, dtype=np.float16)[:, None], (1, MELS))
     np.save(tmp_path / "ready.npy", rising_TM)
     entries = [Example(id="ready", audio=tmp_path / "ready.npy", duration_s=1.0, text="")]
-    cache = cached(tmp_path, entries, (0.8, 1.0, 1.25), mels=MELS, featurize=pytest.fail, progress=print)
+    cache = cached(tmp_path, entries, (0.8, 1.0, 1.25), mels=MELS, featurize=pytest.fail)
     assert [cache.frames(0, speed) for speed in range(3)] == [124, 100, 80]
     assert np.array_equal(cache.get(0, 1), rising_TM)
     for speed, factor in ((0, 0.8), (2, 1.25)):
@@ -145,9 +155,9 @@ def test_segments_of_one_recording_are_cached_apart(tmp_path: Path) -> None:
         Example(id=str(offset_s), audio=path, duration_s=duration_s, offset_s=offset_s, text="")
         for offset_s, duration_s in ((0.0, 0.25), (0.25, 0.5), (0.75, 0.25))
     ]
-    cache = opened(tmp_path / "cache", parts, Counted())
+    cache = at_two_speeds(tmp_path / "cache", parts, Counted())
     assert [cache.frames(entry, 1) for entry in range(3)] == [25, 50, 25]
-    opened(tmp_path / "cache", [parts[0].model_copy(update={"offset_s": 0.1})], Counted())
+    at_two_speeds(tmp_path / "cache", [parts[0].model_copy(update={"offset_s": 0.1})], Counted())
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 2, "another segment is not taken for the same"
 
 
@@ -155,5 +165,5 @@ def test_a_segment_of_ready_features(tmp_path: Path) -> None:
     rising_TM = np.tile(np.arange(100, dtype=np.float16)[:, None], (1, MELS))
     np.save(tmp_path / "ready.npy", rising_TM)
     entry = Example(id="part", audio=tmp_path / "ready.npy", duration_s=0.2, offset_s=0.3, text="")
-    cache = cached(tmp_path, [entry], (1.0,), mels=MELS, featurize=pytest.fail, progress=print)
+    cache = cached(tmp_path, [entry], (1.0,), mels=MELS, featurize=pytest.fail)
     assert np.array_equal(cache.get(0), rising_TM[30:50])

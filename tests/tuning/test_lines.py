@@ -15,7 +15,8 @@ from tests.tuning import speech
 
 from shoptalk.core import audio, config
 from shoptalk.core.errors import ManifestError
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
+from shoptalk.core.recordings import load
 from shoptalk.tuning.lines import Spelling, check
 from shoptalk.tuning.tokenizer import train_tokenizer
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData

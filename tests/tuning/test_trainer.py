@@ -333,7 +333,7 @@ def test_dev_is_scored_for_each_source_and_the_hours_are_counted(setting: Settin
 def test_a_model_from_scratch_has_the_shape_of_the_recipe(setting: Setting, tmp_path: Path) -> None:
     widths = "{d_model: 16, layers: 1, heads: 2, subsampling_channels: 8, predictor: 16, joint: 16, vocabulary: 100}"
     recipe = config.changed((f"train.model={widths}", "train.sigma=0.03", "train.omega=0.2"))
-    trainer = ASRTrainer(recipe, TrainingData([setting.manifest], [], []), tmp_path, init="")
+    trainer = ASRTrainer(recipe, TrainingData([setting.manifest], [], [setting.manifest]), tmp_path, init="")
     with pytest.raises(TrainingError, match="prepare the training first"):
         trainer.restore()
     trainer.prepare()

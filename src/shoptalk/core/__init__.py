@@ -11,6 +11,7 @@
 - `tables`: users' texts and tables, in whatever encoding they were saved
 - `yaml_text`: users' YAML, without keys that occur twice
 - `examples`: the one reader and writer of dataset manifests
+- `recordings`: the recordings of examples: lengths, samples, content
 - `audio`: decoding, resampling, writing; the sample rate
 - `effects`: noise, rooms, gain and codecs as pure functions
 - `noise`: manifests of noise and impulse responses

@@ -90,10 +90,17 @@ class Decoded(NamedTuple):
 
 def decode(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
     """The samples that `read` gives; what it had to leave out or change is logged as a warning."""
+    return read_and_warn(source, max_s=max_s, rate_hz=rate_hz).samples_T
+
+
+def read_and_warn(
+    source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz: int = SAMPLE_RATE_HZ
+) -> Decoded:
+    """What `read` gives; what it had to leave out or change is logged as a warning."""
     decoded = read(source, max_s=max_s, rate_hz=rate_hz)
     for warning in decoded.warnings:
         logger.warning("%s: %s", _name(source), warning)
-    return decoded.samples_T
+    return decoded
 
 
 def read(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz: int = SAMPLE_RATE_HZ) -> Decoded:

@@ -14,24 +14,20 @@ recording. An `audio_filepath` that ends in ``.npy`` holds log-mel features inst
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from shoptalk.core import files
-from shoptalk.core.audio import SAMPLE_RATE_HZ, decode
 from shoptalk.core.errors import AudioError, ManifestError
-from shoptalk.core.records import Example, Samples
-from shoptalk.core.tokens import HOP_S
+from shoptalk.core.recordings import digest_of, recording_s
+from shoptalk.core.records import Example
 
-FEATURES = ".npy"
-"""How the names of files end that hold features instead of sound."""
-PAST_END_S = 0.1
-"""A segment may end so much later than its recording: others round."""
+SHOWN = 10
+"""So many wrong lines of a manifest are told."""
 
 
 def read_manifest(path: Path, *, needs: tuple[str, ...] = ()) -> list[Example]:
@@ -82,14 +78,10 @@ def _measured_s(example: Example, where: str) -> float:
     return left_s
 
 
-def recording_s(path: Path) -> float:
-    """Seconds of sound, or of features, in a file."""
-    if path.suffix != FEATURES:
-        return decode_kept(path).size / SAMPLE_RATE_HZ
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file")
-    frames: int = np.load(path, mmap_mode="r").shape[0]
-    return frames * HOP_S
+def listed(problems: Sequence[str]) -> str:
+    """The first `SHOWN` problems, a line each, and how many more there are."""
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    return "\n".join(f"  {problem}" for problem in (*problems[:SHOWN], *more))
 
 
 def write_manifest(path: Path, examples: Iterable[Example]) -> None:
@@ -114,26 +106,30 @@ def name_below(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def load(example: Example) -> Samples:
-    """The samples of an example: its recording at `SAMPLE_RATE_HZ`, or the segment of it. `AudioError` names it."""
-    if example.offset_s is None:
-        return decode(example.audio)
-    try:
-        return segment(decode_kept(example.audio), example.offset_s, example.duration_s)
-    except AudioError as error:
-        raise AudioError(f"{example.id}: {error}; correct its offset and duration") from None
+def content_digests(path: Path, pattern: str = "*.jsonl") -> list[str]:
+    """sha256 of a file, or of those in a folder that fit; of a manifest, with the bytes of all recordings it names."""
+    digests: list[str] = []
+    for file in sorted(path.glob(pattern)) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        recordings = _recordings(str(file), files.file_state(file)) if file.suffix == ".jsonl" else ()
+        digest = files.file_digest(file)
+        digests.append(files.digest([digest, *map(digest_of, recordings)]) if recordings else digest)
+    return digests
 
 
-def segment(samples_T: Samples, offset_s: float, duration_s: float | None) -> Samples:
-    """`duration_s` seconds from `offset_s` on, or all from there; `AudioError` if they lie outside of the recording."""
-    start = round(offset_s * SAMPLE_RATE_HZ)
-    end = samples_T.size if duration_s is None else start + round(duration_s * SAMPLE_RATE_HZ)
-    if start < 0 or start >= samples_T.size or end > samples_T.size + PAST_END_S * SAMPLE_RATE_HZ:
-        raise AudioError(f"lies outside of its recording, which has {samples_T.size / SAMPLE_RATE_HZ:.2f} s")
-    return samples_T[start:end].copy()
-
-
-@lru_cache(maxsize=1)
-def decode_kept(path: Path) -> Samples:
-    """The whole recording, kept for the next example, which is often of the same; not to be written to."""
-    return decode(path)
+@lru_cache(maxsize=256)
+def _recordings(manifest: str, state: tuple[int, ...]) -> tuple[Path, ...]:
+    """The recordings that the lines of a manifest name; lines that cannot be read name none: their reader tells it."""
+    named: dict[Path, None] = {}
+    folder = Path(manifest).parent
+    with Path(manifest).open("rb") as lines:
+        for line in lines:
+            try:
+                row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+            except (ValueError, RecursionError):
+                continue
+            name = (row.get("audio_filepath") or row.get("audio")) if isinstance(row, dict) else None
+            if isinstance(name, str) and "\0" not in name:
+                named[folder / name] = None
+    return tuple(named)

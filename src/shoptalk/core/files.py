@@ -10,7 +10,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,21 +205,23 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def file_digests(path: Path, pattern: str = "*.jsonl") -> list[str]:
-    """sha256 of a file, or of those in a folder that fit; audio lies deeper, and counts by its path in a manifest."""
-    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
-    return [file_digest(file) for file in files if file.is_file()]
-
-
 def file_digest(path: Path) -> str:
-    """sha256 of a file; read again only after its size or time of change did."""
-    state = path.stat()
-    return _remembered_sha256(path, state.st_size, state.st_mtime_ns)
+    """sha256 of a file; read again only after what the file system tells of it did change."""
+    return _remembered_sha256(str(path), file_state(path))
 
 
-@lru_cache(maxsize=1024)
-def _remembered_sha256(path: Path, size: int, mtime_ns: int) -> str:
-    return file_sha256(path)
+def file_state(path: Path | str) -> tuple[int, ...]:
+    """What changes with the content of a file: size, times of change in ns, and inode.
+
+    A copy that keeps the time of its source (``cp -p``) still has another inode or time of its inode.
+    """
+    told = os.stat(path)
+    return told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_ino
+
+
+@cache
+def _remembered_sha256(path: str, state: tuple[int, ...]) -> str:
+    return file_sha256(Path(path))
 
 
 def file_sha256(path: Path) -> str:

@@ -33,6 +33,11 @@ class NoiseSet(NamedTuple):
 
 def read_noise(record: Noise, folder: Path) -> Samples:
     """The samples of a recording of the noise manifest in `folder`; other bytes than it names are a `ChecksumError`."""
+    return decode(path_of(record, folder))
+
+
+def path_of(record: Noise, folder: Path) -> Path:
+    """Where a recording of the noise manifest in `folder` lies; other bytes than it names are a `ChecksumError`."""
     path = folder / record.audio
     if not path.is_file():
         raise AudioError(
@@ -40,4 +45,4 @@ def read_noise(record: Noise, folder: Path) -> Samples:
         )
     if file_sha256(path) != record.sha256:
         raise ChecksumError(f"{path}: not the bytes that the noise manifest names; restore the file or its sha256")
-    return decode(path)
+    return path

@@ -136,7 +136,7 @@ class TrainSection(Section):
     batch_s: float = Field(default=120.0, gt=0)
     """Seconds of audio in a batch, padding included."""
     max_utterance_s: float = Field(default=20.0, gt=0)
-    """Longer recordings are left out of training."""
+    """Longer recordings are left out of training; the log says how many and how long they are."""
     learning_rate: float = Field(default=5e-4, gt=0)
     """Of AdamW, at its highest."""
     min_learning_rate: float = Field(default=5e-6, ge=0)

@@ -12,6 +12,7 @@ import numpy as np
 
 from shoptalk.core import effects as effect
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.core.files import file_digest
 from shoptalk.core.noise import Noise, NoiseSet, read_noise
 from shoptalk.core.protocols import Workers
 from shoptalk.core.recipe import AugmentSection
@@ -76,6 +77,7 @@ def _steps(
     seed: int,
 ) -> Iterator[Task | Utterance]:
     usable = [record for record in noise if record.split == "train"]
+    pinned = {record.id: record.sha256 for record in noise}
     for utterance in utterances:
         source = source_folder / utterance.audio
         yield utterance.model_copy(update={"audio": Path(os.path.relpath(source, folder.parent)).as_posix()})
@@ -84,7 +86,8 @@ def _steps(
         for copy in range(config.copies):
             copy_id = f"{utterance.id}+{copy + 1}"
             drawn = draw(copy_id, config, usable, seed=seed)
-            target = folder / utterance.split / _name(Path(utterance.audio).stem, copy_id, drawn, seed)
+            content = [file_digest(source), *(pinned[name] for name in _noises_of(drawn))]
+            target = folder / utterance.split / _name(Path(utterance.audio).stem, copy_id, drawn, content)
             yield Task(utterance, copy_id, drawn, source, target)
 
 
@@ -149,10 +152,17 @@ def _load(noise_id: str) -> Samples:
     return read_noise(record, folder)
 
 
-def _name(stem: str, copy_id: str, drawn: Draw, seed: int) -> str:
-    content = json.dumps([AUGMENT_VERSION, seed, copy_id, stem, dict(drawn.effects), drawn.noise_offset, drawn.room])
+def _noises_of(drawn: Draw) -> list[str]:
+    """The ids of the recordings of noise and rooms in a draw."""
+    recorded = ["noise"] if drawn.room else ["noise", "room"]
+    return [str(drawn.effects[kind]) for kind in recorded if kind in drawn.effects]
+
+
+def _name(stem: str, copy_id: str, drawn: Draw, content: Sequence[str]) -> str:
+    """A file name that changes with everything that changes the audio, `content` being sha256 of all recordings."""
+    what = json.dumps([AUGMENT_VERSION, copy_id, content, dict(drawn.effects), drawn.noise_offset, drawn.room])
     copy_number = copy_id.rpartition("+")[2]
-    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
     return f"{stem}-{copy_number}-{digest}.flac"
 
 

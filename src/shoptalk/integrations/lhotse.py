@@ -96,7 +96,8 @@ def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:
             "write its audio to files (lhotse: `cuts.save_audios(…)`)"
         )
     span = {} if whole else {"offset": start_s, "duration": segment.duration}
-    return row | {"audio": partial(_load, recording, segment.channel, span)}
+    paths = [Path(origin.source) for origin in recording.sources if origin.type == "file"]
+    return row | {"audio": partial(_load, recording, segment.channel, span), "files": paths}
 
 
 def _load(recording: Any, channel: Any, span: Mapping[str, float]) -> Samples:

@@ -26,6 +26,7 @@ from shoptalk.stages.training import base_of, model_name, tuned_model
 from shoptalk.testsets import clips as test_clips
 from shoptalk.testsets import conditions
 from shoptalk.testsets.clips import Clip
+from shoptalk.tuning import selection
 
 
 def evaluate(run: StageRun) -> None:
@@ -67,12 +68,16 @@ def _further(run: AnyRun, clips: Sequence[Clip]) -> list[Clip]:
     trained = [clip for clip in clips if clip.asked.set == TAUGHT]
     general = [clip for clip in clips if clip.asked.set == GENERAL]
     if section.snr_db or section.silence_s:
-        noise = conditions.noise_recordings(run.resolve(run.recipe.augment.noise_manifest))
+        noise_manifest = run.resolve(run.recipe.augment.noise_manifest)
+        noise = conditions.noise_recordings(noise_manifest)
     if section.snr_db:
         ranked = sorted(trained, key=lambda clip: sha256(clip.asked.id.encode()).digest())
         chosen = ranked[: section.noisy_utterances]
         for snr_db in section.snr_db:
-            further += [test_clips.under_noise(clip, noise, snr_db, seed) for clip in chosen]
+            for clip in chosen:
+                further.append(
+                    test_clips.under_noise(clip, noise, snr_db, seed, noise_content=file_digest(noise_manifest))
+                )
     if section.silence_s:
         for name, samples_T in conditions.silence(noise, section.silence_s, seed):
             further.append(test_clips.silent(name, samples_T))
@@ -84,6 +89,8 @@ def _further(run: AnyRun, clips: Sequence[Clip]) -> list[Clip]:
 def _write_report(run: StageRun, scores: Scores, clips: Sequence[Clip], *, base: str) -> None:
     """The page of the run, with the recordings of its sentences in it."""
     facts = {"Recipe": run.recipe.name, "Base": model_name(base), "Seed": str(run.recipe.seed)}
+    if trained := selection.summary(run.product("train")):
+        facts["Training data"] = "; ".join(trained)
     private = run.recipe.evaluate.report_private
     by_id = {clip.asked.id: clip for clip in clips if private or not clip.asked.patient}
     sounds = {name: page.data_url(by_id[name].load()) for name in page.shown(scores) if name in by_id}

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +11,14 @@ from typing import Any, NamedTuple
 from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.files import digest
 from shoptalk.core.quiet import quiet
+from shoptalk.core.recordings import digest_of
 from shoptalk.core.records import Example
 from shoptalk.stages.progress import progress
 from shoptalk.testsets import imported, primock57, sources
 from shoptalk.testsets.catalogue import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
 from shoptalk.testsets.sources import Row, Source
 
-IMPORT_VERSION = 2
+IMPORT_VERSION = 3
 """Part of the signature; raise it when the same source would now give another manifest."""
 
 
@@ -47,8 +49,6 @@ def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
     """Import what is asked for: the manifest's path, and what NAME.about.json says; None if it is there already."""
     request = _request(asked)
     path = request.folder / f"{request.name}.jsonl"
-    if _is_current(path, request.signature):
-        return path, None
     with quiet():
         opened = READERS[asked.format](asked.source)
         utterances: Iterable[Source] = _sources(opened, asked.limit)
@@ -56,6 +56,12 @@ def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
         if opened.checked_first:
             utterances = list(utterances)
             total = len(utterances)
+            content = [_content(source) for source in utterances]
+        else:
+            content = _content_of_files(Path(asked.source))
+        request = request._replace(signature=digest([request.signature, content]))
+        if _is_current(path, request.signature):
+            return path, None
 
         def shown(lines: Iterable[Example], done: int) -> Iterator[Example]:
             return progress(lines, request.name, total, done)
@@ -70,6 +76,7 @@ def _sources(opened: Opened, limit: int | None) -> Iterator[Source]:
 
 
 def _request(asked: Asked) -> imported.Request:
+    """What is to be written; its signature does not have the content of the source yet."""
     if asked.limit is not None and asked.limit < 1:
         raise ImportFormatError(f"--limit {asked.limit}: give 1 or more")
     known = _known(asked)
@@ -89,7 +96,7 @@ def _request(asked: Asked) -> imported.Request:
         origin=asked.origin or (known.page if known else ""),
         evaluation_only=evaluation_only(licence) or (known is not None and known.use == "evaluation"),
         patients=asked.patients,
-        signature=digest([IMPORT_VERSION, *wanted, _content(Path(asked.source))]),
+        signature=digest([IMPORT_VERSION, *wanted]),
     )
 
 
@@ -109,15 +116,19 @@ def _known(asked: Asked) -> KnownSet | None:
     return None
 
 
-def _content(path: Path) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of the files of a source: what changes when it is corrected."""
-    files = sorted(path.rglob("[!.]*")) if path.is_dir() else [path]
-    content = []
-    for file in files:
-        if file.is_file():
-            state = file.stat()
-            content.append((str(file.relative_to(path)), state.st_size, state.st_mtime_ns))
-    return content
+def _content(source: Source) -> list[object]:
+    """What is written of an utterance: its columns, and the bytes of its audio."""
+    columns = [source.id, source.text, source.offset_s, source.duration_s, source.recording, source.skip, source.more]
+    if isinstance(source.audio, bytes):
+        return [*columns, sha256(source.audio).hexdigest()]
+    paths = [source.audio] if isinstance(source.audio, Path) else source.files
+    return [*columns, [digest_of(path) for path in paths]]
+
+
+def _content_of_files(path: Path) -> list[object]:
+    """Names and bytes of the files of a source whose rows bring their audio along."""
+    paths = sorted(path.rglob("[!.]*")) if path.is_dir() else [path]
+    return [[str(file.relative_to(path)), digest_of(file)] for file in paths if file.is_file()]
 
 
 def _is_current(path: Path, signature: str) -> bool:

@@ -8,6 +8,7 @@ from shoptalk.scoring import publish
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.training import base_of, model_name, tuned_model
+from shoptalk.tuning import selection
 
 
 def package(run: StageRun) -> None:
@@ -19,6 +20,7 @@ def package(run: StageRun) -> None:
     data = (
         f"{synthetic} synthetic utterances (stages 10-50)",
         f"{rehearsed} utterances of general speech, rehearsed",
+        *selection.summary(run.product("train")),
     )
     licence, attributions = section.licence, section.attributions
     origin = Origin(

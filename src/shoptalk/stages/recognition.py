@@ -20,7 +20,10 @@ CHUNK_S = 900.0
 def recognize(
     path: Path, clips: Sequence[Clip], start: Callable[[], Recognizer], *, signature: Sequence[object]
 ) -> list[Hypothesis]:
-    """A recogniser's hypotheses, resumed from what is on disk; `start` is called only if recordings are left."""
+    """A recogniser's hypotheses, resumed from what is on disk; `start` is called only if recordings are left.
+
+    What is on disk counts only for the same recordings, by their content.
+    """
 
     def recognized(done: frozenset[str]) -> Iterator[Hypothesis]:
         recognizer = start()
@@ -39,7 +42,8 @@ def recognize(
                 if clip.asked.id not in done:
                     yield clip.asked.model_copy(update={"heard": recognition.text, "words": recognition.words})
 
-    full = digest([*signature, [clip.asked.model_dump(mode="json") for clip in clips]])
+    asked = [[clip.asked.model_dump(mode="json"), clip.content] for clip in clips]
+    full = digest([*signature, asked])
     once(path, lambda done: progress(recognized(done), f"recognize {path.stem}", len(clips), len(done)), signature=full)
     return list(files.read(path, Hypothesis))
 

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from shoptalk.core import resources
 from shoptalk.core.errors import RecipeError
-from shoptalk.core.files import digest, file_digests, write_text
+from shoptalk.core.examples import content_digests
+from shoptalk.core.files import digest, write_text
 from shoptalk.core.recipe import Recipe, Section, effective, named_files
 from shoptalk.stages.table import BY_NAME, Stage
 
@@ -60,14 +61,17 @@ class Run:
         return StageRun(self, BY_NAME[name])
 
     def signature(self, name: str) -> str:
-        """What the product of a stage depends on: the keys it reads, files they name, its inputs, its code version."""
+        """What the product of a stage depends on: the keys it reads, files they name, its inputs, its code version.
+
+        Of a manifest the bytes of its recordings count too: audio that was replaced makes the product stale.
+        """
         own = self.recipe.products.get(name)
         if own:
-            return digest(["own", file_digests(self.resolve(own), "*")])
+            return digest(["own", content_digests(self.resolve(own), "*")])
         stage = BY_NAME[name]
         values = {key: self._value(key) for key in stage.reads}
         content = {key: effective(value) for key, value in values.items()}
-        files = [file_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
+        files = [content_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
         inputs = [self.signature(needed) for needed in self.inputs(name)]
         return digest([name, stage.code_version, content, files, inputs])
 

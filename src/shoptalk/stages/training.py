@@ -42,11 +42,11 @@ def is_first_process() -> bool:
 
 
 def _noise(run: StageRun) -> list[Path]:
-    from shoptalk.core.noise import Noise
+    from shoptalk.core.noise import Noise, path_of
 
     path = run.resolve(run.recipe.augment.noise_manifest)
     records = [record for record in files.read(path, Noise) if record.kind == "noise" and record.split == "train"]
-    return [path.parent / record.audio for record in records]
+    return [path_of(record, path.parent) for record in records]
 
 
 def base_of(run: AnyRun) -> str:

@@ -4,13 +4,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from shoptalk.core import audio
-from shoptalk.core.errors import ScoringError
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.errors import ManifestError, ScoringError
+from shoptalk.core.examples import listed as problems_listed
+from shoptalk.core.examples import numbered_manifest
+from shoptalk.core.recordings import content_of, load, problem_of_audio
 from shoptalk.core.records import Example, Hypothesis, Samples, Word
 from shoptalk.core.sets import LONG, NOISY, SILENCE, TEST_LISTS, TESTS, digest, noisy_id
+from shoptalk.core.tokens import FRAME_S
 from shoptalk.testsets import conditions
 
 Accent = Callable[[str], str]
@@ -23,6 +27,8 @@ class Clip:
 
     asked: Hypothesis
     load: Callable[[], Samples]
+    content: object
+    """What its samples depend on, as JSON can hold it."""
 
 
 def listed(dataset: Path, accent: Accent) -> list[Clip]:
@@ -33,7 +39,7 @@ def listed(dataset: Path, accent: Accent) -> list[Clip]:
     clips: list[Clip] = []
     for name in TESTS:
         path = dataset / f"test-{name}.jsonl"
-        examples = read_manifest(path)
+        examples = _checked(path)
         if digest(examples) != fixed.get(name):
             raise ScoringError(f"{path} was changed after it was fixed; remove {dataset}, run `shoptalk dataset`")
         clips += _clips(examples, name, accent)
@@ -50,12 +56,33 @@ def dev(dataset: Path, accent: Accent) -> list[Clip]:
 
 
 def read(path: Path, name: str, accent: Accent) -> list[Clip]:
-    """A manifest of stage 50 or of `shoptalk import` as the test set `name`."""
-    return _clips(read_manifest(path), name, accent)
+    """A manifest of stage 50 or of `shoptalk import` as the test set `name`.
+
+    `ManifestError` has the lines whose recordings are not there, or shorter than the lines say or than a frame.
+    """
+    return _clips(_checked(path), name, accent)
+
+
+def _checked(path: Path) -> list[Example]:
+    examples: list[Example] = []
+    problems: list[str] = []
+    lengths: dict[Path, float] = {}
+    for number, example in numbered_manifest(path):
+        examples.append(example)
+        if problem := problem_of_audio(example, FRAME_S, lengths):
+            problems.append(f"line {number}: {problem}")
+    if problems:
+        raise ManifestError(
+            f"{path}: {len(problems)} lines cannot be scored; correct them:\n{problems_listed(problems)}"
+        )
+    return examples
 
 
 def _clips(examples: Iterable[Example], name: str, accent: Accent) -> list[Clip]:
-    return [Clip(_asked(example, name, accent), partial(load, example)) for example in examples]
+    clips = []
+    for example in examples:
+        clips.append(Clip(_asked(example, name, accent), partial(load, example), content_of(example)))
+    return clips
 
 
 def _asked(example: Example, name: str, accent: Accent) -> Hypothesis:
@@ -75,18 +102,21 @@ def _asked(example: Example, name: str, accent: Accent) -> Hypothesis:
     )
 
 
-def under_noise(clip: Clip, noise: Sequence[tuple[str, Samples]], snr_db: float, seed: int) -> Clip:
-    """The clip again, as the set ``noisy`` at an SNR."""
+def under_noise(
+    clip: Clip, noise: Sequence[tuple[str, Samples]], snr_db: float, seed: int, *, noise_content: object
+) -> Clip:
+    """The clip again, as the set ``noisy`` at an SNR; `noise_content` stands for the samples of `noise`."""
     name = noisy_id(clip.asked.id, snr_db)
     asked = clip.asked.model_copy(update={"id": name, "set": NOISY, "snr_db": snr_db})
-    return Clip(asked, lambda: conditions.under_noise(clip.asked.id, clip.load(), noise, snr_db, seed))
+    content = [clip.content, noise_content, snr_db, seed]
+    return Clip(asked, lambda: conditions.under_noise(clip.asked.id, clip.load(), noise, snr_db, seed), content)
 
 
 def silent(name: str, samples_T: Samples) -> Clip:
     """A recording in which nobody speaks."""
     duration_s = samples_T.size / audio.SAMPLE_RATE_HZ
     asked = Hypothesis(id=name, reference="", heard="", set=SILENCE, duration_s=duration_s)
-    return Clip(asked, lambda: samples_T)
+    return Clip(asked, lambda: samples_T, sha256(samples_T.tobytes()).hexdigest())
 
 
 def long(clips: Sequence[Clip], seconds: float, seed: int) -> Iterator[Clip]:
@@ -97,4 +127,5 @@ def long(clips: Sequence[Clip], seconds: float, seed: int) -> Iterator[Clip]:
         lines.append({"id": clip.asked.id, "text": clip.asked.reference, "duration": clip.asked.duration_s})
     for form in conditions.long_forms(lines, seconds, seed):
         asked = Hypothesis(id=form.id, reference=form.text, heard="", set=LONG, duration_s=form.duration_s)
-        yield Clip(asked, partial(conditions.join, form, lambda name: by_id[name].load(), seed))
+        content = [form.offsets_s, seed, [by_id[name].content for name in form.ids]]
+        yield Clip(asked, partial(conditions.join, form, lambda name: by_id[name].load(), seed), content)

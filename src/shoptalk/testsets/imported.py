@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shoptalk.core import examples, files
-from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.core import examples, files, recordings
+from shoptalk.core.audio import SAMPLE_RATE_HZ, read_and_warn, write_flac
 from shoptalk.core.errors import AudioError, ImportFormatError, LeakError
 from shoptalk.core.files import file_digest
 from shoptalk.core.records import Example, Samples
@@ -107,22 +107,27 @@ def _line(source: Source, request: Request) -> Example:
 
 def _samples(source: Source) -> Samples:
     try:
-        samples_T = _decoded(source.audio)
+        samples_T = _whole(source)
         if source.offset_s is not None:
-            samples_T = examples.segment(samples_T, source.offset_s, source.duration_s)
+            samples_T = recordings.segment(samples_T, source.offset_s, source.duration_s)
     except (AudioError, ImportFormatError) as error:
         raise _Skip(str(error)) from None
     if samples_T.size < SHORTEST_S * SAMPLE_RATE_HZ:
         raise _Skip(f"is shorter than {SHORTEST_S:g} s")
+    length_s = samples_T.size / SAMPLE_RATE_HZ
+    if source.offset_s is None and length_s < (source.duration_s or 0.0) - recordings.PAST_END_S:
+        raise _Skip(f"has {length_s:.2f} s of audio where its row says {source.duration_s:.2f} s")
     return samples_T
 
 
-def _decoded(audio: Path | bytes | Callable[[], Samples]) -> Samples:
-    if isinstance(audio, Path):
-        return examples.decode_kept(audio)
-    if isinstance(audio, bytes):
-        return decode(audio)
-    return audio()
+def _whole(source: Source) -> Samples:
+    """The recording that an utterance is in; skipped if it cannot be decoded whole."""
+    if callable(source.audio):
+        return source.audio()
+    decoded = recordings.decode_kept(source.audio) if isinstance(source.audio, Path) else read_and_warn(source.audio)
+    if decoded.lost_s > recordings.PAST_END_S:
+        raise _Skip(f"{decoded.lost_s:.2f} s of its recording could not be decoded")
+    return decoded.samples_T
 
 
 def _file_name(name: str) -> str:

@@ -9,7 +9,8 @@ from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.records import Samples
 
 Row = tuple[str, Mapping[str, Any]]
-"""Where it stands, for messages, and its columns: those of `NAMES`, ``recording``, ``words``, ``patient``, ``skip``."""
+"""Where it stands, for messages, and its columns: those of `NAMES`, ``recording``, ``words``, ``patient``, ``skip``,
+``files`` (those that a callable audio reads)."""
 NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "utt_id", "utterance_id", "segment_id", "row"),
     "audio": ("audio_filepath", "audio", "path", "file", "file_name", "filename", "wav"),
@@ -20,7 +21,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "offset": ("offset",),
     "duration": ("duration",),
 }
-"""What columns are called, the first that is filled being taken. `duration` (s) counts only beside an `offset` (s)."""
+"""What columns are called, the first that is filled being taken. `duration` (s) without an `offset` (s) is the length
+that the recording must have at least."""
 SHOWN = 20
 UNSCORED = "ignore_time_segment_in_scoring"
 """TED-LIUM's text for what is not transcribed."""
@@ -36,12 +38,14 @@ class Source(NamedTuple):
     offset_s: float | None
     """None: the whole recording."""
     duration_s: float | None
-    """From the offset; None: to the end."""
+    """From the offset; None: to the end. Without an offset: the recording is at least so long."""
     recording: str
     skip: str
     """Why it cannot be scored; empty where it can."""
     more: Mapping[str, Any]
     """Speaker, accent, context, words and patient, as in `Example`."""
+    files: tuple[Path, ...] = ()
+    """What `audio` reads, if it is to be called."""
 
 
 def nemo_rows(path: Path) -> Iterator[Row]:
@@ -119,6 +123,7 @@ def read(row: Row, folder: Path) -> Source:
         recording=str(columns.get("recording") or (stem if is_segment else "")),
         skip=str(columns.get("skip") or ("nothing is said" if is_unscored else "")),
         more=more,
+        files=tuple(columns.get("files") or ()),
     )
 
 

@@ -5,6 +5,7 @@
 - `tdt_loss`: the TDT loss on a CPU
 - `data`: from manifests to batches
 - `lines`: what of the manifests is checked before training
+- `selection`: which recordings train, and how many are left out
 - `batches`: which recordings are in a batch
 - `features`: cached log-mel features
 - `mel_effects`: voices, noise, rooms and lines on features

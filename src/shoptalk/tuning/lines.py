@@ -5,15 +5,13 @@ instead; texts that can be written stay as they are.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from shoptalk.core.errors import AudioError, ManifestError
-from shoptalk.core.examples import FEATURES, PAST_END_S, numbered_manifest, recording_s
-from shoptalk.core.records import Example
+from shoptalk.core.errors import ManifestError
+from shoptalk.core.examples import listed, numbered_manifest
+from shoptalk.core.recordings import problem_of_audio
 
-SHOWN = 10
-"""So many wrong lines of a manifest are told."""
 PHRASES = {
     "µg": "mcg", "μg": "mcg", "°C": " degrees Celsius", "°F": " degrees Fahrenheit",
 }  # fmt: skip
@@ -90,67 +88,39 @@ class Spelling:
         return self._unknown not in self._tokenize(text)
 
 
-def check(
-    manifests: Iterable[Path], *, shortest_s: float, spelling: Spelling | None, say: Callable[[str], object]
-) -> None:
-    """`ManifestError` with the lines that cannot be trained on, and why; folded texts are counted and told.
-
-    Without a `spelling` texts are not checked.
-    """
+def check(manifests: Iterable[Path], *, shortest_s: float, spelling: Spelling, say: Callable[[str], object]) -> None:
+    """`ManifestError` with the lines that cannot be used, and why; folded and empty texts are counted and told."""
     for path in manifests:
         problems: list[str] = []
         folded: list[str] = []
+        wordless: list[int] = []
         lengths: dict[Path, float] = {}
+        number = 0
         for number, example in numbered_manifest(path):
-            if problem := _problem_of_audio(example, shortest_s, lengths):
+            if problem := problem_of_audio(example, shortest_s, lengths):
                 problems.append(f"line {number}: {problem}")
-            if spelling is None:
-                continue
             written, lacking = spelling.fold(example.text)
             if lacking:
                 problems.append(f"line {number}: the tokenizer cannot write {_shown(lacking)}; spell it otherwise")
             elif written != example.text:
                 folded.append(f"line {number}: {written!r}")
+            if not example.text.strip():
+                wordless.append(number)
         if problems:
-            raise ManifestError(f"{path}: {len(problems)} faults; correct or remove these lines:\n{_listed(problems)}")
-        if folded:
-            say(f"{path}: {len(folded)} texts are written in characters that the tokenizer has, as in {folded[0]}")
+            raise ManifestError(f"{path}: {len(problems)} faults; correct or remove these lines:\n{listed(problems)}")
+        for told in _changes(number, folded, wordless):
+            say(f"{path}: {told}")
 
 
-def _problem_of_audio(example: Example, shortest_s: float, lengths: dict[Path, float]) -> str:
-    """What is wrong with the place or the length of an example; empty if nothing is."""
-    try:
-        if example.audio not in lengths:
-            lengths[example.audio] = _length_s(example.audio)
-    except AudioError as error:
-        return str(error)
-    start_s, total_s = example.offset_s or 0.0, lengths[example.audio]
-    if start_s + example.duration_s > total_s + PAST_END_S:
-        named = f"{example.duration_s:g} s from {start_s:g} s on" if example.offset_s else f"{example.duration_s:g} s"
-        return f"{named} are named, but the recording has {total_s:.4g} s"
-    left_s = total_s - start_s
-    length_s = left_s if example.offset_s is None else min(left_s, example.duration_s)
-    if length_s < shortest_s:
-        return f"{length_s:.3g} s of audio; at least {shortest_s:g} s are needed"
-    return ""
-
-
-def _length_s(path: Path) -> float:
-    """Seconds of a recording as its header tells them; without such a header it is decoded."""
-    import soundfile
-
-    if path.suffix != FEATURES and path.is_file():
-        try:
-            return float(soundfile.info(path).duration)
-        except soundfile.LibsndfileError:
-            pass
-    return recording_s(path)
+def _changes(lines: int, folded: Sequence[str], wordless: Sequence[int]) -> Iterator[str]:
+    """What of a manifest is used otherwise than it stands there."""
+    if not lines:
+        yield "has no lines; nothing of it is used"
+    if wordless:
+        yield f"{len(wordless)} lines have no text, as line {wordless[0]}; taken as recordings without words"
+    if folded:
+        yield f"{len(folded)} texts are written in characters that the tokenizer has, as in {folded[0]}"
 
 
 def _shown(characters: Sequence[str]) -> str:
     return ", ".join(f"{character!r} (U+{ord(character):04X})" for character in characters)
-
-
-def _listed(problems: Sequence[str]) -> str:
-    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-    return "\n".join(f"  {problem}" for problem in (*problems[:SHOWN], *more))

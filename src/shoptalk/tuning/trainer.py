@@ -14,18 +14,20 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from tqdm import tqdm
 
 from shoptalk.core import device, runtime, text
-from shoptalk.core.errors import TrainingError
-from shoptalk.core.examples import load, read_manifest, recording_s
+from shoptalk.core.errors import AudioError, ManifestError, TrainingError
+from shoptalk.core.examples import listed, read_manifest
 from shoptalk.core.files import partial_path, put_in_place, write_text
 from shoptalk.core.recipe import Recipe, TrainSection
+from shoptalk.core.recordings import load, recording_s
 from shoptalk.core.records import Example
-from shoptalk.core.tokens import FRAME_S
+from shoptalk.core.tokens import FRAME_S, SUBSAMPLING
 from shoptalk.integrations import nemo
 from shoptalk.tuning import lines, tracking
 from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import HOPS_PER_S, Recordings, Rounds, recordings
-from shoptalk.tuning.features import FeatureCaches, make, opened
+from shoptalk.tuning.features import FeatureCache, FeatureCaches, make, opened, remove_others
 from shoptalk.tuning.module import TuningModule, centre_input
+from shoptalk.tuning.selection import DATA, Selection, left_out, select
 from shoptalk.tuning.tokenizer import train_tokenizer
 
 Say = Callable[[str], None]
@@ -68,22 +70,8 @@ class ASRTrainer:
             train_tokenizer(self._texts(), self._tokenizer.parent, vocabulary=self.config.model.vocabulary)
         model = self.restore()
         self._check_lines(model)
-        featurize, mels = nemo.featurizer(model), model.cfg.preprocessor.features
-        lists = self._lists(self.data.domain)
-        if self._rehearses:
-            lists += self._lists(self.data.rehearsal)
-        with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
-            for entries in lists:
-                make(
-                    self._features,
-                    entries,
-                    self.config.feature_speeds,
-                    mels=mels,
-                    featurize=featurize,
-                    progress=bar.update,
-                )
-        if noise := self._noise():
-            make(self._features, noise, (1.0,), mels=mels, featurize=featurize, progress=lambda _: None)
+        self._make_features(model)
+        self._tell_data(model)
 
     def fit(self) -> Path:
         """Train, and return the path of the `.nemo` with the weights that scored best on dev.
@@ -106,7 +94,7 @@ class ASRTrainer:
         accelerator = device.accelerator()
         if device.quickens_training(accelerator):
             quicken(module)
-        keeper = Keeper(self.folder, rounds, self.dev(), self.config, self.say)
+        keeper = Keeper(self.folder, rounds, self._written_dev(model), self.config, self.say)
         trainer = Trainer(
             accelerator=accelerator.kind,  # not "auto": it takes Apple's GPU, for which there is no TDT loss
             devices=self.config.devices,
@@ -132,7 +120,42 @@ class ASRTrainer:
         trained = [*self.data.domain, *(self.data.rehearsal if self._rehearses else [])]
         shortest_s = FRAME_S * max(1.0, *self.config.feature_speeds)
         lines.check(trained, shortest_s=shortest_s, spelling=_spelling(model), say=self.say)
-        lines.check(self.data.dev, shortest_s=FRAME_S, spelling=None, say=self.say)
+        lines.check(self.data.dev, shortest_s=FRAME_S, spelling=_spelling(model), say=self.say)
+        problems = [problem for entry in self.dev() if (problem := _problem_of_decoding(entry))]
+        if problems:
+            raise ManifestError(f"dev recordings that cannot be scored:\n{listed(problems)}")
+
+    def _tell_data(self, model: nemo.Model) -> None:
+        """Say what is left out or odd, and write it to `DATA`; `TrainingError` if nothing of a pool can be used."""
+        spelling = _spelling(model)
+        content: dict[str, Any] = {"max_utterance_s": self.config.max_utterance_s}
+        for pool, manifests in self._pools():
+            selection = self._selection(model, manifests)
+            for told in left_out(selection, pool, manifests, self.config.max_utterance_s):
+                self.say(told)
+            crowded = sum(_crowded(cache, spelling) for cache in selection.caches)
+            if crowded:
+                self.say(f"{pool}: {crowded} texts have more tokens than their audio has frames; is it the right text?")
+            content[pool] = {**selection.as_json(), "more_tokens_than_frames": crowded}
+        written = json.dumps(content, indent=1) + "\n"
+        if not ((self.folder / DATA).is_file() and (self.folder / DATA).read_text() == written):
+            write_text(self.folder / DATA, written)
+
+    def _make_features(self, model: nemo.Model) -> None:
+        """Features of all recordings and of the noise; caches of other recordings are removed."""
+        featurize, mels, speeds = nemo.featurizer(model), model.cfg.preprocessor.features, self.config.feature_speeds
+        lists = [entries for _, manifests in self._pools() for entries in self._lists(manifests)]
+        with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
+            for entries in lists:
+                wrong = make(self._features, entries, speeds, mels=mels, featurize=featurize, progress=bar.update)
+                if wrong:
+                    self.say(f"{len(wrong)} recordings cannot be used:\n{listed(wrong)}")
+        noise = self._noise()
+        if noise:
+            wrong = make(self._features, noise, (1.0,), mels=mels, featurize=featurize, progress=lambda _: None)
+            if wrong:
+                raise TrainingError(f"noise that cannot be used; replace it:\n{listed(wrong)}")
+        remove_others(self._features, [(entries, speeds) for entries in lists] + [(noise, (1.0,))], mels=mels)
 
     def strategy(self) -> Any:
         """One process, or on a CPU several that share the batches of each step among them."""
@@ -190,10 +213,9 @@ class ASRTrainer:
 
     def rounds(self, model: nemo.Model) -> Rounds:
         """Batches of the domain's and of rehearsed speech, their features mapped from the run folder."""
-        share = 1 - self.config.rehearsal if self.data.rehearsal else 1.0
-        pools = [self._pool(model, self.data.domain, share)]
-        if self._rehearses:
-            pools.append(self._pool(model, self.data.rehearsal, self.config.rehearsal))
+        share_of = {"domain": 1 - self.config.rehearsal if self.data.rehearsal else 1.0}
+        share_of["rehearsal"] = self.config.rehearsal
+        pools = [self._pool(model, pool, manifests, share_of[pool]) for pool, manifests in self._pools()]
         entries = self._noise()
         noise = opened(self._features, entries, (1.0,), mels=model.cfg.preprocessor.features) if entries else None
         return Rounds(pools, self.config, noise=noise, snr_db=self.recipe.augment.snr_db, seed=self.recipe.seed)
@@ -211,12 +233,25 @@ class ASRTrainer:
             raise TrainingError(f"{', '.join(map(str, manifests))}: nothing to train on")
         return lists
 
-    def _pool(self, model: nemo.Model, manifests: Sequence[Path], share: float) -> Recordings:
+    def _pools(self) -> list[tuple[str, Sequence[Path]]]:
+        """The name and the manifests of each pool that is drawn from."""
+        pools = [("domain", self.data.domain)]
+        if self._rehearses:
+            pools.append(("rehearsal", self.data.rehearsal))
+        return pools
+
+    def _selection(self, model: nemo.Model, manifests: Sequence[Path]) -> Selection:
+        """The features of the recordings that can be used."""
         mels, speeds = model.cfg.preprocessor.features, self.config.feature_speeds
-        parts = [opened(self._features, entries, speeds, mels=mels) for entries in self._lists(manifests)]
-        cache = parts[0] if len(parts) == 1 else FeatureCaches(parts)
+        caches = [opened(self._features, entries, speeds, mels=mels) for entries in self._lists(manifests)]
+        return select(caches, max_frames=round(self.config.max_utterance_s * HOPS_PER_S))
+
+    def _pool(self, model: nemo.Model, pool: str, manifests: Sequence[Path], share: float) -> Recordings:
+        selection = self._selection(model, manifests)
+        left_out(selection, pool, manifests, self.config.max_utterance_s)
+        caches = selection.caches
         return recordings(
-            cache,
+            caches[0] if len(caches) == 1 else FeatureCaches(caches),
             share=share,
             tokenize=_spelling(model).tokens,
             blank=model.tokenizer.vocab_size,
@@ -233,6 +268,11 @@ class ASRTrainer:
         chosen = np.linspace(0, len(entries) - 1, min(len(entries), self.config.dev_utterances)).round().astype(int)
         return [entries[i] for i in chosen]
 
+    def _written_dev(self, model: nemo.Model) -> list[Example]:
+        """The dev recordings with their texts as the tokenizer can write them: so the training texts are written."""
+        fold = _spelling(model).fold
+        return [entry.model_copy(update={"text": fold(entry.text)[0]}) for entry in self.dev()]
+
     def save(self, model: nemo.Model, keeper: "Keeper") -> Path:
         """Put the best weights into the model and write it as `.nemo`."""
         model.load_state_dict(torch.load(keeper.best, weights_only=True))
@@ -243,6 +283,22 @@ class ASRTrainer:
 
 def _spelling(model: nemo.Model) -> lines.Spelling:
     return lines.Spelling(model.tokenizer.text_to_ids, unknown=model.tokenizer.tokenizer.unk_id())
+
+
+def _problem_of_decoding(entry: Example) -> str:
+    """Why an example cannot be decoded whole; empty if it can."""
+    try:
+        load(entry)
+    except AudioError as error:
+        return str(error)
+    return ""
+
+
+def _crowded(cache: FeatureCache, spelling: lines.Spelling) -> int:
+    """How many texts have more tokens than their audio has encoder frames."""
+    frames_E = (cache.lengths.min(axis=1) // SUBSAMPLING).tolist()
+    pairs = zip(cache.entries, frames_E, strict=True)
+    return sum(len(spelling.tokens(entry.text)) > frames for entry, frames in pairs)
 
 
 class Keeper(Callback):
