@@ -115,3 +115,78 @@ def test_hold_out_keeps_one_of_each_category_and_ignores_order(
     for kind in ("drug", "lab"):
         group = [term for term in drawn if term.category == kind]
         assert not group or sum(not term.taught for term in group) == min(round(part * len(group)), len(group) - 1)
+
+
+CASES = ROOT / "tests" / "cases"
+
+
+def held_out(terms: list[Term], *, part: float, seed: int) -> set[str]:
+    return {term.id for term in lexicon.hold_out(terms, part=part, seed=seed) if not term.taught}
+
+
+def test_nested_terms_are_held_out_together_or_not_at_all() -> None:
+    nested = lexicon.load([CASES / "lex-nested.csv"])
+    assert held_out(nested, part=0.34, seed=1) == set(), "one term of the three would train or leak the others"
+    more = [*nested, *(Term(id=f"t{number}", text=f"drugname{number}", category="drug") for number in range(9))]
+    drawn = [held_out(more, part=0.5, seed=seed) for seed in range(30)]
+    family = {term.id for term in nested}
+    assert {len(names) for names in drawn} == {6}
+    assert {len(names & family) for names in drawn} == {0, 3}
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer"),
+    [
+        (Term(id="a", text="antibiotic", category="drug"), Term(id="b", text="antibiotics", category="drug")),
+        (Term(id="a", text="beta blocker", category="drug"), Term(id="b", text="betablocker-X", category="drug",
+                                                               variants=("beta-blocker twenty",))),
+        (Term(id="a", text="bedtime", category="time"), Term(id="b", text="melatonin", category="drug",
+                                                             facts={"frequency": ("at bedtime",)})),
+        (Term(id="a", text="insulin", category="drug"), Term(id="b", text="insulin level", category="lab")),
+    ],
+)  # fmt: skip
+def test_whatever_names_another_term_is_of_its_family(inner: Term, outer: Term) -> None:
+    others = [Term(id=f"{kind}{n}", text=f"{kind}name{n}", category=kind) for kind in ("drug", "lab", "time")
+              for n in range(5)]  # fmt: skip
+    for seed in range(20):
+        assert len(held_out([*others, inner, outer], part=0.5, seed=seed) & {inner.id, outer.id}) in (0, 2)
+
+
+def test_the_users_word_counts() -> None:
+    assert held_out(lexicon.load([CASES / "lex-force.csv"]), part=0.67, seed=1) == set()
+    terms = [Term(id=name, text=name, category="drug") for name in ("one", "two", "three", "four")]
+    taught = [term.model_copy(update={"taught": term.id == "four"}) for term in terms]
+    assert held_out(taught, part=0.0, seed=1) == {"one", "two", "three"}
+    forced = [*terms[:2], terms[2].model_copy(update={"taught": True}), terms[3].model_copy(update={"taught": False})]
+    for seed in range(20):
+        assert held_out(forced, part=0.5, seed=seed) in ({"four", "one"}, {"four", "two"})
+
+
+def test_contradictions_are_named_with_their_lines(tmp_path: Path) -> None:
+    rows = "insulin,drug,true\nmetformin,drug,\ninsulin lispro,drug,\ninsulin glargine,drug,false\n"
+    (tmp_path / "a.csv").write_text("text,category,taught\n" + rows)
+    with pytest.raises(LexiconError, match=r"a\.csv:2: 'insulin' is `taught: true`, but 'insulin glargine' .*csv:5\)"):
+        lexicon.load([tmp_path / "a.csv"])
+    assert lexicon.load([tmp_path / "a.csv"], only=["insulin", "metformin"])
+    (tmp_path / "b.csv").write_text("text,category,taught\ninsulin,drug,false\n")
+    with pytest.raises(LexiconError, match="nothing is left to train"):
+        lexicon.load([tmp_path / "b.csv"])
+
+
+def test_a_category_of_which_less_is_held_out_is_told() -> None:
+    nested = lexicon.hold_out(lexicon.load([CASES / "lex-nested.csv"]), part=0.34, seed=1)
+    [remark] = lexicon.held_out_remarks(nested, part=0.34)
+    assert "category 'drug': 0 of 3 terms are held out, not 34%" in remark
+    assert lexicon.held_out_remarks(nested, part=0.0) == []
+
+
+@pytest.mark.parametrize("name", ["cp1252", "semicolon-bom", "trailing", "blankrows", "caps", "tylenol", "iv"])
+def test_lexicons_that_were_refused_are_read(name: str) -> None:
+    terms = lexicon.load([CASES / f"lex-{name}.csv"])
+    assert terms[0].text == {"cp1252": "naïvamab", "tylenol": "Tylenol #3", "iv": "docetaxel"}.get(name, "finerenone")
+
+
+def test_a_pronunciation_that_cannot_be_spoken_is_told_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,category,ipa,spoken\nmetformin,drug,mɛtfɔʁmin,\n++,drug,,plus\n")
+    with pytest.raises(LexiconError, match=r"a\.csv:2: pronunciation .*\n.*a\.csv:3: term '.*' has no words"):
+        lexicon.load([tmp_path / "a.csv"])

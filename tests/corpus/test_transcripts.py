@@ -176,3 +176,30 @@ def test_what_cannot_be_covered_is_reported() -> None:
     assert len(problems) == 3
     with pytest.raises(CoverageError, match="widget: 0 of 6 test transcripts"):
         transcripts.require_coverage(problems)
+
+
+@pytest.mark.parametrize("name", ["tylenol", "iv"])
+def test_terms_and_facts_may_be_written_with_any_sign(name: str) -> None:
+    terms = lexicon.load([ROOT / f"tests/cases/lex-{name}.csv"])
+    made, problems = transcripts.compose(terms, BANK, CONFIG, seed=7)
+    assert problems == []
+    assert not [one.spoken for one in made if any(sign.isdigit() or sign in "#/:" for sign in one.spoken)]
+    said = " ".join(one.spoken for one in made).lower()
+    if name == "iv":
+        assert "levothyroxine half a tablet p o at eight oh five" in said
+        assert "docetaxel seventy-five milligrams per square meter every third week" in said
+    else:
+        assert "tylenol number three" in said
+
+
+def test_a_sentence_with_a_held_out_term_is_never_trained_on() -> None:
+    """Also where the carrier names the term, or the term and the carrier make it together."""
+    terms = [
+        Term(id="glargine", text="insulin glargine", category="device", taught=False),
+        Term(id="rash", text="rash", category="condition", taught=False),
+        Term(id="insulin", text="insulin", category="drug"),
+    ]
+    own = [carrier("She got {drug} glargine in the evening."), carrier("A rash came after the {drug} was given.")]
+    made, _ = transcripts.compose(terms, [*BANK, *own], TranscriptsSection(train_per_term=500), seed=7)
+    trained = [one.text for one in made if one.split != "test"]
+    assert trained and not [text for text in trained if "rash" in text or "glargine" in text]

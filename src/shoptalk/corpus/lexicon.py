@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from shoptalk.core import tables, yaml_text
-from shoptalk.core.errors import LexiconError, TextError
+from shoptalk.core import terms as term_forms
+from shoptalk.core.errors import LexiconError, TermError, TextError
 from shoptalk.core.records import Term
+from shoptalk.corpus.pronunciation import check_ipa
 from shoptalk.corpus.splits import draw_key
 
 FACTS = ("dose", "route", "frequency", "value")
@@ -41,27 +43,85 @@ def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
     problems += [f"{name!r} in `lexicon.only` is the id of no term" for name in only if name not in ids]
     if not terms and not problems:
         problems.append(f"{', '.join(map(str, files)) or 'no files'}: no terms")
+    named = frozenset(only) or ids
+    chosen = [(where, term) for where, term in terms if term.id in named]
+    if not problems:
+        problems += _contradictions(chosen)
     if problems:
         raise LexiconError("the lexicon cannot be used; mend these rows:\n  " + "\n  ".join(problems))
-    chosen = frozenset(only) or ids
-    return [term for _, term in terms if term.id in chosen]
+    return [term for _, term in chosen]
 
 
 def hold_out(terms: Sequence[Term], *, part: float, seed: int) -> list[Term]:
     """The same terms, with `part` of each category marked ``taught=False``; at least one of each is trained.
 
-    Terms are ranked within their category by a draw from (seed, id); what the lexicon itself holds out stays held out.
+    Where the lexicon says `taught` of a term, that counts. Terms that stand in one another (``insulin``, ``insulin
+    glargine``) are held out together or not at all, because a sentence with the one trains the other. The rest is
+    ranked by a draw from (seed, id).
     """
-    by_category: dict[str, list[Term]] = defaultdict(list)
-    for term in terms:
-        by_category[term.category].append(term)
+    sizes = Counter(term.category for term in terms)
+    wanted = {category: min(round(part * size), size - 1) for category, size in sizes.items()}
     held_out: set[str] = set()
-    for group in by_category.values():
-        ranked = sorted(group, key=lambda term: (term.taught, draw_key(seed, "hold-out", term.id)))
-        own = sum(not term.taught for term in group)
-        count = min(max(round(part * len(group)), own), len(group) - 1)
-        held_out.update(term.id for term in ranked[:count])
+    counts: Counter[str] = Counter()
+    undecided = []
+    for family in _families(terms):
+        words = {term.taught for term in family if _is_decided(term)}
+        if words == {False}:
+            held_out.update(term.id for term in family)
+            counts.update(term.category for term in family)
+        elif not words:
+            undecided.append(family)
+    undecided.sort(key=lambda family: draw_key(seed, "hold-out", min(term.id for term in family)))
+    for family in undecided:
+        added = Counter(term.category for term in family)
+        if all(counts[category] + count <= wanted[category] for category, count in added.items()):
+            held_out.update(term.id for term in family)
+            counts += added
     return [term.model_copy(update={"taught": term.id not in held_out}) for term in terms]
+
+
+def held_out_remarks(terms: Sequence[Term], *, part: float) -> list[str]:
+    """A remark for each category of which less than `part` is held out, with the reason."""
+    remarks = []
+    sizes = Counter(term.category for term in terms)
+    for category, size in sizes.items():
+        count = sum(not term.taught for term in terms if term.category == category)
+        if part and count < max(1, round(part * size)):
+            remarks.append(
+                f"category {category!r}: {count} of {size} terms are held out, not {part:.0%}; nested terms stay "
+                "together, one term is trained, and `taught` in the lexicon counts"
+            )
+    return remarks
+
+
+def _is_decided(term: Term) -> bool:
+    """Whether the lexicon itself says if the term is to be trained."""
+    return "taught" in term.model_fields_set
+
+
+def _families(terms: Sequence[Term]) -> list[list[Term]]:
+    """The terms in groups: those that stand in each other's names or facts, directly or by way of others."""
+    known = term_forms.index_of(terms)
+    parent = list(range(len(terms)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    for place, term in enumerate(terms):
+        texts = [term.text, *term.variants, *term.spoken]
+        for values in term.facts.values():
+            texts += values
+        for text in texts:
+            for inner in term_forms.occurrences_of_all(known, text):
+                low, high = sorted((root(place), root(inner)))
+                parent[high] = low
+    families: dict[int, list[Term]] = defaultdict(list)
+    for place, term in enumerate(terms):
+        families[root(place)].append(term)
+    return list(families.values())
 
 
 def _rows(file: Path, problems: list[str]) -> Iterator[Row]:
@@ -151,9 +211,9 @@ def _term(where: str, columns: dict[str, Any], problems: list[str]) -> Term | No
             column = ".".join(map(str, detail["loc"]))
             problems.append(f"{where}: {column}: {detail['msg']}")
         return None
-    unspeakable = [f"{where}: {problem}" for problem in _unspeakable(term)]
-    problems += unspeakable
-    return None if unspeakable else term
+    wrong = [f"{where}: {problem}" for problem in (*_unspeakable(term), *_unmatchable(term))]
+    problems += wrong
+    return None if wrong else term
 
 
 def _unspeakable(term: Term) -> Iterator[str]:
@@ -169,6 +229,15 @@ def _unspeakable(term: Term) -> Iterator[str]:
         yield f"category {term.category!r}: write it in lower-case letters, because it names a slot of the sentences"
 
 
+def _unmatchable(term: Term) -> Iterator[str]:
+    try:
+        term_forms.index_of([term])
+        if term.ipa:
+            check_ipa(term.ipa)
+    except TermError as error:
+        yield str(error)
+
+
 def _clashes(terms: Sequence[tuple[str, Term]]) -> Iterator[str]:
     """Ids, texts and variants that occur in two terms, whatever their case."""
     first: dict[tuple[str, str], str] = {}
@@ -179,6 +248,23 @@ def _clashes(terms: Sequence[tuple[str, Term]]) -> Iterator[str]:
             if (kind, name) in first:
                 yield f"{where}: {kind} {name!r} occurs already in {first[kind, name]}"
             first.setdefault((kind, name), where)
+
+
+def _contradictions(terms: Sequence[tuple[str, Term]]) -> Iterator[str]:
+    """Terms that the lexicon wants trained, beside others of their family that it wants held out."""
+    where_of = {term.id: where for where, term in terms}
+    chosen = [term for _, term in terms]
+    for family in _families(chosen):
+        trained = [term for term in family if _is_decided(term) and term.taught]
+        held_out = [term for term in family if _is_decided(term) and not term.taught]
+        if trained and held_out:
+            kept = ", ".join(f"{term.text!r} ({where_of[term.id]})" for term in held_out)
+            yield (
+                f"{where_of[trained[0].id]}: {trained[0].text!r} is `taught: true`, but {kept} `taught: false`, and "
+                "sentences with the one train the other; give terms that stand in one another the same"
+            )
+    if chosen and all(_is_decided(term) and not term.taught for term in chosen):
+        yield "every term is `taught: false`; nothing is left to train"
 
 
 def _slug(text: str) -> str:

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import CoverageError
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Split, Term, Transcript
@@ -13,7 +14,9 @@ from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
 from shoptalk.corpus.splits import assign, draw_key, near_duplicates
 
-_MARKUP = re.compile(r"[{}<>\[\]*_#`|~]|\.\.\.|…|https?:")
+_MARKUP = re.compile(r"[{}\[\]*_#`|~\\]|</?[a-zA-Z!]|\.\.\.|…|https?:")
+_UNSPEAKABLE = re.compile(r"[<>=@&+^]")
+"""Signs that `verbalise.spoken` has no words for where they stand."""
 _ARTICLE = re.compile(r"\b([Aa])n? $")
 
 
@@ -34,11 +37,12 @@ def compose(
     covers the category, so that test lists do not depend on what a model wrote. Held-out terms are only tested.
     """
     pools, problems = _pools(carriers, config, seed)
+    held_out = term_forms.index_of([term for term in terms if not term.taught])
     transcripts: list[Transcript] = []
     for term in terms:
         seen: set[str] = set()
         for split, wanted in wanted_for(term, config).items():
-            made = _fill_pool(term, pools[term.category, split], split, wanted, config, seed, seen)
+            made = _fill_pool(term, pools[term.category, split], split, wanted, config, seed, seen, held_out)
             transcripts += made
             if len(made) < wanted:
                 cure = f"add carriers of category {term.category!r} or facts to the term"
@@ -64,7 +68,7 @@ def require_coverage(problems: Iterable[Problem]) -> None:
 def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, str]:
     """The sentence as written and as spoken."""
     written = _put(carrier.text, {carrier.category: term.text, **facts})
-    name = term.spoken[0] if term.spoken else verbalise.spoken(term.text)
+    name = verbalise.spoken(term.spoken[0] if term.spoken else term.text)
     spoken_facts = {slot: verbalise.spoken(value) for slot, value in facts.items()}
     return written, _put(verbalise.spoken(carrier.text), {carrier.category: name, **spoken_facts})
 
@@ -84,8 +88,13 @@ def has_length(transcript: Transcript, config: TranscriptsSection) -> str:
 
 
 def is_clean(transcript: Transcript) -> str:
-    """No leftover slot or markup, and nothing in `spoken` that a TTS would have to guess."""
-    odd = _MARKUP.search(transcript.text) or _MARKUP.search(transcript.spoken)
+    """No leftover slot, no markup around the terms, and nothing in `spoken` that a TTS would have to guess.
+
+    A term itself may be written with any sign (``Tylenol #3``), because `spoken` has it in words.
+    """
+    around = SLOT.sub(" ", transcript.carrier)
+    odd = SLOT.search(transcript.text) or _MARKUP.search(around) or _MARKUP.search(transcript.spoken)
+    odd = odd or _UNSPEAKABLE.search(transcript.spoken)
     return f"has leftover {odd.group()!r}" if odd else ""
 
 
@@ -174,14 +183,19 @@ def _fill_pool(
     config: TranscriptsSection,
     seed: int,
     seen: set[str],
+    held_out: term_forms.Index,
 ) -> list[Transcript]:
-    """Up to `wanted` transcripts; every carrier once before any is used again with other facts."""
+    """Up to `wanted` transcripts; every carrier once before any is used again with other facts.
+
+    Sentences that name a held-out term are for testing only, also where the carrier itself names it.
+    """
     made: list[Transcript] = []
     ranked = sorted(pool, key=lambda carrier: draw_key(seed, "carrier", term.id, carrier.id))
     for transcript in _candidates(term, ranked, split, seed):
         if len(made) == wanted:
             break
-        if transcript.text not in seen and not faults(transcript, {term.id: term}, config):
+        leaks = split != "test" and term_forms.occurrences_of_all(held_out, transcript.text)
+        if transcript.text not in seen and not leaks and not faults(transcript, {term.id: term}, config):
             seen.add(transcript.text)
             made.append(transcript)
     return made

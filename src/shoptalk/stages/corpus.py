@@ -17,17 +17,15 @@ from shoptalk.stages.run import StageRun
 def lexicon(run: StageRun) -> None:
     """10: terms, some of each category held out."""
     from shoptalk.corpus import lexicon as terms_of
-    from shoptalk.corpus.pronunciation import check_ipa
 
     section = run.recipe.lexicon
     terms = terms_of.load([run.resolve(file) for file in section.files], only=section.only)
-    for term in terms:
-        if term.ipa:
-            check_ipa(term.ipa)
     marked = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
     write(run, lambda done: (term for term in marked if term.id not in done))
     held_out = [term.text for term in marked if not term.taught]
     say(f"{len(marked)} terms, {len(held_out)} of them held out: {', '.join(held_out) or 'none'}")
+    for remark in terms_of.held_out_remarks(marked, part=section.untaught):
+        say(f"note: {remark}")
 
 
 def transcripts(run: StageRun) -> None:
