@@ -87,7 +87,7 @@ def score(references: dict[str, Entry], recognised: dict[str, Entry], terms: lis
         equal_terms=text_scores.read_equal([TABLES / "equal-terms.csv"], "leaderboard"),
         terms=terms,
     )
-    texts = text_scores.pair(references, [recognised], common=True, leave_out=LEFT_OUT)
+    texts, _ = text_scores.pair(references, [recognised], common=True, leave_out=LEFT_OUT)
     return transcripts.score(texts, wishes, EvaluateSection(), seed=SEED)
 
 

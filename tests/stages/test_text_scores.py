@@ -3,12 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shoptalk.core.errors import ShoptalkError
-from shoptalk.stages import text_scores
+from shoptalk.stages import text_scores, timed_texts
 from shoptalk.stages.text_scores import Asked
+from shoptalk.stages.timed_texts import Piece
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "tests/scoring/golden/primock57"
@@ -62,12 +66,116 @@ def test_rows_and_folders_say_the_same(tmp_path: Path, write: Callable[[Path, li
     assert {name: entry.text for name, entry in text_scores.read(folder).items()} == texts
 
 
-def test_stm_and_ctm_are_joined_by_recording_in_the_order_of_time(tmp_path: Path) -> None:
-    stm, ctm = tmp_path / "a.stm", tmp_path / "a.ctm"
-    stm.write_text(";; notes\nrec 1 bob 2.0 3.0 <o,f0> and fever\nrec 1 ann 0.0 1.5 pain\n")
-    ctm.write_text("rec 1 2.1 0.2 and 0.9\nrec 1 2.5 0.3 fever\nrec 1 0.1 0.3 pain\n")
-    scores = text_scores.score(Asked(reference=stm, transcripts=(ctm,)))
+def test_without_segments_ctm_is_joined_by_recording_in_the_order_of_time(tmp_path: Path) -> None:
+    folder, ctm = tmp_path / "texts", tmp_path / "a.ctm"
+    folder.mkdir()
+    (folder / "rec-1.txt").write_text("pain and fever")
+    ctm.write_text(";; notes\nrec 1 2.1 0.2 and 0.9\nrec 1 2.5 0.3 fever\nrec 1 0.1 0.3 pain\n")
+    scores = text_scores.score(Asked(reference=folder, transcripts=(ctm,)))
     assert (scores.figures["wer"].before.count, scores.words) == (0, 3)
+
+
+SEGMENTS = """\
+;; two speakers in turn, a pause from 4 to 5 s, and a part that nobody scores
+rec 1 ann 0.0 2.0 <o,f0> pain and fever
+rec 1 bob 2.0 4.0 <o,m> no cough
+rec 1 ann 5.0 6.0 <o,f0>
+rec 1 - 6.0 8.0 <o> IGNORE_TIME_SEGMENT_IN_SCORING
+two 1 bob 0.0 1.0 rash
+"""
+WORDS = """\
+rec 1 0.1 0.4 pain
+rec 1 0.9 0.3 and
+rec 1 1.9 0.4 fever
+rec 1 2.5 0.3 no
+rec 1 3.0 0.3 cough
+rec 1 4.2 0.4 hum
+rec 1 5.2 0.3 oh
+rec 1 6.5 0.2 music
+rec 1 7.0 0.2 music
+two 1 0.2 0.4 rash
+"""
+
+
+@pytest.fixture
+def segments(tmp_path: Path) -> Path:
+    (tmp_path / "a.stm").write_text(SEGMENTS)
+    (tmp_path / "a.ctm").write_text(WORDS)
+    return tmp_path
+
+
+def test_words_are_scored_in_the_segment_where_their_middle_lies(segments: Path) -> None:
+    """By hand: "fever" (1.9 to 2.3 s) is in bob's segment, so ann lacks it (1) and bob has it too many (1); "oh" is
+    said where ann says nothing (1). "hum" lies in no segment, the music in the one to be ignored."""
+    scores = text_scores.score(Asked(segments / "a.stm", (segments / "a.ctm",)))
+    wer = scores.figures["wer"].before
+    assert (wer.count, wer.of, scores.texts, scores.clusters) == (3, 6, 4, 2)
+    assert scores.figures["mean_of_files"].before.value == pytest.approx((3 / 5 + 0 / 1) / 2)
+    assert scores.left_out == (
+        "transcripts 1: 1 words lie in no segment",
+        "1 segments are to be ignored, with 2 words in them",
+    )
+
+
+def test_two_systems_are_compared_in_the_same_segments(segments: Path) -> None:
+    (segments / "b.ctm").write_text(WORDS.replace("1.9 0.4 fever", "1.5 0.4 fever"))
+    scores = text_scores.score(Asked(segments / "a.stm", (segments / "a.ctm", segments / "b.ctm")))
+    assert (scores.figures["wer"].before.count, scores.figures["wer"].after.count) == (3, 1)
+    assert scores.left_out[-1] == "1 segments are to be ignored, with 2 and 2 words in them"
+
+
+def test_a_recording_a_segment_or_what_one_side_lacks_is_left_out_and_told(segments: Path) -> None:
+    def counted(**more: Any) -> tuple[int, int | None]:
+        wer = text_scores.score(Asked(segments / "a.stm", (segments / "a.ctm",), **more)).figures["wer"].before
+        return wer.count, wer.of
+
+    assert counted(leave_out=("two-1",)) == (3, 5)
+    assert counted(leave_out=("rec-1-2",)) == (2, 4)
+    with pytest.raises(ShoptalkError, match="no reference has the id rec-1-9"):
+        counted(leave_out=("rec-1-9",))
+    (segments / "a.ctm").write_text(WORDS.replace("two 1 0.2 0.4 rash\n", ""))
+    with pytest.raises(ShoptalkError, match="transcripts 1 lack two-1"):
+        counted()
+    assert counted(common=True) == (3, 5)
+
+
+def test_stm_of_the_same_segments_is_scored_by_segment_and_of_others_as_a_whole(segments: Path) -> None:
+    same = SEGMENTS.replace("no cough", "no coughs").replace("IGNORE_TIME_SEGMENT_IN_SCORING", "music")
+    (segments / "b.stm").write_text(same)
+    scores = text_scores.score(Asked(segments / "a.stm", (segments / "b.stm",)))
+    assert (scores.figures["wer"].before.count, scores.clusters) == (1, 2)
+    (segments / "c.stm").write_text("rec 1 x 0 9 pain and fever no cough\ntwo 1 x 0 1 rash\n")
+    with pytest.raises(ShoptalkError, match="ignore_time_segment_in_scoring needs words with times"):
+        text_scores.score(Asked(segments / "a.stm", (segments / "c.stm",)))
+    (segments / "a.stm").write_text(SEGMENTS.replace("IGNORE_TIME_SEGMENT_IN_SCORING", ""))
+    scores = text_scores.score(Asked(segments / "a.stm", (segments / "c.stm",)))
+    assert (scores.figures["wer"].before.count, scores.texts) == (0, 2)
+
+
+times = st.integers(0, 40).map(lambda tenths: tenths / 4)
+spans = st.tuples(times, times).map(sorted)
+
+
+@settings(max_examples=100)
+@given(st.lists(spans, max_size=5), st.lists(spans, max_size=8))
+def test_each_word_goes_to_the_first_segment_around_its_middle(
+    segment_spans: list[list[float]], word_spans: list[list[float]]
+) -> None:
+    reference = [Piece("r", start_s, end_s, "x", "ann") for start_s, end_s in segment_spans]
+    words = [Piece("r", start_s, end_s, f"w{n}", "") for n, (start_s, end_s) in enumerate(word_spans)]
+    in_order = sorted(reference, key=lambda piece: piece.start_s)
+    expected: list[set[str]] = [set() for _ in in_order]
+    outside = 0
+    for word in words:
+        around = [n for n, one in enumerate(in_order) if one.start_s <= word.middle_s <= one.end_s]
+        if around:
+            expected[around[0]].add(word.text)
+        outside += not around
+    segmented = timed_texts.by_segment(reference, [words], recordings=["r"], leave_out=())
+    assert [set(text.recognised[0].split()) for text in segmented.texts] == expected
+    assert segmented.left_out == (
+        [f"transcripts 1: {outside} words lie in no segment"] if outside and reference else []
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +186,11 @@ def test_stm_and_ctm_are_joined_by_recording_in_the_order_of_time(tmp_path: Path
         ("a.jsonl", '{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n', "a.jsonl:2: the id 'a' occurs twice"),
         ("a.csv", "id,text\na,x\na,y\n", "a.csv:3: the id 'a' occurs twice"),
         ("a.ctm", "rec 1 soon 0.2 word\n", "a.ctm:1: is no line of the form"),
+        ("a.ctm", "rec 1 nan 0.2 word\n", "a.ctm:1: is no line of the form"),
+        ("a.ctm", "rec 1 1.0 -0.2 word\n", "a.ctm:1: is no line of the form"),
+        ("a.ctm", "rec 1 * * <ALT_BEGIN>\n", "a.ctm:1: is no line of the form"),
         ("a.stm", "rec 1 ann 0.0\n", "a.stm:1: is no line of the form"),
+        ("a.stm", "rec 1 ann 0.0 1.0 a { b / c }\n", "a.stm:1: alternatives in braces are not scored"),
         ("a.docx", "x", "a.docx: texts are read from"),
     ],
 )
@@ -91,8 +203,10 @@ def test_files_that_cannot_be_read_are_named_with_the_line(tmp_path: Path, name:
 def test_ids_that_do_not_pair_are_listed_unless_common_ones_are_asked_for(tmp_path: Path) -> None:
     references = lines(tmp_path / "r.jsonl", [{"id": "a", "text": "pain"}, {"id": "b", "text": "fever"}])
     other = lines(tmp_path / "t.jsonl", [{"id": "a", "heard": "pain"}, {"id": "c", "heard": "rash"}])
-    with pytest.raises(ShoptalkError, match="transcripts 1 lack b; transcripts 1 have c"):
+    with pytest.raises(ShoptalkError, match="transcripts 1 lack b; transcripts 1 have c beyond the references"):
         text_scores.score(Asked(references, (other,)))
-    assert text_scores.score(Asked(references, (other,), common=True)).texts == 1
+    scores = text_scores.score(Asked(references, (other,), common=True))
+    told = "transcripts 1 lack b", "transcripts 1 have c beyond the references"
+    assert scores.texts == 1 and scores.left_out == tuple(f"--common: {one}, which are left out" for one in told)
     with pytest.raises(ShoptalkError, match="no id stands on all sides"):
         text_scores.score(Asked(references, (other,), common=True, leave_out=("a",)))

@@ -60,6 +60,7 @@ def table(scores: "TextScores") -> str:
         if scores.recognisers > 1:
             cells += [_cell(name, change.after), f"{_cell(name, change.difference)} {change.verdict}"]
         lines.append(f"{name:<22}" + "  |  ".join(cells))
+    lines += [f"left out: {told}" for told in scores.left_out]
     return "\n".join(lines)
 
 
@@ -80,7 +81,8 @@ def as_json(scores: "TextScores") -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, change in scores.figures.items():
         figures[name] = _figure(change, scores.recognisers)
-    return {"texts": scores.texts, "clusters": scores.clusters, "words": scores.words, "figures": figures}
+    content = {"texts": scores.texts, "clusters": scores.clusters, "words": scores.words, "figures": figures}
+    return {**content, "left_out": list(scores.left_out)} if scores.left_out else content
 
 
 def _figure(change: "Change", recognisers: int) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Texts:
     reference: str
     recognised: tuple[str, ...]
     """One text, or two of two recognisers."""
+    file: str = ""
+    """The recording that a segment is of; empty: the text is a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class TextScores(Part):
     figures: dict[str, Change]
     """``wer``; with a table ``wer_equal``; ``mean_of_files`` of the last of these; ``terms`` and ``terms CATEGORY``:
     the part of the occurrences that was missed; ``invented terms``: for 1,000 reference words."""
+    left_out: tuple[str, ...] = ()
+    """What is not scored, a sentence each."""
 
 
 def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, seed: int) -> TextScores:
@@ -83,8 +87,9 @@ def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, se
         recognised = [[equal_words.replace(text, wishes.equal.both) for text in own] for own in recognised]
         by_side = [_ratio(references, own) for own in recognised]
         figures[WER_EQUAL] = ratio_change(by_side[0], by_side[-1], draws)
-    clusters = [text.cluster for text in texts]
-    figures[MEAN] = _mean_of_files(by_side[0], by_side[-1], clusters, config, seed)
+    clusters, by_file = _by_file(texts, by_side)
+    figures[MEAN] = _mean_of_files(by_file[0], by_file[-1], clusters, config, seed)
+    wordless = int((by_file[0][1] == 0).sum())
     if wishes.terms:
         forms = _forms(wishes)
         counted = [_count_terms(references, own, forms, wishes) for own in recognised]
@@ -103,7 +108,21 @@ def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, se
         words=int(by_side[0][1].sum()),
         recognisers=len(sides),
         figures=figures,
+        left_out=(f"{wordless} files have no reference words and are not in {MEAN}",) if wordless else (),
     )
+
+
+def _by_file(texts: Sequence[Texts], by_side: Sequence[Ratio]) -> tuple[list[str], list[Ratio]]:
+    """The cluster and the counts of each file, the segments of a recording added; such a file is its own cluster."""
+    names = [(text.file, "" if text.file else text.id) for text in texts]
+    cluster_of = {name: text.file or text.cluster for name, text in zip(names, texts, strict=True)}
+    places = {name: place for place, name in enumerate(cluster_of)}
+    place_N = [places[name] for name in names]
+    summed = []
+    for errors_N, of_N in by_side:
+        counts = [np.bincount(place_N, weights=counted_N, minlength=len(places)) for counted_N in (errors_N, of_N)]
+        summed.append((counts[0].astype(np.int64), counts[1].astype(np.int64)))
+    return list(cluster_of.values()), summed
 
 
 def _ratio(references: Sequence[list[str]], recognised: Sequence[list[str]]) -> Ratio:

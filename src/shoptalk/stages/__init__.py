@@ -14,6 +14,7 @@
 - `exporting`: ONNX graphs, written and checked
 - `publishing`: results/NAME.json and the table of the README
 - `text_scores`: transcripts and references read and scored, without a run
+- `timed_texts`: STM and CTM, words put into segments
 - `releasing`: the gate and the registry on run folders
 - `importing`: test sets of others
 - `showcase`: the end of the demo: a fresh server is asked

@@ -56,7 +56,7 @@ def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
         if opened.checked_first:
             utterances = list(utterances)
             total = len(utterances)
-            content = [_content(source) for source in utterances]
+            content: list[object] = [_content(source) for source in utterances]
         else:
             content = _content_of_files(Path(asked.source))
         request = request._replace(signature=digest([request.signature, content]))

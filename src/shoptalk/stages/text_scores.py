@@ -1,7 +1,6 @@
 """`shoptalk score`: transcripts and references read from folders and tables, paired by id, and scored."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +13,14 @@ from shoptalk.corpus import lexicon
 from shoptalk.scoring import equal_words, transcripts
 from shoptalk.scoring.equal_words import EqualWords
 from shoptalk.scoring.transcripts import Texts, TextScores, Wishes
+from shoptalk.stages import timed_texts
+from shoptalk.stages.timed_texts import Piece
 from shoptalk.testsets.sources import NAMES, Row, csv_rows
 
 TEXT_COLUMNS = (*NAMES["text"], "heard", "hypothesis", "pred_text")
 ID_COLUMNS = (*NAMES["id"], *NAMES["audio"])
 CLUSTER_COLUMNS = ("cluster", "consultation", *NAMES["speaker"])
 """What columns are called, the first that is filled being taken."""
-STM, CTM = "FILE CHANNEL SPEAKER START END [<LABEL>] TEXT", "FILE CHANNEL START LENGTH WORD"
 SHOWN = 10
 
 
@@ -58,9 +58,33 @@ def score(asked: Asked) -> TextScores:
         equal_terms=read_equal(asked.equal_terms, asked.rules),
         terms=terms,
     )
-    sides = [read(path) for path in asked.transcripts]
-    texts = pair(read(asked.reference), sides, common=asked.common, leave_out=asked.leave_out)
-    return transcripts.score(texts, wishes, EvaluateSection(), seed=asked.seed)
+    texts, left_out = _texts(asked)
+    scores = transcripts.score(texts, wishes, EvaluateSection(), seed=asked.seed)
+    return scores.model_copy(update={"left_out": (*left_out, *scores.left_out)})
+
+
+def _texts(asked: Asked) -> tuple[list[Texts], list[str]]:
+    """What is scored, and what is not, a sentence each: by segment where all sides have times, else as wholes."""
+    paths = (asked.reference, *asked.transcripts)
+    if all(timed_texts.is_timed(path) for path in paths):
+        reference, *sides = (timed_texts.read(path) for path in paths)
+        if timed_texts.can_segment(reference, sides):
+            return _segments(asked, reference, sides)
+    reference_texts, *side_texts = (read(path) for path in paths)
+    return pair(reference_texts, side_texts, common=asked.common, leave_out=asked.leave_out)
+
+
+def _segments(
+    asked: Asked, reference: Sequence[Piece], sides: Sequence[Sequence[Piece]]
+) -> tuple[list[Texts], list[str]]:
+    """The segments of the recordings that all sides have; a segment may be left out as a recording may."""
+    recordings = [{piece.recording: Entry("", "") for piece in pieces} for pieces in (reference, *sides)]
+    segments = {timed_texts.segment_id(piece) for piece in reference}
+    whole = [name for name in asked.leave_out if name not in segments]
+    paired, left_out = pair(recordings[0], recordings[1:], common=asked.common, leave_out=whole)
+    names = [text.id for text in paired]
+    segmented = timed_texts.by_segment(reference, sides, recordings=names, leave_out=asked.leave_out)
+    return segmented.texts, [*left_out, *segmented.left_out]
 
 
 def read(path: Path) -> dict[str, Entry]:
@@ -75,7 +99,8 @@ def read(path: Path) -> dict[str, Entry]:
     if kind in (".csv", ".tsv"):
         return _rows(csv_rows(path))
     if kind in (".stm", ".ctm"):
-        return _timed(path, _stm_line if kind == ".stm" else _ctm_line)
+        whole = timed_texts.joined(timed_texts.read(path), path)
+        return {name: Entry(text, "") for name, text in whole.items()}
     raise ManifestError(f"{path}: texts are read from a folder of .txt files, or from .jsonl, .csv, .tsv, .stm or .ctm")
 
 
@@ -113,56 +138,17 @@ def _first(columns: Mapping[str, object], names: Sequence[str]) -> str | None:
     return None
 
 
-class _Timed(NamedTuple):
-    """A piece of a recording."""
-
-    name: str
-    start_s: float
-    text: str
-
-
-def _timed(path: Path, parse: Callable[[str], _Timed]) -> dict[str, Entry]:
-    """The pieces of each recording and channel in the order of time, as one text."""
-    pieces: dict[str, list[_Timed]] = {}
-    for number, line in files.numbered_lines(path):
-        if line.startswith(";;"):
-            continue
-        try:
-            piece = parse(line)
-        except (ValueError, IndexError):
-            form = STM if parse is _stm_line else CTM
-            raise ImportFormatError(f"{path}:{number}: is no line of the form `{form}`; correct it") from None
-        if "ignore_time_segment_in_scoring" in piece.text.lower():
-            raise ImportFormatError(f"{path}:{number}: a segment cannot be left out; remove it on both sides")
-        pieces.setdefault(piece.name, []).append(piece)
-    entries: dict[str, Entry] = {}
-    for name, own in pieces.items():
-        own.sort(key=lambda piece: piece.start_s)
-        entries[name] = Entry(" ".join(piece.text for piece in own), "")
-    return entries
-
-
-def _stm_line(line: str) -> _Timed:
-    recording, channel, _, start, end, *rest = line.split(maxsplit=5)
-    float(end)
-    text = re.sub(r"^<[^>]*>\s*", "", rest[0] if rest else "")
-    return _Timed(f"{recording}-{channel}", float(start), text)
-
-
-def _ctm_line(line: str) -> _Timed:
-    recording, channel, start, length, word, *_ = line.split()
-    float(length)
-    return _Timed(f"{recording}-{channel}", float(start), word)
-
-
 def pair(
     references: Mapping[str, Entry],
     sides: Sequence[Mapping[str, Entry]],
     *,
     common: bool = False,
     leave_out: Sequence[str] = (),
-) -> list[Texts]:
-    """References and transcripts by id; `ScoringError` lists the ids that one side lacks, unless `common` is asked."""
+) -> tuple[list[Texts], list[str]]:
+    """References and transcripts by id, and what is left out of them, a sentence each.
+
+    `ScoringError` lists the ids that one side lacks, unless `common` is asked.
+    """
     unknown = sorted(set(leave_out) - references.keys())
     if unknown:
         raise ScoringError(f"no reference has the id {_some(unknown)}, which is to be left out; correct it")
@@ -174,7 +160,7 @@ def pair(
             problems.append(f"transcripts {number} lack {_some(lacking)}")
         odd = [name for name in side if name not in references]
         if odd:
-            problems.append(f"transcripts {number} have {_some(odd)}, which no reference has")
+            problems.append(f"transcripts {number} have {_some(odd)} beyond the references")
     if problems and not common:
         raise ScoringError(f"ids do not pair: {'; '.join(problems)}; `--common` scores those that all sides have")
     texts: list[Texts] = []
@@ -184,7 +170,7 @@ def pair(
             texts.append(Texts(name, entry.cluster or name, entry.text, tuple(side[name].text for side in sides)))
     if not texts:
         raise ScoringError("no id stands on all sides; name the texts alike (a file's name without .txt is its id)")
-    return texts
+    return texts, [f"--common: {problem}, which are left out" for problem in problems]
 
 
 def _some(ids: Sequence[str]) -> str:
