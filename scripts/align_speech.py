@@ -11,11 +11,10 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
-
 from shoptalk.core import files
 from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.models import store
+from shoptalk.core.progress import progress
 from shoptalk.core.records import Example, Utterance
 from shoptalk.integrations.kokoro import DURATION_STEP_S, EDGE_S, BeforeVocoder
 from shoptalk.stages.processes import Processes
@@ -32,7 +31,7 @@ def main() -> None:
     examples = _spoken(manifest) if _is_stage_30(manifest) else read_manifest(manifest)
     _start()  # fetches and makes what the processes share
     made = Processes().map(_aligned, examples, start=_start, arguments=())
-    aligned = list(tqdm(made, total=len(examples), desc=manifest.name))
+    aligned = list(progress(made, manifest.name, total=len(examples)))
     target = arguments.to or manifest
     write_manifest(target, aligned)
     timed = sum(bool(example.words) for example in aligned)

@@ -33,10 +33,10 @@ from typing import Any
 import av
 import numpy as np
 import yaml
-from tqdm import tqdm
 
 from shoptalk.core import terms
 from shoptalk.core.files import write_text
+from shoptalk.core.progress import progress
 from shoptalk.corpus.lexicon import load
 from shoptalk.corpus.numerals import sentence
 
@@ -307,7 +307,7 @@ def _terms_of(lexicon: Path) -> re.Pattern[str]:
 def _ship(rows: list[Row], part: str, *, encode: bool) -> None:
     folder = Path("assets/general")
     lines = []
-    for row in tqdm(rows, desc=part, disable=not encode):
+    for row in progress(rows, part, total=len(rows)):
         name = f"{part}/{row['source']}/{row['id']}.opus"
         if encode and not (folder / name).is_file():
             _encode(row["path"], folder / name)

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from shoptalk.core import files
 from shoptalk.core.errors import TermError
 from shoptalk.core.examples import read_manifest, write_resumed
 from shoptalk.core.models import store
+from shoptalk.core.progress import counted, progress
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Example, Transcript
 from shoptalk.core.tokens import HOP_S
@@ -59,16 +59,11 @@ def fit(transcripts: Path) -> None:
         return
     sentences = list(files.read(transcripts, Transcript))[:FIT_SENTENCES]
     made = Processes().map(_spoken_whole, sentences, start=_start_whole, arguments=())
-    paths = list(tqdm(made, total=len(sentences), desc="spoken whole"))
+    paths = list(progress(made, "spoken whole", total=len(sentences)))
     featurize = nemo.featurizer(nemo.restore(BASE))
     pairs = [_pair(path, featurize) for path in paths]
-    with tqdm(total=FIT_STEPS, desc="mel decoder") as bar:
-
-        def show(loss: float) -> None:
-            bar.set_postfix(nats=f"{loss:.2f}", refresh=False)
-            bar.update()
-
-        decoder = mel_decoder.fit(pairs[HELD_OUT:], steps=FIT_STEPS, seed=SEED, progress=show)
+    with counted("mel decoder", total=FIT_STEPS) as advance:
+        decoder = mel_decoder.fit(pairs[HELD_OUT:], steps=FIT_STEPS, seed=SEED, progress=lambda _: advance(1))
     torch.save(decoder.state_dict(), DECODER)
     errors, spreads, mean_M = [], [], decoder.mean_M.numpy()
     for pair in pairs[:HELD_OUT]:
@@ -90,7 +85,7 @@ def speak(transcripts: Path) -> None:
     def spoken(done: frozenset[str]) -> Iterator[Example]:
         left = [transcript for transcript in wanted if transcript.id not in done]
         made = Processes().map(_features, left, start=_start_features, arguments=(transcripts.stem,))
-        for made_of_it in tqdm(made, initial=len(done), total=len(wanted), desc=transcripts.stem):
+        for made_of_it in progress(made, transcripts.stem, total=len(wanted), done=len(done)):
             if made_of_it:
                 yield made_of_it
 

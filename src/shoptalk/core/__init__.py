@@ -22,6 +22,7 @@
 - `confidence`: the temperature of word confidences
 - `device`: what the processor and the accelerator can do, and what is chosen by it
 - `runtime`: threads, memory and kernels of a process
+- `progress`: a bar on a terminal, elsewhere a line now and then
 - `quiet`: third parties' log lines and warnings, dropped for a while
 - `protocols`: what is asked of third parties
 - `checkpoint`: opening a `.nemo` safely

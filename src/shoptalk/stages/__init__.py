@@ -20,5 +20,5 @@
 - `showcase`: the end of the demo: a fresh server is asked
 - `serving`: 90
 - `processes`: the pool of workers on one machine
-- `progress`: lines, bars and products that are written whole
+- `progress`: progress, and products that are written whole
 """

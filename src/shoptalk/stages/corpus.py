@@ -59,7 +59,7 @@ def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[An
 
         def written(done: frozenset[str]) -> Iterator[carriers.Carrier]:
             new = carriers.write_carriers(_llm(section.llm), wanted, seed=seed, done=done, terms=terms, examples=bank)
-            return progress(new, "carriers", wanted, len(done))
+            return progress(new, "carriers", total=wanted, done=len(done))
 
         once(path, written, signature=run.signature())
         live = list(files.read(path, carriers.Carrier))
@@ -75,7 +75,7 @@ def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], lis
     def written(done: frozenset[str]) -> Iterator[Transcript]:
         workers = section.llm.concurrency
         new = write_dictations(llm, terms, section, seed=run.recipe.seed, done=done, workers=workers)
-        return progress(new, "dictations", None, len(done))
+        return progress(new, "dictations", total=None, done=len(done))
 
     once(path, written, signature=run.signature())
     return settle(list(files.read(path, Transcript)), terms, section)
@@ -117,7 +117,7 @@ def speech(run: StageRun) -> None:
             pronunciations=overrides,
             workers=Processes(section.workers),
         )
-        return progress(new, "speech", len(spoken), len(done))
+        return progress(new, "speech", total=len(spoken), done=len(done))
 
     write(run, recorded)
     seconds = sum(utterance.duration_s for utterance in files.read(run.product("speech"), Utterance))
@@ -147,7 +147,7 @@ def augment(run: StageRun) -> None:
             done=done,
             workers=Processes(),
         )
-        return progress(new, "augment", total, len(done))
+        return progress(new, "augment", total=total, done=len(done))
 
     write(run, copied)
     say(f"{total} utterances, {total - len(clean)} of them augmented copies")

@@ -64,7 +64,7 @@ def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
             return path, None
 
         def shown(lines: Iterable[Example], done: int) -> Iterator[Example]:
-            return progress(lines, request.name, total, done)
+            return progress(lines, request.name, total=total, done=done)
 
         return path, imported.write(utterances, request, progress=shown)
 

@@ -1,27 +1,14 @@
-"""What stages share while they work: lines of progress, bars, and products that are written whole and resumed."""
+"""What stages share while they work: progress, and products that are written whole and resumed."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
-
-from tqdm import tqdm
 
 from shoptalk.core import files
+from shoptalk.core.progress import progress, say
 from shoptalk.core.records import Record
 from shoptalk.stages.run import StageRun
 
-R = TypeVar("R", bound=Record)
-
-
-def say(text: str) -> None:
-    """Print a line of progress on standard error at once, indented below its stage."""
-    tqdm.write(f"   {text}", file=sys.stderr)
-
-
-def progress(records: Iterable[R], name: str, total: int | None, done: int) -> Iterator[R]:
-    """Pass records on under a progress bar that starts at what was already done."""
-    yield from tqdm(records, desc=f"   {name}", total=total, initial=done, mininterval=0.5, smoothing=0.05)
+__all__ = ["once", "progress", "say", "write"]
 
 
 def write(run: StageRun, make: Callable[[frozenset[str]], Iterable[Record]]) -> None:

@@ -44,7 +44,11 @@ def recognize(
 
     asked = [[clip.asked.model_dump(mode="json"), clip.content] for clip in clips]
     full = digest([*signature, asked])
-    once(path, lambda done: progress(recognized(done), f"recognize {path.stem}", len(clips), len(done)), signature=full)
+
+    def shown(done: frozenset[str]) -> Iterator[Hypothesis]:
+        return progress(recognized(done), f"recognize {path.stem}", total=len(clips), done=len(done))
+
+    once(path, shown, signature=full)
     return list(files.read(path, Hypothesis))
 
 

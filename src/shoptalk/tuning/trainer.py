@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +12,12 @@ import jiwer
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from tqdm import tqdm
 
 from shoptalk.core import device, runtime, text
 from shoptalk.core.errors import AudioError, ManifestError, TrainingError
 from shoptalk.core.examples import listed, read_manifest
 from shoptalk.core.files import partial_path, put_in_place, write_text
+from shoptalk.core.progress import counted
 from shoptalk.core.recipe import Recipe, TrainSection
 from shoptalk.core.recordings import load, recording_s
 from shoptalk.core.records import Example
@@ -145,9 +146,9 @@ class ASRTrainer:
         """Features of all recordings and of the noise; caches of other recordings are removed."""
         featurize, mels, speeds = nemo.featurizer(model), model.cfg.preprocessor.features, self.config.feature_speeds
         lists = [entries for _, manifests in self._pools() for entries in self._lists(manifests)]
-        with tqdm(total=sum(map(len, lists)), desc="features", unit="rec") as bar:
+        with counted("features", total=sum(map(len, lists))) as advance:
             for entries in lists:
-                wrong = make(self._features, entries, speeds, mels=mels, featurize=featurize, progress=bar.update)
+                wrong = make(self._features, entries, speeds, mels=mels, featurize=featurize, progress=advance)
                 if wrong:
                     self.say(f"{len(wrong)} recordings cannot be used:\n{listed(wrong)}")
         noise = self._noise()
@@ -314,22 +315,26 @@ class Keeper(Callback):
         self._say = say
         self._audio: list[Any] = []
         self._frames = 0  # of this process, in this round
-        self._bar: Any = None
+        self._shown = ExitStack()
+        self._advance: Callable[[int], object] | None = None
+        self._step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            self._bar = tqdm(total=self._config.steps, initial=trainer.global_step, desc="   train", unit="step")
+            self._step = trainer.global_step
+            count = counted("train", total=self._config.steps, done=self._step)
+            self._advance = self._shown.enter_context(count)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._frames += int(batch.frames.sum())
-        if self._bar:
-            self._bar.update(trainer.global_step - self._bar.n)
+        if self._advance and trainer.global_step > self._step:
+            self._advance(trainer.global_step - self._step)
+            self._step = trainer.global_step
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._bar:
-            self._bar.close()
+        self._shown.close()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._rounds.round = trainer.global_step // self._config.eval_every_steps
