@@ -8,6 +8,7 @@
 - `testsets`: `import`
 - `models`: `models`
 - `parsing`: what their parsers share
+- `interrupting`: Ctrl-C
 
 Results go to standard output; progress, remarks and errors go to standard error.
 """
@@ -16,8 +17,9 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from shoptalk.cli import flow, models, recognition, registry, scores, testsets, texts
+from shoptalk.cli import flow, interrupting, models, recognition, registry, scores, testsets, texts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,9 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nshoptalk: interrupted; give the same command again to go on", file=sys.stderr)
-        return 130
+        print(interrupting.MESSAGE, file=sys.stderr)
+        return interrupting.INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def run() -> NoReturn:
+    """Run the command line as a program of its own: `main`, and the end of the process within a second of Ctrl-C."""
+    watch = interrupting.Watch(forgiven=1 if sys.argv[1:2] == ["serve"] else 0)
+    try:
+        status = main()
+    except BaseException:  # of a library whose call was interrupted; argparse's and our own as they are
+        if not watch.interrupts:
+            raise
+        print(interrupting.MESSAGE, file=sys.stderr)
+        status = interrupting.INTERRUPTED
+    watch.end(status)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -67,4 +82,4 @@ def no_command(parsed: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,8 +1,6 @@
 """`python -m shoptalk.cli`."""
 
-import sys
-
-from shoptalk.cli import main
+from shoptalk.cli import run
 
 if __name__ == "__main__":  # the processes that speak and augment import this file too
-    sys.exit(main())
+    run()

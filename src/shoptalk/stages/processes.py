@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -41,7 +43,8 @@ def _ordered(
         ahead: deque[Future[R]] = deque()
         try:
             for item in items:
-                ahead.append(pool.submit(work, item))
+                with _interrupts_held():
+                    ahead.append(pool.submit(work, item))
                 if len(ahead) > 4 * count:
                     yield ahead.popleft().result()
             while ahead:
@@ -49,6 +52,16 @@ def _ordered(
         finally:
             for future in ahead:
                 future.cancel()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back within the block: processes that are started in it never see one, for Ctrl-C is for us alone."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:

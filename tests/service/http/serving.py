@@ -96,5 +96,13 @@ def until(condition: Any, seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+def is_ready(port: int) -> bool:
+    """Whether a server process on this port has its model ready."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def client(url: str, api_key: str = "none") -> openai.OpenAI:
     return openai.OpenAI(base_url=url + "/v1", api_key=api_key, max_retries=0, timeout=30)

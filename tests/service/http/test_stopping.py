@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.service.http.serving import MODEL, FakeRecognizer, recording, served, until
+from tests.service.http.serving import MODEL, FakeRecognizer, is_ready, recording, served, until
 
 from shoptalk.service.http.app import TRANSCRIPTIONS
 
@@ -59,13 +59,6 @@ def server(drain_s: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     finally:
         process.kill()
         process.wait()
-
-
-def is_ready(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def in_progress(port: int) -> bool:
