@@ -100,7 +100,7 @@ def test_what_cannot_be_judged_is_an_error(make: Callable[[str], Run], capsys: p
 
 
 def test_through_the_gate_and_back(
-    make: Callable[[str], Run], registry_uri: str, capsys: pytest.CaptureFixture[str]
+    make: Callable[[str], Run], registry_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = ("--registry", registry_uri)
     first, second = make("a"), make("b")
@@ -121,6 +121,14 @@ def test_through_the_gate_and_back(
     shown = capsys.readouterr().out
     assert "   1  champion" in shown and "   2  challenger" in shown
     assert "rollback 2 → 1 by cid: worse on the ward" in shown
+    other = tmp_path / "other"
+    write_bundle(other, "weights")
+    registry.register("another-model", other, {})
+    assert shoptalk("registry", "list", *there) == 0
+    everything = capsys.readouterr().out
+    assert "another-model\n   1  challenger" in everything
+    assert f"{NAME}\n{shown}" in everything
+    assert set(registry.names()) >= {"another-model", NAME}  # other tests fill the same registry
     assert shoptalk("registry", "rollback", NAME, *there) == 2
     assert "no champion before" in capsys.readouterr().err
 

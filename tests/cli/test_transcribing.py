@@ -36,6 +36,23 @@ def test_text_alone_and_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.err == "shoptalk: AudioError: missing.wav: no such file\n"
 
 
+def test_a_folder_is_its_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ward" / "b").mkdir(parents=True)
+    (tmp_path / "ward" / ".trash").mkdir()
+    for name in ("ward/b/two.OPUS", "ward/one.opus", "ward/.trash/old.opus", "ward/notes.txt"):
+        (tmp_path / name).write_bytes(Path(RECORDING).read_bytes())
+    assert main(["transcribe", str(tmp_path / "ward"), "--model", BASE]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        str(tmp_path / "ward" / "b" / "two.OPUS"),
+        str(tmp_path / "ward" / "one.opus"),
+    ]
+    assert len({line.partition(": ")[2] for line in lines}) == 1
+    (tmp_path / "empty").mkdir()
+    assert main(["transcribe", str(tmp_path / "empty"), "--model", BASE]) == 2
+    assert "empty: a folder without recordings (.aac " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("streamed", [[], ["--stream"]])
 def test_what_of_a_recording_is_left_out_is_told(capsys: pytest.CaptureFixture[str], streamed: list[str]) -> None:
     cases = ROOT / "tests" / "cases"

@@ -58,6 +58,19 @@ def test_the_whole_interval_counts_or_the_value_alone(rules: str, passed: bool) 
     assert only(rules).passed is passed
 
 
+@pytest.mark.parametrize(
+    ("rules", "measured"),
+    [
+        ("domain: {better_by: 0.1}", "gain +40.0 points [+35.0 to +45.0]"),
+        ("domain: {metric: recall, better_by: 0.1}", "gain +40.0 points [+35.0 to +45.0]"),
+        ("general: {worse_by_at_most: 0.1}", "gain -0.5 points [-1.5 to +0.5]"),
+        ("general: {not_worse: true}", "gain -0.5 points [-1.5 to +0.5]"),
+    ],
+)
+def test_plus_is_better_whatever_the_metric(rules: str, measured: str) -> None:
+    assert only(rules).measured == measured
+
+
 def test_a_significant_loss_is_no_not_worse() -> None:
     lost = scores({"taught": set_scores(numbers=change(0.1, 0.15))})
     check = only("numbers: {not_worse: true}", lost)

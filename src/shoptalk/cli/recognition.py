@@ -36,7 +36,10 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "audio", nargs="+", metavar="AUDIO", help="recordings of any length and format; -: raw PCM, s16le, 16 kHz, mono"
+        "audio",
+        nargs="+",
+        metavar="AUDIO",
+        help="recordings of any length and format, or folders; -: raw PCM, s16le, 16 kHz, mono",
     )
     parser.add_argument("--model", required=True, help=MODEL)
     parser.add_argument("--stream", action="store_true", help="print words as they become final, while audio comes")
@@ -66,21 +69,36 @@ def transcribe(parsed: argparse.Namespace) -> int:
     from shoptalk.core import config
     from shoptalk.core.errors import AudioError
     from shoptalk.core.quiet import quiet
+    from shoptalk.stages import transcribing
 
     recipe = config.changed(tuple(parsed.set))
+    names: list[str] = []
     failed = False
+    for given in parsed.audio:
+        try:
+            names += transcribing.recordings(given)
+        except AudioError as error:
+            _tell(error)
+            failed = True
+    if not names:
+        return 2
+    is_named = len(parsed.audio) > 1 or names != parsed.audio
     with quiet():
-        print_recording = _streaming(parsed, recipe) if parsed.stream else _whole(parsed, recipe)
-        for name in parsed.audio:
+        print_recording = _streaming(parsed, recipe, is_named) if parsed.stream else _whole(parsed, recipe, is_named)
+        for name in names:
             try:
                 print_recording(name)
             except AudioError as error:
-                print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)
+                _tell(error)
                 failed = True
     return 2 if failed else 0
 
 
-def _whole(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str], None]":
+def _tell(error: Exception) -> None:
+    print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def _whole(parsed: argparse.Namespace, recipe: "Recipe", is_named: bool) -> "Callable[[str], None]":
     """What prints one recording when all of it was recognised."""
     from shoptalk.core.protocols import Options
     from shoptalk.stages import transcribing
@@ -96,12 +114,12 @@ def _whole(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str], Non
         if parsed.json:
             _print_json({"audio": name, **_fields(recognition)})
         else:
-            print(recognition.text if len(parsed.audio) == 1 else f"{name}: {recognition.text}", flush=True)
+            print(f"{name}: {recognition.text}" if is_named else recognition.text, flush=True)
 
     return print_recording
 
 
-def _streaming(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str], None]":
+def _streaming(parsed: argparse.Namespace, recipe: "Recipe", is_named: bool) -> "Callable[[str], None]":
     """What prints one recording word by word; with --json a line for each change, tentative words too."""
     from shoptalk.core.protocols import Options
     from shoptalk.stages import transcribing
@@ -120,7 +138,7 @@ def _streaming(parsed: argparse.Namespace, recipe: "Recipe") -> "Callable[[str],
                 )
                 _print_json({"audio": name, "final": final, "tentative": tentative})
             return
-        separator = f"{name}: " if len(parsed.audio) > 1 else ""
+        separator = f"{name}: " if is_named else ""
         for partial in partials:
             for word in partial.final:
                 print(separator + word.word, end="", flush=True)

@@ -1,10 +1,15 @@
 """`shoptalk registry`: which model is in use."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shoptalk.cli.parsing import Commands
 from shoptalk.cli.scores import print_judgement
+
+if TYPE_CHECKING:
+    from shoptalk.integrations.registry import Registry
 
 REGISTRY = "sqlite:///runs/registry.db"
 """Where models are registered unless told otherwise; relative to the working folder."""
@@ -23,7 +28,7 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     going_back = actions.add_parser("rollback", help="make the champion before this one the champion again")
     going_back.add_argument("name", metavar="NAME")
     listing = actions.add_parser("list", help="versions, who has which part, and the history")
-    listing.add_argument("name", metavar="NAME")
+    listing.add_argument("name", metavar="NAME", nargs="?", help="of the model; all models without")
     calls = {registering: register, promoting: promote, going_back: rollback, listing: show}
     for action, call in calls.items():
         action.add_argument("--registry", metavar="URI", default=REGISTRY, help="of MLflow; %(default)s without")
@@ -65,14 +70,26 @@ def rollback(parsed: argparse.Namespace) -> None:
 
 
 def show(parsed: argparse.Namespace) -> None:
-    """Versions with their parts, then the history of the champion."""
+    """Of one model, or of each: versions with their parts, then the history of the champion."""
     from shoptalk.stages import releasing
 
     registry = releasing.open_registry(parsed.registry)
-    for version in registry.versions(parsed.name):
+    if parsed.name:
+        _print_model(registry, parsed.name)
+        return
+    names = registry.names()
+    for name in names:
+        print(name)
+        _print_model(registry, name)
+    if not names:
+        print(f"{parsed.registry}: no models; `shoptalk registry register RUN` adds one", file=sys.stderr)
+
+
+def _print_model(registry: "Registry", name: str) -> None:
+    for version in registry.versions(name):
         parts = ", ".join(sorted(version.aliases)) or "-"
         registered = f"{version.tags.get('registered_at', '?')} by {version.tags.get('registered_by', '?')}"
         print(f"{version.number:>4}  {parts:20}  registered {registered}  {version.source}")
-    for event in registry.history(parsed.name):
+    for event in registry.history(name):
         why = f": {event.why}" if event.why else ""
         print(f"{event.at}  {event.kind} {event.previous or '-'} → {event.version} by {event.by}{why}")

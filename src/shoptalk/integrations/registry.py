@@ -77,6 +77,17 @@ class Registry:
     def _new(self, name: str, source: Path, tags: Mapping[str, str]) -> str:
         return str(self._client.create_model_version(name, source=str(source), tags=dict(tags)).version)
 
+    def names(self) -> list[str]:
+        """All models, by name."""
+        names: list[str] = []
+        page = None
+        with _named("the list of models"):
+            while page is None or page:
+                models = self._client.search_registered_models(page_token=page)
+                names += [model.name for model in models]
+                page = models.token or ""
+        return sorted(names)
+
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, oldest first."""
         with _named(name):

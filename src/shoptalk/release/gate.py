@@ -53,8 +53,9 @@ class Check(Part):
     what: str
     passed: bool
     measured: str
-    """For people. `value`, `low` and `high` say the same in numbers; all None where nothing was measured."""
+    """For people. Of a difference to the base it is the gain: plus is better, whatever the metric."""
     value: float | None = None
+    """With `low` and `high`: the figure itself, or after minus before; all None where nothing was measured."""
     low: float | None = None
     high: float | None = None
     wanted: str
@@ -160,7 +161,7 @@ def _against_base(scores: Scores, rule: SetRule, change: Change, limit: float) -
         demand = f"up to {asked} is allowed."
     basis = f"With {_sure(scores)}" if rule.with_confidence else "As measured,"
     why = f"{_sides(change, rule.metric)} {basis} {statement}; {demand}"
-    return _Finding(passed, change.difference, _shown(change.difference, rule.metric, difference=True), why)
+    return _Finding(passed, change.difference, _gain(change, rule.metric), why)
 
 
 def _worse_by(change: Change, metric: Metric) -> tuple[float, float | None]:
@@ -178,9 +179,8 @@ def _not_worse(change: Change, metric: Metric) -> _Finding:
         "better": "Chance does not explain this gain.",
         "unclear": "Chance can explain the difference.",
     }
-    shown = _shown(change.difference, metric, difference=True)
     why = f"{_sides(change, metric)} {explanations[change.verdict]}"
-    return _Finding(change.verdict != "worse", change.difference, shown, why)
+    return _Finding(change.verdict != "worse", change.difference, _gain(change, metric), why)
 
 
 def _itself(scores: Scores, rule: SetRule, after: Rate, bound: float) -> _Finding:
@@ -236,7 +236,7 @@ def _slices_check(scores: Scores, rule: SlicesRule, by: str) -> Check:
     if lost:
         statement = f"Worse than allowed: {', '.join(group.name for group in lost)}."
     why = f"{statement} Of these, {worst.name} did worst. {_sides(worst.change, worst.metric)}"
-    shown = f"{worst.name}: {_shown(worst.change.difference, worst.metric, difference=True)}"
+    shown = f"{worst.name}: {_gain(worst.change, worst.metric)}"
     return _check(f"categories.{by}", what, _Finding(not lost, worst.change.difference, shown, why), wanted)
 
 
@@ -342,13 +342,26 @@ def _amount(value: float, metric: Metric, *, difference: bool = False) -> str:
     return f"{100 * value:.1f} {unit}"
 
 
-def _shown(rate: Rate, metric: Metric, *, difference: bool = False) -> str:
+def _gain(change: Change, metric: Metric) -> str:
+    """``gain +4.1 points [+2.0 to +6.3]``: plus is better, whatever the metric."""
+    rate = change.difference
+    if metric not in RISING:
+        rate = Rate(value=_minus(rate.value), low=_minus(rate.high), high=_minus(rate.low), count=rate.count)
+    unit = " per 1,000 words" if metric in PER_1000_WORDS else " points"
+    return f"gain {_figures(rate, metric, unit, '+')}"
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _shown(rate: Rate, metric: Metric) -> str:
+    return _figures(rate, metric, "" if metric in PER_1000_WORDS else " %", "")
+
+
+def _figures(rate: Rate, metric: Metric, unit: str, sign: str) -> str:
     scale, digits = (1, 2) if metric in PER_1000_WORDS else (100, 1)
     value = round(scale * (rate.value or 0.0), digits) + 0.0  # no "-0.0"
-    unit = ""
-    if metric not in PER_1000_WORDS:
-        unit = " points" if difference else " %"
-    sign = "+" if difference else ""
     return f"{value:{sign}.{digits}f}{unit}" + _range(rate, scale, digits, sign)
 
 

@@ -24,6 +24,10 @@ STANDARD_INPUT = "-"
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 4
 """What a stream is fed at a time, at most: less than a chunk of the engine's, so that no word waits for the next."""
 SAMPLE_BYTES = 2
+ENDINGS = frozenset(
+    ".wav .w64 .aif .aiff .au .caf .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .mkv .webm .aac .amr .wma".split()
+)
+"""What recordings in a folder are told by; a file that is named itself may have any ending."""
 COMMA_WEIGHT = re.compile(r"(.*\S)\s*,\s*(\d+(?:\.\d+)?)")
 SHOWN = 20
 """Lines of a list that are told one by one."""
@@ -80,6 +84,21 @@ def _tell(path: Path, remarks: Sequence[str]) -> None:
         say(f"--phrases {path}: {remark}")
     if len(remarks) > SHOWN:
         say(f"--phrases {path}: {len(remarks) - SHOWN} more lines")
+
+
+def recordings(name: str) -> list[str]:
+    """A recording as it is named; of a folder all recordings in it and below, by name. `AudioError` if it has none."""
+    folder = Path(name)
+    if name == STANDARD_INPUT or not folder.is_dir():
+        return [name]
+    found = []
+    for path in sorted(folder.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in ENDINGS and path.is_file() and not is_hidden:
+            found.append(str(path))
+    if not found:
+        raise AudioError(f"{name}: a folder without recordings ({' '.join(sorted(ENDINGS))}); name files or another")
+    return found
 
 
 def read_samples(name: str) -> Samples:
