@@ -162,7 +162,8 @@ def figures(terms: Sequence[Term], recordings: Sequence[Recording], texts: Texts
     for name in TESTS:
         pairs = [(one.text, text) for one, text in zip(recordings, texts, strict=True) if one.set == name]
         table = tabulate(terms, pairs)
-        said, right, inserted = (int(n.sum()) for n in (table.reference_NT, table.found_NT, table.inserted_NT))
+        said, recognised, right = (int(n.sum()) for n in (table.reference_K, table.heard_K, table.found_K))
+        inserted = recognised - right
         counts = wer.count_all((words(reference), words(text)) for reference, text in pairs)[:, :3].sum(axis=0)
         total = sum(len(words(reference)) for reference, _ in pairs)
         found[name] = {"terms": said, "found": right, "inserted": inserted, "wer": round(int(counts.sum()) / total, 4)}

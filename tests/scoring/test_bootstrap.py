@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoptalk.core.recipe import EvaluateSection
-from shoptalk.scoring.bootstrap import Interval, Kind, _weights, draw, paired, ranges
+from shoptalk.scoring import bootstrap
+from shoptalk.scoring.bootstrap import Interval, Kind, draw, paired, ranges
 from shoptalk.scoring.distributions import rate_without_events, student
 
 
@@ -141,10 +142,48 @@ def test_nothing_to_divide_by_and_a_single_cluster() -> None:
 
 
 def test_the_seed_makes_the_draw() -> None:
-    first = _weights(9, 100, 1)
-    _weights.cache_clear()
-    assert (first == _weights(9, 100, 1)).all() and (first != _weights(9, 100, 2)).any()
-    assert (first.sum(axis=1) == 9).all()
+    first = bootstrap._drawn_weights(9, 100, 1)
+    assert (first == bootstrap._drawn_weights(9, 100, 1)).all() and (first != bootstrap._drawn_weights(9, 100, 2)).any()
+    assert (first.sum(axis=0) == 9).all()
+
+
+def test_clusters_drawn_in_blocks_are_those_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = np.random.default_rng([5, 30]).multinomial(30, np.full(30, 1 / 30), size=70)
+    for block in (1, 100, 2**20):
+        monkeypatch.setattr(bootstrap, "BLOCK", block)
+        assert (bootstrap._drawn_weights(30, 70, 5) == at_once.T).all()
+
+
+RARE = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(0, 3)), max_size=6)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(0, 6), min_size=10, max_size=10), st.lists(st.integers(0, 4), min_size=10), RARE)
+def test_rare_counts_over_a_common_denominator_have_the_same_intervals(
+    clusters: list[int], words: list[int], rare: list[tuple[int, int, int]]
+) -> None:
+    words_N = np.array(words[:10], np.int64)
+    draws = draw([str(cluster) for cluster in clusters], draws=100, confidence=0.95, seed=3)
+    rows = np.array([row for row, _, _ in rare], np.intp)
+    before_M, after_M = (np.array([counts[side] for counts in rare], np.int64) for side in (1, 2))
+    before_N, after_N = np.zeros(10, np.int64), np.zeros(10, np.int64)
+    np.add.at(before_N, rows, before_M)
+    np.add.at(after_N, rows, after_M)
+    expected = paired((before_N, words_N), (after_N, words_N), draws, per=1_000)
+    exposed = bootstrap.exposure(words_N, draws)
+    same = bootstrap.paired_exposed(before_M, after_M, exposed, rows=rows, per=1_000)
+    for ours, theirs in zip(same, expected, strict=True):
+        assert (ours.value, ours.low is None) == (theirs.value, theirs.low is None)
+        assert ours.low is None or (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-9)
+
+
+def test_utterances_without_counts_may_be_left_out() -> None:
+    draws = draw(["a", "b", "c", "b", "d"], draws=100, confidence=0.95, seed=3)
+    dense = [np.array(counts) for counts in ([0, 1, 0, 2, 0], [0, 3, 0, 4, 2], [0, 1, 0, 0, 1], [0, 3, 0, 4, 2])]
+    rows = np.array([1, 3, 4])
+    sparse = [counts_N[rows] for counts_N in dense]
+    expected = paired((dense[0], dense[1]), (dense[2], dense[3]), draws)
+    assert paired((sparse[0], sparse[1]), (sparse[2], sparse[3]), draws, rows=rows) == expected
 
 
 def test_clusters_without_a_term_do_not_widen_its_interval() -> None:

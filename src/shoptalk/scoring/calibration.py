@@ -13,7 +13,7 @@ from shoptalk.core import scores, text
 from shoptalk.core.confidence import logit, tempered
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term, Word
-from shoptalk.core.terms import index_of
+from shoptalk.core.terms import Index, index_of
 from shoptalk.scoring.bootstrap import ranges
 from shoptalk.scoring.term_scores import places
 from shoptalk.scoring.wer import align
@@ -37,9 +37,9 @@ def calibrate(
     if not test:
         return None
     dev_confidence_N, dev_right_N = judged(dev)
-    trained = [term for term in terms if term.taught]
+    trained = index_of([term for term in terms if term.taught])
     words = [judged([hypothesis]) for hypothesis in test]
-    places = [_term_places([hypothesis], trained) for hypothesis in test]
+    places = [_term_places(hypothesis, trained) for hypothesis in test]
     raw_N, right_N = _stacked(words)
     if not dev_confidence_N.size or not raw_N.size:
         return None
@@ -180,23 +180,21 @@ def _joined(before: range, here: range) -> range:
     return here or before
 
 
-def _term_places(hypotheses: Sequence[Hypothesis], terms: Sequence[Term]) -> tuple[Floats, Bools]:
+def _term_places(hypothesis: Hypothesis, terms: Index) -> tuple[Floats, Bools]:
     """Of each place of a term: the lowest confidence of the words recognised there, and whether the term was missed."""
+    occurring, _ = places(terms, hypothesis.reference, hypothesis.heard)
+    if not occurring or all(word.confidence is None for word in hypothesis.words):
+        return _columns([])
+    normalised = align(hypothesis.reference, hypothesis.heard).heard
+    word_spans = spans(hypothesis.words, normalised)
     rows: list[tuple[float, bool]] = []
-    known = index_of(terms)
-    for hypothesis in hypotheses:
-        occurring, _ = places(known, hypothesis.reference, hypothesis.heard)
-        if not occurring or all(word.confidence is None for word in hypothesis.words):
-            continue
-        normalised = align(hypothesis.reference, hypothesis.heard).heard
-        word_spans = spans(hypothesis.words, normalised)
-        for place in occurring:
-            lowest = 1.0
-            for word, span in zip(hypothesis.words, word_spans, strict=True):
-                overlaps = span and span.start < place.high and span.stop > place.low
-                if overlaps and word.confidence is not None:
-                    lowest = min(lowest, word.confidence)
-            rows.append((lowest, not place.found))
+    for place in occurring:
+        lowest = 1.0
+        for word, span in zip(hypothesis.words, word_spans, strict=True):
+            overlaps = span and span.start < place.high and span.stop > place.low
+            if overlaps and word.confidence is not None:
+                lowest = min(lowest, word.confidence)
+        rows.append((lowest, not place.found))
     return _columns(rows)
 
 

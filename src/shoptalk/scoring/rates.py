@@ -5,10 +5,10 @@ Shapes: N utterances, T terms.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term
@@ -16,13 +16,10 @@ from shoptalk.core.scores import Change, Rate, TermScores, Verdict
 from shoptalk.core.sets import UNTAUGHT
 from shoptalk.core.text import Rules
 from shoptalk.scoring import quantities, writing
-from shoptalk.scoring.bootstrap import Draws, Interval, Kind, draw, paired
-from shoptalk.scoring.term_scores import TermTable, join, tabulate
+from shoptalk.scoring.bootstrap import Draws, Exposure, Interval, Kind, Places, draw, exposure, paired, paired_exposed
+from shoptalk.scoring.term_scores import Counted, Ratio, TermTable, counts_of_both, join, tabulate
 from shoptalk.scoring.wer import count_characters, count_words
 
-Counted = npt.NDArray[np.int64]
-Ratio = tuple[Counted, Counted]
-"""Numerators and denominators, each (N,)."""
 ROUNDING = 1e-9
 """A bound nearer to 0 than this part of the other bound is 0 but for rounding."""
 
@@ -62,6 +59,11 @@ class Pairs:
     @property
     def reference_words_N(self) -> Counted:
         return self.counts[0].words[1]
+
+    @cached_property
+    def exposure(self) -> Exposure:
+        """The reference words as the denominator of many rates."""
+        return exposure(self.reference_words_N, self.draws)
 
     @property
     def seconds_N(self) -> Counted:
@@ -151,14 +153,28 @@ def change(pairs: Pairs, name: Name, *, kind: Kind = "ratio", per: int = 1) -> C
 
 
 def ratio_change(
-    before: Ratio, after: Ratio, draws: Draws, *, kind: Kind = "ratio", per: float = 1, rising: bool = False
+    before: Ratio,
+    after: Ratio,
+    draws: Draws,
+    *,
+    kind: Kind = "ratio",
+    per: float = 1,
+    rising: bool = False,
+    rows: Places | None = None,
 ) -> Change:
-    """`per`: the rate is in so many of the denominator. `rising`: more is better."""
-    interval_before, interval_after, difference = paired(before, after, draws, kind=kind, per=per)
-    count_before, count_after = int(before[0].sum()), int(after[0].sum())
+    """`per`: the rate is in so many of the denominator. `rising`: more is better. `rows`: as `paired` takes them."""
+    intervals = paired(before, after, draws, kind=kind, per=per, rows=rows)
+    totals = [(int(numerators.sum()), int(denominators.sum())) for numerators, denominators in (before, after)]
+    return _as_change(intervals, totals, rising)
+
+
+def _as_change(intervals: Sequence[Interval], totals: Sequence[tuple[int, int]], rising: bool) -> Change:
+    """Of the intervals before, after and of the difference, and of both sides' sums."""
+    before, after, difference = intervals
+    count_before, count_after = totals[0][0], totals[1][0]
     return Change(
-        before=_as_rate(interval_before, count_before, int(before[1].sum())),
-        after=_as_rate(interval_after, count_after, int(after[1].sum())),
+        before=_as_rate(before, *totals[0]),
+        after=_as_rate(after, *totals[1]),
         difference=_as_rate(difference, count_after - count_before, None),
         verdict=_verdict(difference, rising),
     )
@@ -184,18 +200,18 @@ def term_scores(own: Pairs, chosen: Sequence[int], *, heard_in: Pairs | None = N
 
     Recall is that of `own`. Precision, F1 and insertions are those of `heard_in`, or of `own` if that is None.
     """
-    own_before, own_after = own.counts
-    if not own_before.terms.reference_NT[:, chosen].any():
+    before, after = counts_of_both(own.counts[0].terms, own.counts[1].terms, chosen)
+    if not before.reference_M.any():
         return None
-    wide = heard_in or own
-    wide_before, wide_after = wide.counts
-    before, after = _term_counts(own_before.terms, chosen), _term_counts(own_after.terms, chosen)
-    error = ratio_change(before.missed, after.missed, own.draws, kind="proportion")
-    recall = ratio_change(before.recall, after.recall, own.draws, kind="proportion", rising=True)
+    rows = before.row_M
+    error = ratio_change(before.missed, after.missed, own.draws, kind="proportion", rows=rows)
+    recall = ratio_change(before.recall, after.recall, own.draws, kind="proportion", rising=True, rows=rows)
 
-    before, after = _term_counts(wide_before.terms, chosen), _term_counts(wide_after.terms, chosen)
-    precision = ratio_change(before.precision, after.precision, wide.draws, kind="proportion", rising=True)
-    f1 = ratio_change(before.f1, after.f1, wide.draws, kind="proportion", rising=True)
+    wide = heard_in or own
+    before, after = counts_of_both(wide.counts[0].terms, wide.counts[1].terms, chosen)
+    rows = before.row_M
+    precision = ratio_change(before.precision, after.precision, wide.draws, kind="proportion", rising=True, rows=rows)
+    f1 = ratio_change(before.f1, after.f1, wide.draws, kind="proportion", rising=True, rows=rows)
     insertions = false_insertions(wide, chosen)
     return TermScores(error=error, recall=recall, precision=precision, f1=f1, false_insertions=insertions)
 
@@ -206,43 +222,10 @@ def terms_of(name: str, terms: Sequence[Term]) -> list[int]:
     return [place for place, term in enumerate(terms) if term.taught == trained]
 
 
-@dataclass(frozen=True)
-class _TermCounts:
-    """Occurrences of some terms, each (N,)."""
-
-    reference_N: Counted
-    heard_N: Counted
-    found_N: Counted
-
-    @property
-    def missed(self) -> Ratio:
-        return self.reference_N - self.found_N, self.reference_N
-
-    @property
-    def recall(self) -> Ratio:
-        return self.found_N, self.reference_N
-
-    @property
-    def precision(self) -> Ratio:
-        return self.found_N, self.heard_N
-
-    @property
-    def f1(self) -> Ratio:
-        return 2 * self.found_N, self.reference_N + self.heard_N
-
-
-def _term_counts(table: TermTable, chosen: Sequence[int]) -> _TermCounts:
-    return _TermCounts(
-        reference_N=table.reference_NT[:, chosen].sum(axis=1),
-        heard_N=table.heard_NT[:, chosen].sum(axis=1),
-        found_N=table.found_NT[:, chosen].sum(axis=1),
-    )
-
-
 def false_insertions(pairs: Pairs, chosen: Sequence[int]) -> Change:
     """Of the chosen terms, per 1,000 reference words."""
-    before, after = pairs.counts
-    words_N = pairs.reference_words_N
-    inserted_before_N = before.terms.inserted_NT[:, chosen].sum(axis=1)
-    inserted_after_N = after.terms.inserted_NT[:, chosen].sum(axis=1)
-    return ratio_change((inserted_before_N, words_N), (inserted_after_N, words_N), pairs.draws, per=1_000)
+    before, after = counts_of_both(pairs.counts[0].terms, pairs.counts[1].terms, chosen)
+    numerators = before.inserted_M, after.inserted_M
+    intervals = paired_exposed(*numerators, pairs.exposure, rows=before.row_M, per=1_000)
+    of = int(pairs.reference_words_N.sum())
+    return _as_change(intervals, [(int(inserted_M.sum()), of) for inserted_M in numerators], rising=False)

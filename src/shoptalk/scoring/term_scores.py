@@ -18,6 +18,9 @@ from shoptalk.core.terms import Index, Mention, counted_occurrences, index_of, m
 from shoptalk.core.text import words
 from shoptalk.scoring.wer import Alignment, align
 
+Counted = npt.NDArray[np.int64]
+Ratio = tuple[Counted, Counted]
+"""Numerators and denominators, one of each for an utterance."""
 NOTHING = ""
 """Stands for the words recognised instead of a term where there are none."""
 
@@ -57,31 +60,100 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TermTable:
-    """All terms over all utterances: counts of shape (N utterances, T terms)."""
+class TermCounts:
+    """Occurrences of some terms in the utterances, M of them, that have any on either side."""
 
-    reference_NT: npt.NDArray[np.int64]
-    heard_NT: npt.NDArray[np.int64]
-    found_NT: npt.NDArray[np.int64]
+    row_M: npt.NDArray[np.intp]
+    """The utterances, in order, each once."""
+    reference_M: Counted
+    heard_M: Counted
+    found_M: Counted
+
+    @property
+    def missed(self) -> Ratio:
+        return self.reference_M - self.found_M, self.reference_M
+
+    @property
+    def recall(self) -> Ratio:
+        return self.found_M, self.reference_M
+
+    @property
+    def precision(self) -> Ratio:
+        return self.found_M, self.heard_M
+
+    @property
+    def f1(self) -> Ratio:
+        return 2 * self.found_M, self.reference_M + self.heard_M
+
+    @property
+    def inserted_M(self) -> Counted:
+        return self.heard_M - self.found_M
+
+
+@dataclass(frozen=True)
+class TermTable:
+    """T terms over N utterances: K entries, one for each utterance and term that meet on either side.
+
+    A table of all N x T would grow with the square of the lexicon, whose sentences grow with it.
+    """
+
+    utterances: int
+    """N."""
+    row_K: npt.NDArray[np.intp]
+    """The utterance of each entry; entries are in the order of their terms."""
+    term_K: npt.NDArray[np.intp]
+    """Its term, by its place in the list."""
+    reference_K: Counted
+    heard_K: Counted
+    found_K: Counted
     instead: tuple[Counter[str], ...]
     """For each term the words recognised instead, and how often."""
     missed: tuple[tuple[int, ...], ...]
     """For each term the utterances in which it was missed."""
 
-    @property
-    def inserted_NT(self) -> npt.NDArray[np.int64]:
-        return self.heard_NT - self.found_NT
+    def rows(self, terms: Sequence[int]) -> npt.NDArray[np.intp]:
+        """The utterances that have any of these terms, on either side."""
+        return np.unique(self.row_K[self._of_terms(terms)])
+
+    def counts(self, terms: Sequence[int], row_M: npt.NDArray[np.intp]) -> TermCounts:
+        """Of these terms together, in these utterances, which hold all of `rows`."""
+        own = self._of_terms(terms)
+        place_E = np.searchsorted(row_M, self.row_K[own])
+        sums_3M = np.zeros((3, len(row_M)), np.int64)
+        for place, values_K in enumerate((self.reference_K, self.heard_K, self.found_K)):
+            np.add.at(sums_3M[place], place_E, values_K[own])
+        return TermCounts(row_M, *sums_3M)
+
+    def _of_terms(self, terms: Sequence[int]) -> npt.NDArray[np.intp] | slice:
+        """Where the entries of these terms stand."""
+        if len(terms) == 1:
+            first, behind = np.searchsorted(self.term_K, [terms[0], terms[0] + 1]).tolist()
+            return slice(first, behind)
+        is_chosen_T = np.zeros(len(self.missed), bool)
+        is_chosen_T[list(terms)] = True
+        return np.flatnonzero(is_chosen_T[self.term_K])
 
     def of(self, rows: Sequence[int]) -> "TermTable":
-        """The table of some utterances; `instead` and `missed` stay those of all."""
-        chosen = list(rows)
+        """The table of some utterances, each once; `instead` and `missed` stay those of all."""
+        place_N = np.full(self.utterances, -1, np.intp)
+        place_N[list(rows)] = np.arange(len(rows))
+        is_kept_K = place_N[self.row_K] >= 0
         return TermTable(
-            reference_NT=self.reference_NT[chosen],
-            heard_NT=self.heard_NT[chosen],
-            found_NT=self.found_NT[chosen],
+            utterances=len(rows),
+            row_K=place_N[self.row_K[is_kept_K]],
+            term_K=self.term_K[is_kept_K],
+            reference_K=self.reference_K[is_kept_K],
+            heard_K=self.heard_K[is_kept_K],
+            found_K=self.found_K[is_kept_K],
             instead=self.instead,
             missed=self.missed,
         )
+
+
+def counts_of_both(before: TermTable, after: TermTable, terms: Sequence[int]) -> tuple[TermCounts, TermCounts]:
+    """Of some terms in two tables of the same utterances, over the same rows: those that have any in either table."""
+    row_M = np.union1d(before.rows(terms), after.rows(terms))
+    return before.counts(terms, row_M), after.counts(terms, row_M)
 
 
 def match(terms: Index, reference: str, heard: str) -> dict[int, Match]:
@@ -132,22 +204,27 @@ def tabulate(
     terms: Sequence[Term], pairs: Sequence[tuple[str, str]], *, hidden: frozenset[int] = frozenset()
 ) -> TermTable:
     """`match` for every (reference, hypothesis); of `hidden` rows nothing but counts is kept."""
-    shape = (len(pairs), len(terms))
-    reference_NT = np.zeros(shape, np.int64)
-    heard_NT = np.zeros(shape, np.int64)
-    found_NT = np.zeros(shape, np.int64)
+    known = index_of(terms)
+    entries: list[tuple[int, int, int, int, int]] = []
     instead: list[Counter[str]] = [Counter() for _ in terms]
     missed: list[list[int]] = [[] for _ in terms]
-    known = index_of(terms)
     for row, (reference, heard) in enumerate(pairs):
-        for column, counted in match(known, reference, heard).items():
-            reference_NT[row, column] = counted.reference
-            heard_NT[row, column] = counted.heard
-            found_NT[row, column] = counted.found
+        for place, counted in match(known, reference, heard).items():
+            entries.append((place, row, counted.reference, counted.heard, counted.found))
             if counted.instead and row not in hidden:
-                instead[column].update(counted.instead)
-                missed[column].append(row)
-    return TermTable(reference_NT, heard_NT, found_NT, tuple(instead), tuple(tuple(rows) for rows in missed))
+                instead[place].update(counted.instead)
+                missed[place].append(row)
+    term_K, row_K, reference_K, heard_K, found_K = np.array(sorted(entries), np.int64).reshape(-1, 5).T
+    return TermTable(
+        utterances=len(pairs),
+        row_K=row_K,
+        term_K=term_K,
+        reference_K=reference_K,
+        heard_K=heard_K,
+        found_K=found_K,
+        instead=tuple(instead),
+        missed=tuple(tuple(rows) for rows in missed),
+    )
 
 
 def join(tables: Sequence[TermTable]) -> TermTable:
@@ -155,16 +232,23 @@ def join(tables: Sequence[TermTable]) -> TermTable:
     term_count = len(tables[0].missed)
     instead: list[Counter[str]] = [Counter() for _ in range(term_count)]
     missed: list[list[int]] = [[] for _ in range(term_count)]
+    rows: list[npt.NDArray[np.intp]] = []
     first_row = 0
     for table in tables:
-        for column in range(term_count):
-            instead[column].update(table.instead[column])
-            missed[column] += [first_row + row for row in table.missed[column]]
-        first_row += len(table.reference_NT)
+        rows.append(table.row_K + first_row)
+        for place in np.unique(table.term_K).tolist():
+            instead[place].update(table.instead[place])
+            missed[place] += [first_row + row for row in table.missed[place]]
+        first_row += table.utterances
+    term_K = np.concatenate([table.term_K for table in tables])
+    order_K = np.argsort(term_K, kind="stable")
     return TermTable(
-        reference_NT=np.concatenate([table.reference_NT for table in tables]),
-        heard_NT=np.concatenate([table.heard_NT for table in tables]),
-        found_NT=np.concatenate([table.found_NT for table in tables]),
+        utterances=first_row,
+        row_K=np.concatenate(rows)[order_K],
+        term_K=term_K[order_K],
+        reference_K=np.concatenate([table.reference_K for table in tables])[order_K],
+        heard_K=np.concatenate([table.heard_K for table in tables])[order_K],
+        found_K=np.concatenate([table.found_K for table in tables])[order_K],
         instead=tuple(instead),
         missed=tuple(tuple(rows) for rows in missed),
     )

@@ -21,7 +21,8 @@ from shoptalk.core.text import Rules, words
 from shoptalk.scoring import equal_words
 from shoptalk.scoring.bootstrap import draw, ranges
 from shoptalk.scoring.equal_words import EqualWords, Words
-from shoptalk.scoring.rates import Ratio, ratio_change
+from shoptalk.scoring.rates import ratio_change
+from shoptalk.scoring.term_scores import Ratio
 from shoptalk.scoring.wer import count_all
 
 WER, WER_EQUAL, MEAN, TERMS = "wer", "wer_equal", "mean_of_files", "terms"
