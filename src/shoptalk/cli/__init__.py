@@ -6,6 +6,7 @@
 - `texts`: `score`
 - `registry`: `registry`
 - `testsets`: `import`
+- `leaderboard`: `leaderboard`
 - `models`: `models`
 - `parsing`: what their parsers share
 - `interrupting`: Ctrl-C
@@ -19,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from shoptalk.cli import flow, interrupting, models, recognition, registry, scores, testsets, texts
+from shoptalk.cli import flow, interrupting, leaderboard, models, recognition, registry, scores, testsets, texts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(call=no_command)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for group in (flow, recognition, scores, texts, registry, testsets, models):
+    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models):
         group.add(commands)
     return parser
 

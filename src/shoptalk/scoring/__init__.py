@@ -4,6 +4,7 @@
 - `wer`: word and character errors
 - `term_scores`: terms found, missed and invented
 - `transcripts`: transcripts from anywhere against references
+- `leaderboard`: the Open ASR Leaderboard's figures
 - `equal_words`: tables of words that count as equal
 - `quantities`: numbers with their units
 - `writing`: capitals and punctuation

@@ -17,6 +17,7 @@
 - `timed_texts`: STM and CTM, words put into segments
 - `releasing`: the gate and the registry on run folders
 - `importing`: test sets of others
+- `leaderboard`: the sets of the Open ASR Leaderboard, brought, recognised and scored
 - `showcase`: the end of the demo: a fresh server is asked
 - `serving`: 90
 - `processes`: the pool of workers on one machine

@@ -24,7 +24,7 @@ def publish(folder: Path, name: str | None) -> list[Path]:
     name = name or run.recipe.name
     today, machine = f"{date.today()}", device.machine()
     summary = figures.publish(
-        scores, command=command, seconds=run.seconds(), machine=machine, commit=_commit(), date=today
+        scores, command=command, seconds=run.seconds(), machine=machine, commit=commit(), date=today
     )
     written = [Path("results") / f"{name}.json"]
     write_text(written[0], json.dumps(summary, indent=1) + "\n")
@@ -44,7 +44,7 @@ def publish(folder: Path, name: str | None) -> list[Path]:
     return written
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit that was run, with ``-dirty`` where files differ from it; empty outside a clone."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -79,7 +79,13 @@ def _add_time(path: Path, *, seconds: float, audio_s: float) -> None:
 
 def measured_speed(path: Path) -> float | None:
     """Audio seconds recognised per second, loading of the model and of the audio left out."""
+    seconds, audio_s = measured_time(path)
+    return round(audio_s / seconds, 2) if seconds else None
+
+
+def measured_time(path: Path) -> tuple[float, float]:
+    """Seconds that recognition took, and seconds of audio; loading of the model and of the audio left out."""
     if not _times(path).is_file():
-        return None
+        return 0.0, 0.0
     held = json.loads(_times(path).read_text())
-    return round(held["audio_s"] / held["seconds"], 2) if held["seconds"] else None
+    return held["seconds"], held["audio_s"]
