@@ -30,6 +30,7 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
 def score(parsed: argparse.Namespace) -> None:
     """Print each set's figures as they come, then the average."""
     from shoptalk.core import config
+    from shoptalk.scoring.leaderboard import SETS
     from shoptalk.stages import leaderboard
 
     recipe = config.changed((*GREEDY, *parsed.set))
@@ -48,7 +49,7 @@ def score(parsed: argparse.Namespace) -> None:
     content = leaderboard.summary(asked, recipe, done, command=command)
     average = content["average_wer"]
     if average is None:
-        print(f"{len(done)} of {len(leaderboard.SETS)} sets: no average", file=sys.stderr)
+        print(f"{len(done)} of {len(SETS)} sets: no average", file=sys.stderr)
     else:
         print(f"{'average':18} {100 * average:6.2f} %")
     print(f"written: {asked.folder / leaderboard.RESULTS}", file=sys.stderr)
