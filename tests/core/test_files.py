@@ -204,3 +204,10 @@ def test_a_digest_follows_the_content(tmp_path: Path) -> None:
     assert first == files.file_sha256(path) == hashlib.sha256(b"one").hexdigest()
     path.write_bytes(b"other")
     assert files.file_digest(path) == files.file_sha256(path) == hashlib.sha256(b"other").hexdigest()
+
+
+def test_a_key_that_occurs_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"id": "a"}\n{"id": "b", "words": {"x": 1, "x": 2}}\n')
+    with pytest.raises(ManifestError, match=r"lines\.jsonl:2: not JSON \(the key 'x' occurs twice\)"):
+        list(files.read_objects(path))

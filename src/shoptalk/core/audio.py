@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
+from os.path import isfile  # Path.is_file raises where a name is too long
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -160,7 +161,7 @@ def _name(source: Path | bytes | BinaryIO) -> str:
 def _head(source: Path | BinaryIO) -> bytes:
     """The first bytes; a stream is left where it was."""
     if isinstance(source, Path):
-        if not source.is_file():
+        if not isfile(source):
             raise AudioError(f"{source}: no such file")
         with source.open("rb") as file:
             return file.read(HEAD_BYTES)

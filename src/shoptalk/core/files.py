@@ -38,7 +38,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects of a file, one on each line, with the lines' numbers; `ManifestError` names what is none."""
     for number, line in numbered_lines(path):
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_without_repeats)
             if "\\ud" in line.lower():  # an escaped half of a character, which could not be written again
                 json.dumps(row, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
@@ -46,6 +46,15 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise ManifestError(f"{path}:{number}: not a JSON object; write one JSON object on each line")
         yield number, row
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; `ValueError` if a key occurs twice, of which `json` would keep the last."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise ValueError(f"the key {twice!r} occurs twice")
+    return row
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

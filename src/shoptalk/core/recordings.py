@@ -1,6 +1,7 @@
 """The recordings of examples: how long they are, their samples or ready features, and what pins their content."""
 
 from functools import lru_cache
+from os.path import isfile  # Path.is_file raises where a name is too long
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def recording_s(path: Path) -> float:
 
 def features(path: Path) -> npt.NDArray[np.floating[Any]]:
     """Ready log-mel features (T, M), mapped into memory; `AudioError` if the file holds none, or not all of them."""
-    if not path.is_file():
+    if not isfile(path):
         raise AudioError(f"{path}: no such file")
     try:
         ready_TM = np.load(path, mmap_mode="r")
@@ -64,7 +65,7 @@ def _length_s(path: Path) -> float:
     """Seconds of a recording as its header tells them; without such a header it is decoded."""
     import soundfile
 
-    if path.suffix != FEATURES and path.is_file():
+    if path.suffix != FEATURES and isfile(path):
         try:
             return float(soundfile.info(path).duration)
         except soundfile.LibsndfileError:
@@ -109,7 +110,7 @@ def segment(samples_T: Samples, offset_s: float, duration_s: float | None) -> Sa
 
 def decode_kept(path: Path) -> Decoded:
     """The whole recording, kept for the next example, which is often of the same; not to be written to."""
-    if not path.is_file():
+    if not isfile(path):
         raise AudioError(f"{path}: no such file")
     return _decoded(path, files.file_state(path))
 
@@ -126,4 +127,4 @@ def content_of(example: Example) -> list[object]:
 
 def digest_of(path: Path) -> str:
     """sha256 of a recording; empty where there is none."""
-    return files.file_digest(path) if path.is_file() else ""
+    return files.file_digest(path) if isfile(path) else ""

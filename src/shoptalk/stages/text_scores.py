@@ -119,10 +119,12 @@ def _folder(folder: Path) -> dict[str, Entry]:
 def _rows(rows: Iterable[Row]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for where, columns in rows:
-        name = _first(columns, ID_COLUMNS)
+        try:
+            name, text = _name(columns), _first(columns, TEXT_COLUMNS)
+        except ValueError as error:
+            raise ImportFormatError(f"{where}: {error}") from None
         if name is None:
             raise ImportFormatError(f"{where}: has no id; fill one of the columns {', '.join(ID_COLUMNS)}")
-        text = _first(columns, TEXT_COLUMNS)
         if text is None and not any(column in columns for column in TEXT_COLUMNS):
             raise ImportFormatError(f"{where}: has no text; add one of the columns {', '.join(TEXT_COLUMNS)}")
         if name in entries:
@@ -131,10 +133,22 @@ def _rows(rows: Iterable[Row]) -> dict[str, Entry]:
     return entries
 
 
+def _name(columns: Mapping[str, object]) -> str | None:
+    """The id of a row; a segment without one is called by its recording and its start, as in our manifests."""
+    name = _first(columns, NAMES["id"])
+    audio = _first(columns, NAMES["audio"])
+    offset = _first(columns, NAMES["offset"])
+    return name or (f"{audio}@{offset}" if audio and offset else audio)
+
+
 def _first(columns: Mapping[str, object], names: Sequence[str]) -> str | None:
+    """The first column that is filled; `ValueError` if it holds no text."""
     for name in names:
-        if columns.get(name) not in (None, ""):
-            return str(columns[name])
+        value = columns.get(name)
+        if isinstance(value, bool | list | dict):
+            raise ValueError(f"{name} is {value!r:.60}; give a text")
+        if value not in (None, ""):
+            return str(value)
     return None
 
 

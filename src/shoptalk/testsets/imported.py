@@ -76,7 +76,7 @@ def _lines(
         except _Skip as reason:
             skipped.append({"id": source.id, "where": source.where, "reason": str(reason)})
     if len(skipped) == len(seen):
-        first = ""
+        first = "; give a source that has some"
         if skipped:
             first = f"; the first is {skipped[0]['where']}: {skipped[0]['reason']}"
         raise ImportFormatError(f"{request.name}: none of {len(seen)} utterances can be scored{first}")

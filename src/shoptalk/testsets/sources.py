@@ -1,6 +1,7 @@
 """Utterances of other people's test sets: rows of NeMo manifests, of CSV, and of integrations, read and checked."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from os.path import isfile  # Path.is_file raises where a name is too long
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,13 +100,19 @@ def read(row: Row, folder: Path) -> Source:
     audio = _named(columns, "audio")
     if audio is None:
         raise ImportFormatError(f"{where}: names no audio; fill one of the columns {', '.join(NAMES['audio'])}")
+    if not (isinstance(audio, str | Path | bytes) or callable(audio)):
+        raise ImportFormatError(f"{where}: the audio is {_short(audio)}; give the path of a recording")
+    for kind in ("id", "text"):
+        value = _named(columns, kind)
+        if isinstance(value, bool | list | dict):
+            raise ImportFormatError(f"{where}: the {kind} is {_short(value)}; give a text")
     if not any(name in columns for name in NAMES["text"]):
         raise ImportFormatError(f"{where}: has no text; add one of the columns {', '.join(NAMES['text'])}")
     offset_s = _seconds(columns, "offset", where)
     duration_s = _seconds(columns, "duration", where)
     stem = ""
     if isinstance(audio, str | Path):
-        stem = Path(audio).with_suffix("").as_posix()
+        stem = (Path(audio).parent / Path(audio).stem).as_posix()
         audio = _beside(folder, audio)
     is_segment = offset_s is not None
     text = _text(columns, "text").strip()
@@ -127,6 +134,10 @@ def read(row: Row, folder: Path) -> Source:
     )
 
 
+def _short(value: object) -> str:
+    return f"{value!r:.60}"
+
+
 def _named(columns: Mapping[str, Any], kind: str) -> Any:
     for name in NAMES[kind]:
         if columns.get(name) not in (None, ""):
@@ -144,7 +155,7 @@ def _seconds(columns: Mapping[str, Any], kind: str, where: str) -> float | None:
     try:
         return None if value is None else float(value)
     except (TypeError, ValueError):
-        raise ImportFormatError(f"{where}: {kind} is {value!r}; give seconds") from None
+        raise ImportFormatError(f"{where}: {kind} is {_short(value)}; give seconds") from None
 
 
 def _words(words: Iterable[Any], where: str) -> tuple[tuple[str, float, float], ...]:
@@ -159,6 +170,6 @@ def _words(words: Iterable[Any], where: str) -> tuple[tuple[str, float, float], 
 def _beside(folder: Path, audio: str | Path) -> Path:
     """A path relative to the manifest, or else to the working folder."""
     beside = folder / audio
-    if not beside.is_file() and Path(audio).is_file():
+    if not isfile(beside) and isfile(audio):
         return Path(audio)
     return beside
