@@ -35,7 +35,7 @@ import numpy as np
 import yaml
 
 from shoptalk.core import terms
-from shoptalk.core.files import write_text
+from shoptalk.core.files import file_sha256, read_lines, write_text
 from shoptalk.core.progress import progress
 from shoptalk.corpus.lexicon import load
 from shoptalk.corpus.numerals import sentence
@@ -120,8 +120,7 @@ def main() -> None:
 
 
 def _rows(manifest: Path, *, real: bool = False) -> Iterable[Row]:
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_lines(manifest):
         name = row["audio_filepath"]
         yield {
             "id": Path(name).stem,
@@ -205,28 +204,26 @@ def _rehearsal(rows: list[Row]) -> list[Row]:
 def _noise(material: Path) -> list[Row]:
     """A noise manifest: what ships for training, and the clips of ESC-10 of folds without a clip that tests."""
     shipped = Path("assets/noise/manifest.jsonl")
-    rows = [row for row in map(json.loads, shipped.read_text("utf-8").splitlines()) if row["kind"] == "noise"]
+    rows = [row for row in read_lines(shipped) if row["kind"] == "noise"]
     tested = {fold[0] for row in rows if row["split"] == "test" and (fold := ESC_FOLD.search(row["id"]))}
     kept = [{**row, "audio": str((shipped.parent / row["audio"]).resolve())} for row in rows if row["split"] == "train"]
     ids = {row["id"].partition("-")[2] for row in kept}
-    for line in (material / "noise" / "manifest.jsonl").read_text("utf-8").splitlines():
-        path = material / "noise" / json.loads(line)["audio_filepath"]
+    for row in read_lines(material / "noise" / "manifest.jsonl"):
+        path = material / "noise" / row["audio_filepath"]
         fold = ESC_FOLD.search(path.stem)
         if path.name.startswith("esc10_") and fold and fold[0] not in tested and fold.string[fold.start() :] not in ids:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            kept.append({"id": path.stem, "audio": str(path), "kind": "noise", "split": "train", "sha256": digest})
+            pinned = {"kind": "noise", "split": "train", "sha256": file_sha256(path)}
+            kept.append({"id": path.stem, "audio": str(path), **pinned})
     return kept
 
 
 def _clinical(material: Path) -> list[Row]:
-    lines = (material / "text" / "sentences.jsonl").read_text(encoding="utf-8").splitlines()
-    return [row for row in map(json.loads, lines) if row["split"] == "train"]
+    return [row for row in read_lines(material / "text" / "sentences.jsonl") if row["split"] == "train"]
 
 
 def _general(material: Path) -> list[Row]:
     """Everyday, proverb and book sentences; where a clause was cut off, its comma before the point goes."""
-    rows = [json.loads(line) for line in (material / "text" / "general.jsonl").read_text("utf-8").split("\n") if line]
-    return [{**row, "text": _tidy(row["text"])} for row in rows]
+    return [{**row, "text": _tidy(row["text"])} for row in read_lines(material / "text" / "general.jsonl")]
 
 
 def _tidy(text: str) -> str:

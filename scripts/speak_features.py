@@ -11,7 +11,7 @@ what is there is not made again.
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def speak(transcripts: Path) -> None:
     wanted = list(files.read(transcripts, Transcript))
     target = transcripts.with_name(f"{transcripts.stem}-features.jsonl")
     if target.is_file():
+        _check_is_of(wanted, target)
         return
 
     def spoken(done: frozenset[str]) -> Iterator[Example]:
@@ -93,6 +94,14 @@ def speak(transcripts: Path) -> None:
     write_resumed(target, spoken, signature=signature)
     hours = sum(example.duration_s for example in read_manifest(target)) / 3600
     print(f"{target}: {len(wanted)} sentences, {hours:.1f} hours")
+
+
+def _check_is_of(wanted: Sequence[Transcript], made: Path) -> None:
+    """What was made of other texts than these is not taken for theirs."""
+    text_of = {transcript.id: transcript.text for transcript in wanted}
+    for example in read_manifest(made):
+        if text_of.get(example.id) != example.text:
+            raise SystemExit(f"{made}: {example.id} is of another list of texts; remove the file to make it again")
 
 
 _state: dict[str, Any] = {}
