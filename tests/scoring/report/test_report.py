@@ -14,6 +14,7 @@ from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Scores
 from shoptalk.scoring.evaluate import evaluate
 from shoptalk.scoring.publish import publish
+from shoptalk.scoring.report import page
 from shoptalk.scoring.report.page import Piece, data_url, html, pieces, shown
 from shoptalk.scoring.report.tables import console_table, markdown
 
@@ -32,6 +33,21 @@ def hostile() -> Scores:
     rows = [Hypothesis(id=f"<{n}>", reference=reference, heard=HOSTILE * n, set="taught") for n in range(3)]
     other = [one.model_copy(update={"heard": f"{term.text} {one.heard}", "term_ids": ("<b>",)}) for one in rows]
     return evaluate(rows, other, [term], EvaluateSection(bootstrap=100), seed=1)
+
+
+def test_a_page_of_many_terms_shows_the_worst_and_counts_the_rest(scores: Scores) -> None:
+    [hba1c] = [row for row in scores.terms if row.id == "hba1c"]
+    [metformin] = [row for row in scores.terms if row.id == "metformin"]
+    assert metformin.scores.recall.after.value < hba1c.scores.recall.after.value
+    better = []
+    for number in range(page.MOST_TERMS):
+        better.append(hba1c.model_copy(update={"id": f"x{number:03}", "text": f"name-{number:03}"}))
+    many = scores.model_copy(update={"terms": (*better, metformin), "unfound": tuple(map(str, range(1_000)))})
+    text = html(many)
+    assert "metformin" in text and "name-298<" in text and "name-299<" not in text
+    assert "Terms not shown here: 1." in text and "and 700 more" in text
+    assert markdown(many).count("name-") == page.MOST_TERMS, "the Markdown has all"
+    assert len(shown(many)) <= len(scores.examples) + page.MOST_TERMS
 
 
 class Balanced(HTMLParser):

@@ -1,13 +1,13 @@
 """The report as one self-contained HTML page that a clinician can read: no scripts, nothing loaded, texts escaped."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from shoptalk.core import audio, pages
 from shoptalk.core.records import Samples
-from shoptalk.core.scores import Scores, Slice
+from shoptalk.core.scores import Scores, Slice, TermRow
 from shoptalk.scoring.report import charts
 from shoptalk.scoring.report.tables import (
     HELD_OUT_TERMS,
@@ -22,6 +22,10 @@ from shoptalk.scoring.report.tables import (
     worst_first,
 )
 from shoptalk.scoring.wer import align
+
+MOST_TERMS = 300
+"""So many rows a table of terms has, worst first, and so many terms without a score are named. With the recordings of
+5,000 terms the page would have a hundred megabytes; `tables.markdown` and the scores have them all."""
 
 _PARTS = {
     "category": "Kinds of terms",
@@ -59,10 +63,31 @@ def pieces(reference: str, heard: str) -> list[Piece]:
 
 
 def shown(scores: Scores) -> list[str]:
-    """Ids of the utterances whose recordings the page has: its examples, and one missed sentence of each term."""
-    examples = [example.id for example in scores.examples]
-    missed = [row.missed.id for row in scores.terms if row.missed]
-    return list(dict.fromkeys(examples + missed))
+    """Ids of the utterances whose recordings the page has: its examples, and a missed sentence of each term shown."""
+    ids = [example.id for example in scores.examples]
+    for table in _term_tables(scores):
+        ids += [row.missed.id for row in table.rows if row.missed]
+    return list(dict.fromkeys(ids))
+
+
+@dataclass(frozen=True)
+class TermsShown:
+    """A table of terms on the page."""
+
+    name: str
+    rows: Sequence[TermRow]
+    """The first `MOST_TERMS`."""
+    left_out: int
+    """How many more there are."""
+
+
+def _term_tables(scores: Scores) -> list[TermsShown]:
+    """The trained terms and the held-out ones, worst first."""
+    shown_tables = []
+    for name, taught in ((TRAINED_TERMS, True), (HELD_OUT_TERMS, False)):
+        rows = worst_first(scores, taught=taught)
+        shown_tables.append(TermsShown(name, rows[:MOST_TERMS], max(0, len(rows) - MOST_TERMS)))
+    return shown_tables
 
 
 def data_url(samples_T: Samples) -> str:
@@ -85,10 +110,8 @@ def html(
         counted=counted_by_set(scores),
         headlines=headlines(scores),
         beside=beside(scores),
-        tables=[
-            (TRAINED_TERMS, worst_first(scores, taught=True)),
-            (HELD_OUT_TERMS, worst_first(scores, taught=False)),
-        ],
+        tables=_term_tables(scores),
+        most=MOST_TERMS,
         parts=_parts(scores),
         curves=_curves(scores),
         reliability=_reliability(scores),
