@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from shoptalk.core.errors import BoostError, RecognitionError
 from shoptalk.core.records import Recognition, Samples, Word
 
@@ -148,5 +151,11 @@ class Workers(Protocol):
 class Vad(Protocol):
     """A detector of speech; not required to be thread-safe."""
 
+    frame_s: float
+    """Length of a frame in seconds."""
+
     def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
         """Where speech is, as (start, end) in seconds from the start of the samples: in order, none overlapping."""
+
+    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+        """The probability of speech in each frame of `frame_s`, (N,), for each audio; they are read side by side."""

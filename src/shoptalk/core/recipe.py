@@ -306,6 +306,19 @@ class EngineSection(Section):
     """Hypotheses kept for each recording. 1 decodes greedily, as NeMo does: faster, with more word errors."""
     fill_holes: bool = True
     """Decode speech without words again. Needs the VAD of the model store (2 MB)."""
+    require_speech: bool | None = None
+    """Leave out words around which the VAD detects no speech, in streams too. Not set: as `engine.fill_holes`, so that
+    one key switches off all that needs the VAD."""
+
+    @property
+    def speech_only(self) -> bool:
+        """Whether words need speech."""
+        return self.fill_holes if self.require_speech is None else self.require_speech
+
+    @property
+    def needs_vad(self) -> bool:
+        """Whether the VAD must be there."""
+        return self.fill_holes or self.speech_only
 
 
 class ServeSection(Section):

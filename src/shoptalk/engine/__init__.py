@@ -15,6 +15,7 @@
 - `boosting`: phrases as bonuses on tokens
 - `long_form`: audio of any length, in windows
 - `gaps`: speech without words, transcribed again
+- `invented`: words without speech, loops, and words that only phrases gave, left out
 - `streaming`: audio as it comes, chunk by chunk
 - `int8`: matrix products in 8 bits
 - `onnx_parity`: exported graphs held against the engine

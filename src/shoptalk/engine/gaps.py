@@ -22,7 +22,7 @@ MARGIN_S = 0.2
 LEAD_S = 0.5
 """What the VAD listens to before and behind a stretch, to know what it is in."""
 LOUD = 0.1
-"""What lies between words is made so loud (95th percentile of samples) before the VAD listens, in case it is quiet."""
+"""What the VAD listens to is made so loud (95th percentile of samples), in case it is quiet."""
 MOST_GAIN = 30.0
 """By at most so much, about 30 dB."""
 QUIET = 1e-5
@@ -83,12 +83,12 @@ def between_words(recognition: Recognition, duration_s: float) -> Iterator[Stret
     for word in recognition.words:
         if word.start_s - MARGIN_S - from_s >= SPEECH_S:
             yield from_s, word.start_s - MARGIN_S
-        from_s = max(from_s, _spoken_until_s(word) + MARGIN_S)
+        from_s = max(from_s, spoken_until_s(word) + MARGIN_S)
     if duration_s - from_s >= SPEECH_S:
         yield from_s, duration_s
 
 
-def _spoken_until_s(word: Word) -> float:
+def spoken_until_s(word: Word) -> float:
     """When a word is over: a model may write its last piece, and so end it, only behind a gap."""
     return min(word.end_s, word.start_s + 0.5 + 0.1 * len(word.word))
 
@@ -96,10 +96,8 @@ def _spoken_until_s(word: Word) -> float:
 def _speech(samples_T: Samples, stretches: Iterable[Stretch], vad: Vad) -> Iterator[Stretch]:
     """Where speech is in the stretches, in seconds of the whole audio."""
     for start_s, end_s in stretches:
-        level = float(np.percentile(np.abs(_part(samples_T, start_s, end_s)), 95))
-        gain = max(1.0, min(MOST_GAIN, LOUD / max(level, QUIET)))
         first_s = max(0.0, start_s - LEAD_S)
-        listened_T = np.clip(_part(samples_T, first_s, end_s + LEAD_S) * np.float32(gain), -1.0, 1.0)
+        listened_T = amplified(part_of(samples_T, first_s, end_s + LEAD_S), like_T=part_of(samples_T, start_s, end_s))
         for speech_start_s, speech_end_s in vad.speech(listened_T):
             if first_s + speech_end_s > start_s and first_s + speech_start_s < end_s:
                 yield max(start_s, first_s + speech_start_s), min(end_s, first_s + speech_end_s)
@@ -113,7 +111,7 @@ def _transcribed_again(
     windows_of_gaps: list[list[Window]] = []
     for start_s, end_s in gaps:
         first_s = max(0.0, start_s - around_s[0])
-        part_T = _part(samples_T, first_s, end_s + around_s[1])
+        part_T = part_of(samples_T, first_s, end_s + around_s[1])
         starts_s.append(first_s)
         windows_of_gaps.append(list(windows(part_T, longest_s=LONGEST_S, context_s=CONTEXT_S)))
 
@@ -147,5 +145,13 @@ def _starts_with_any(word: Word, others: Sequence[Word]) -> bool:
     return any(abs(word.start_s - other.start_s) <= NEXT_S for other in others)
 
 
-def _part(samples_T: Samples, start_s: float, end_s: float) -> Samples:
+def amplified(samples_T: Samples, *, like_T: Samples) -> Samples:
+    """Samples so loud that the VAD can tell, with the gain that brings `like_T` to `LOUD`; never quieter."""
+    level = float(np.percentile(np.abs(like_T), 95)) if like_T.size else 0.0
+    gain = max(1.0, min(MOST_GAIN, LOUD / max(level, QUIET)))
+    return np.clip(samples_T * np.float32(gain), -1.0, 1.0)
+
+
+def part_of(samples_T: Samples, start_s: float, end_s: float) -> Samples:
+    """The samples from one time to another."""
     return samples_T[round(start_s * SAMPLE_RATE_HZ) : round(end_s * SAMPLE_RATE_HZ)]

@@ -150,8 +150,8 @@ def same(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[int, int]]:
     Of all alignments the one whose pairs gain most in sum, by dynamic programming; a pair gains the more, the closer
     together its words are.
     """
-    left_names = [_bare(word.word) for word in left]
-    right_names = [_bare(word.word) for word in right]
+    left_names = [bare(word.word) for word in left]
+    right_names = [bare(word.word) for word in right]
     best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]  # [i][j]: of left[i:] and right[j:]
     for i in reversed(range(len(left))):
         for j in reversed(range(len(right))):
@@ -182,6 +182,6 @@ def moved(word: Word, by_s: float) -> Word:
     return word.model_copy(update={"start_s": round(word.start_s + by_s, 3), "end_s": round(word.end_s + by_s, 3)})
 
 
-def _bare(word: str) -> str:
+def bare(word: str) -> str:
     """A word without case and punctuation, which depend on what stands around it."""
     return "".join(letter for letter in word.casefold() if letter.isalnum()) or word

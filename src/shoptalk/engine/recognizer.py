@@ -6,6 +6,7 @@ Shapes: B recordings, S samples, T frames, M mel bins, D width of the encoder.
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ from shoptalk.engine.features import Features
 from shoptalk.engine.gaps import fill
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.int8 import quantize
+from shoptalk.engine.invented import speech_only, where_words_stand, without_loops
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, Window, merge, windows
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
@@ -46,6 +48,17 @@ BEAM = 4
 Precision = Literal["fp32", "bf16", "int8"]
 
 
+@dataclass(frozen=True)
+class VadUse:
+    """A VAD, and what it is asked for."""
+
+    vad: Vad
+    fill_gaps: bool = True
+    """Speech that gives no word is transcribed again, and told as a gap if it still gives none."""
+    require_speech: bool = True
+    """Words around which there is no speech are left out."""
+
+
 class Engine:
     """A model that was loaded; not thread-safe: it has one owner."""
 
@@ -57,7 +70,7 @@ class Engine:
         precision: Precision = "fp32",
         reach: int | None = None,
         beam: int = 1,
-        vad: Vad | None = None,
+        vad: VadUse | None = None,
         sha256: str | None = None,
         runtime: Runtime | None = None,
     ):
@@ -65,9 +78,9 @@ class Engine:
 
         `batch` is how many recordings are encoded together. `reach` lets attention see so many frames to each side,
         whatever the checkpoint's config says; audio of up to 24 minutes is then encoded in one pass. With a `beam` of 1
-        decoding is greedy. With a `vad`, speech that gives no word is transcribed again, and told as a gap if it still
-        gives none. `sha256` is the `.nemo`'s. `runtime` is what the process was set to, and the device; without it the
-        process is taken as it stands, on the CPU.
+        decoding is greedy. Without a `vad` gaps are not filled, and words need no speech. `sha256` is the `.nemo`'s.
+        `runtime` is what the process was set to, and the device; without it the process is taken as it stands, on the
+        CPU.
         """
         runtime = runtime or current_runtime()
         device = torch.device(runtime.device)
@@ -91,7 +104,8 @@ class Engine:
         self.device = device
         self._batch = batch
         self._beam = beam
-        self._vad = vad
+        self._gap_vad = vad.vad if vad and vad.fill_gaps else None
+        self.speech_vad = vad.vad if vad and vad.require_speech else None
         self._threads = runtime.threads
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
 
@@ -118,10 +132,12 @@ class Engine:
                 recognition = next(window_recognitions)
             else:
                 recognition = merge((window, next(window_recognitions)) for window in own_windows)
-            if self._vad:
-                recognition = fill(samples_T, recognition, self._vad, self._with_phrases(own))
-            recognitions.append(recognition)
-        return recognitions
+            if self._gap_vad:
+                recognition = fill(samples_T, recognition, self._gap_vad, self._with_phrases(own))
+            recognitions.append(without_loops(recognition))
+        if self.speech_vad:
+            recognitions = speech_only(audio, recognitions, self.speech_vad)
+        return [self._finished(recognition) for recognition in recognitions]
 
     def _with_phrases(self, own: Options) -> Callable[[Sequence[Samples]], list[Recognition]]:
         return lambda audio: self._transcribe(audio, [Options(own.phrases)] * len(audio))
@@ -153,8 +169,21 @@ class Engine:
 
     @torch.inference_mode()
     def _transcribe_batch(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
-        """Rows with phrases or alternatives by a beam, the others greedily where no beam is set."""
+        """Rows with phrases are decoded without them first: where that gives no words, phrases give none either."""
         encoded_BTD, frames_B = self.encode(audio)
+        plain_options = [replace(own, phrases=()) for own in options]
+        recognitions = self._decoded(encoded_BTD, frames_B, plain_options)
+        boosted = [row for row, own in enumerate(options) if own.phrases and recognitions[row].words]
+        if boosted:
+            with_phrases = self._decoded(encoded_BTD[boosted], frames_B[boosted], [options[row] for row in boosted])
+            for row, recognition in zip(boosted, with_phrases, strict=True):
+                recognitions[row] = where_words_stand(recognition, recognitions[row])
+        return recognitions
+
+    def _decoded(
+        self, encoded_BTD: torch.Tensor, frames_B: torch.Tensor, options: Sequence[Options]
+    ) -> list[Recognition]:
+        """Rows with phrases or alternatives by a beam, the others greedily where no beam is set."""
         searched: list[int] = []
         greedy: list[int] = []
         for row, own in enumerate(options):
@@ -172,7 +201,7 @@ class Engine:
             decoded = decode(self.steps, encoded_BTD[greedy], frames_B[greedy])
             for row, row_decoded in zip(greedy, decoded, strict=True):
                 recognitions[row] = self._recognition(row_decoded)
-        return [recognitions[row] for row in range(len(audio))]
+        return [recognitions[row] for row in range(len(options))]
 
     def _search(
         self, encoded_BTD: torch.Tensor, frames_B: torch.Tensor, options: Sequence[Options]
@@ -221,7 +250,13 @@ class Engine:
         pieces = [self.tokenizer.id_to_piece(token) for token in decoded.tokens]
         plain = words(pieces, decoded.frames, decoded.spans, decoded.confidences, frame_s=FRAME_S)
         text = self.tokenizer.decode(decoded.tokens).strip()
-        return Recognition(text=text, words=tuple(self.tempered(word) for word in plain))
+        return Recognition(text=text, words=tuple(plain))
+
+    def _finished(self, recognition: Recognition) -> Recognition:
+        """With calibrated confidences; without alternatives where no speech gave a word."""
+        words = tuple(self.tempered(word) for word in recognition.words)
+        alternatives = recognition.alternatives if words or recognition.gaps else ()
+        return recognition.model_copy(update={"words": words, "alternatives": alternatives})
 
     def tempered(self, word: Word) -> Word:
         """A word with a calibrated confidence, where the bundle says how."""

@@ -4,7 +4,7 @@ T = samples, N = VAD frames of 32 ms, B = lanes of frames that are read side by 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,9 @@ PAD_S = 0.03
 
 
 class SileroVad:
-    """A loaded model on one thread; `speech` as in `protocols.Vad`."""
+    """A loaded model on one thread, as a `protocols.Vad`."""
+
+    frame_s = FRAME_S
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -73,6 +75,31 @@ class SileroVad:
             if step >= 0:
                 found_BN[:, step] = found_B1[:, 0]
         return found_BN.reshape(-1)[:frames]
+
+    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+        """The probability of speech in each frame of each audio, (N,); up to `MAX_LANES` are read side by side."""
+        by_length = sorted(range(len(audio)), key=lambda place: -audio[place].size)
+        speech_of_each = [np.zeros(0, np.float32)] * len(audio)
+        for first in range(0, len(by_length), MAX_LANES):
+            places = by_length[first : first + MAX_LANES]
+            speech = self._side_by_side([audio[place] for place in places])
+            for place, speech_N in zip(places, speech, strict=True):
+                speech_of_each[place] = speech_N
+        return speech_of_each
+
+    def _side_by_side(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+        """The probabilities of audio that goes from long to short; what is through is read no further."""
+        frames = [-(-samples_T.size // FRAME) for samples_T in audio]
+        speech_BN = np.zeros((len(audio), max(frames)), np.float32)
+        state_2BH = np.zeros((2, len(audio), STATE), np.float32)
+        rate_hz = np.array(SAMPLE_RATE_HZ, np.int64)
+        for step in range(max(frames)):
+            lanes = sum(count > step for count in frames)
+            read_BT = np.stack([_frame(samples_T, step) for samples_T in audio[:lanes]])
+            inputs = {"input": read_BT, "state": state_2BH[:, :lanes], "sr": rate_hz}
+            speech_B1, state_2BH = self._session.run(None, inputs)
+            speech_BN[:lanes, step] = speech_B1[:, 0]
+        return [speech_N[:count] for speech_N, count in zip(speech_BN, frames, strict=True)]
 
 
 def load() -> SileroVad:

@@ -102,7 +102,7 @@ def fetch_models(run: Run) -> None:
     if not run.is_current("speech"):
         kokoro.prepare()
     if not run.is_current("evaluate"):
-        if run.recipe.engine.fill_holes:
+        if run.recipe.engine.needs_vad:
             store.path("silero-vad", say=say)
         for other in run.recipe.evaluate.others:
             open_recognizer(other, batch=1)

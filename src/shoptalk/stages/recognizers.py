@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
-    """The engine with a bundle or a `.nemo`, and a VAD if no speech may pass in silence.
+    """The engine with a bundle or a `.nemo`, and a VAD where the section asks for what needs one.
 
-    The process is set up for it: it is the engine's from then on.
+    A VAD that the store cannot give is an error: no check that was asked for is left out silently. The process is set
+    up for the engine: it is the engine's from then on.
     """
     process = runtime.start()
-    from shoptalk.engine.recognizer import Engine
+    from shoptalk.engine.recognizer import Engine, VadUse
     from shoptalk.integrations import vad_silero
 
     path = locate(path)
@@ -32,8 +33,17 @@ def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
         raise ModelError(f"{path}: no such bundle or .nemo; make one with `shoptalk package`")
     if path.is_dir():
         require_bundle(path)  # told before anything is fetched
-    vad = vad_silero.load() if section.fill_holes else None
-    engine = Engine(path, batch=batch, precision=section.precision, beam=section.beam, vad=vad, runtime=process)
+    vad = None
+    if section.needs_vad:
+        vad = VadUse(vad_silero.load(), fill_gaps=section.fill_holes, require_speech=section.speech_only)
+    engine = Engine(
+        path,
+        batch=batch,
+        precision=section.precision,
+        beam=section.beam,
+        vad=vad,
+        runtime=process,
+    )
     runtime.give_back_memory()  # what loading needed
     return engine
 
@@ -42,7 +52,7 @@ def open_streamer(path: Path, section: EngineSection) -> "Streamer":
     """The engine with a bundle or a `.nemo` for streams, which have neither beams nor filled gaps."""
     from shoptalk.engine.streaming import Streamer, StreamSetting
 
-    plain = section.model_copy(update={"fill_holes": False, "beam": 1})
+    plain = section.model_copy(update={"fill_holes": False, "require_speech": section.speech_only, "beam": 1})
     return Streamer(open_engine(path, plain, batch=1), StreamSetting())
 
 

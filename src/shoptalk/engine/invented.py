@@ -1,0 +1,193 @@
+"""Invented words: those that no speech in the audio carries are left out.
+
+A transducer writes words on silence, noise and music, because it was trained on recordings that all hold speech. Three
+rules end that, each with what it needs:
+
+- `speech_only`: a word stays where a VAD detects speech around it. The surer the recogniser is of the word, the less
+  the VAD must be of the speech: a word goes if both doubt it.
+- `without_loops`: a word or some words that come again and again, each time unlikely, are a loop of the decoder.
+- `where_words_stand`: boosted phrases replace words, or complete them; they write none far from all that would be
+  recognised without them.
+
+Shapes: T samples, N frames of the VAD. A stretch is (start, end) in seconds.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import Vad
+from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.engine.gaps import Stretch, amplified, part_of, spoken_until_s
+from shoptalk.engine.long_form import bare, of_words
+
+MARGIN_S = 0.3
+"""Speech may be so far from its word: TDT tells when it was sure, not when the sound began."""
+LEAD_S = 0.5
+"""What the VAD listens to before a stretch, to know what it is in."""
+SPEECH = 0.65
+"""Probability of speech from which a word stays, however unsure of it the recogniser is."""
+SURE_WORDS = 3
+SURE = 0.7
+"""So many words in a row whose mean confidence is so high are speech, without asking a VAD.
+
+In noise, tones and music the mean of three words in a row was at most 0.57 (tiny base, and tuned; greedy and beam).
+"""
+PHRASE_WORDS = 5
+"""Longest loop, in words."""
+REPEATS = 2
+"""So often in a row a word or some words may stand, however unlikely they are."""
+LIKELY = 0.3
+"""Mean confidence from which a further repetition stays: people do say "no no no no"."""
+NEAR_S = 0.5
+"""A boosted word may start so long before, or after, the words that are recognised without phrases."""
+BETWEEN_S = 1.0
+"""It may also stand between two such words that are at most so far apart."""
+
+
+class _Doubt(NamedTuple):
+    """Doubtful words of one recording that the VAD is asked about together."""
+
+    recording: int
+    words: tuple[int, ...]
+    stretch: Stretch
+
+
+def speech_only(audio: Sequence[Samples], recognitions: Sequence[Recognition], vad: Vad) -> list[Recognition]:
+    """The recognitions without the words around which the VAD detects no speech; see `unspoken`."""
+    places_of_each = unspoken(audio, [recognition.words for recognition in recognitions], vad)
+    return [_without(recognition, places) for recognition, places in zip(recognitions, places_of_each, strict=True)]
+
+
+def unspoken(audio: Sequence[Samples], words_of_each: Sequence[Sequence[Word]], vad: Vad) -> list[set[int]]:
+    """For each audio the places of the words around which the VAD detects no speech.
+
+    Confidences must be the recogniser's own, before any temperature. The VAD listens around doubtful words only, and
+    to those of all recordings side by side.
+    """
+    doubts: list[_Doubt] = []
+    for recording, (samples_T, words) in enumerate(zip(audio, words_of_each, strict=True)):
+        doubts += _doubts(recording, words, samples_T.size / SAMPLE_RATE_HZ)
+    listened = []
+    for doubt in doubts:
+        part_T = part_of(audio[doubt.recording], *doubt.stretch)
+        listened.append(amplified(part_T, like_T=part_T))
+
+    places_of_each: list[set[int]] = [set() for _ in audio]
+    for doubt, speech_N in zip(doubts, vad.probabilities_of_each(listened), strict=True):
+        for place in doubt.words:
+            word = words_of_each[doubt.recording][place]
+            start_s, end_s = _around(word)
+            first = max(0, int((start_s - doubt.stretch[0]) / vad.frame_s))
+            last = max(0, int((end_s - doubt.stretch[0]) / vad.frame_s) + 1)
+            if not _is_spoken(word, float(speech_N[first:last].max(initial=0.0))):
+                places_of_each[doubt.recording].add(place)
+    return places_of_each
+
+
+def _doubts(recording: int, words: Sequence[Word], duration_s: float) -> list[_Doubt]:
+    """The doubtful words of a recording; those whose stretches meet are asked about together."""
+    doubts: list[_Doubt] = []
+    sure = _sure(words)
+    for place, word in enumerate(words):
+        if place in sure:
+            continue
+        around_s = _around(word)
+        start_s, end_s = max(0.0, around_s[0] - LEAD_S), min(duration_s, around_s[1])
+        if doubts and start_s <= doubts[-1].stretch[1]:
+            before = doubts.pop()
+            stretch = before.stretch[0], max(before.stretch[1], end_s)
+            doubts.append(_Doubt(recording, (*before.words, place), stretch))
+        else:
+            doubts.append(_Doubt(recording, (place,), (start_s, max(start_s, end_s))))
+    return doubts
+
+
+def _sure(words: Sequence[Word]) -> set[int]:
+    """The places of words that need no VAD: in a row, each at most `MARGIN_S` behind the one before."""
+    sure: set[int] = set()
+    for first in range(len(words) - SURE_WORDS + 1):
+        row = words[first : first + SURE_WORDS]
+        is_close = all(
+            following.start_s - spoken_until_s(word) <= MARGIN_S for word, following in zip(row, row[1:], strict=False)
+        )
+        if is_close and fmean(_confidence(word) for word in row) >= SURE:
+            sure.update(range(first, first + SURE_WORDS))
+    return sure
+
+
+def _around(word: Word) -> Stretch:
+    return word.start_s - MARGIN_S, spoken_until_s(word) + MARGIN_S
+
+
+def _is_spoken(word: Word, speech: float) -> bool:
+    """Whether a word stands, by the highest probability of speech around it."""
+    return speech >= min(SPEECH, 1 - _confidence(word))
+
+
+def _confidence(word: Word) -> float:
+    return word.confidence or 0.0
+
+
+def without_loops(recognition: Recognition) -> Recognition:
+    """The recognition without the words that `loops` finds."""
+    return _without(recognition, loops(recognition.words))
+
+
+def loops(words: Sequence[Word]) -> set[int]:
+    """The places of words that unlikely repeat what already stands `REPEATS` times in a row."""
+    names = [bare(word.word) for word in words]
+    kept: list[int] = []
+    looped: set[int] = set()
+    place = 0
+    while place < len(names):
+        length = _repeated(names, kept, place)
+        repetition = words[place : place + length]
+        if length and fmean(_confidence(word) for word in repetition) < LIKELY:
+            looped.update(range(place, place + length))
+            place += length
+        else:
+            kept.append(place)
+            place += 1
+    return looped
+
+
+def _repeated(names: Sequence[str], kept: Sequence[int], place: int) -> int:
+    """How many words from `place` on repeat what the kept words end with `REPEATS` times; 0 for none."""
+    for length in range(1, PHRASE_WORDS + 1):
+        phrase = list(names[place : place + length])
+        before = [names[kept_place] for kept_place in kept[-REPEATS * length :]]
+        if len(phrase) == length and before == phrase * REPEATS:
+            return length
+    return 0
+
+
+def where_words_stand(boosted: Recognition, plain: Recognition) -> Recognition:
+    """The boosted recognition without the words that stand far from all words of the plain one."""
+    stretches = _near(plain.words)
+    left_out: set[int] = set()
+    for place, word in enumerate(boosted.words):
+        if not any(start_s <= word.start_s <= end_s for start_s, end_s in stretches):
+            left_out.add(place)
+    return _without(boosted, left_out)
+
+
+def _near(words: Sequence[Word]) -> list[Stretch]:
+    """Where a boosted word may start."""
+    stretches: list[Stretch] = []
+    for word in words:
+        end_s = spoken_until_s(word) + NEAR_S
+        if stretches and word.start_s - (stretches[-1][1] - NEAR_S) <= BETWEEN_S:
+            stretches[-1] = stretches[-1][0], max(stretches[-1][1], end_s)
+        else:
+            stretches.append((word.start_s - NEAR_S, end_s))
+    return stretches
+
+
+def _without(recognition: Recognition, places: set[int]) -> Recognition:
+    """The recognition without the words at some places; then also without alternatives, which may still have them."""
+    if not places:
+        return recognition
+    words = [word for place, word in enumerate(recognition.words) if place not in places]
+    return of_words(words).model_copy(update={"gaps": recognition.gaps})
