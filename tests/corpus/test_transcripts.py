@@ -169,6 +169,22 @@ def test_live_carriers_never_change_what_is_tested() -> None:
     assert any("2 of 3 live carriers" in problem.message for problem in problems)
 
 
+def test_live_carriers_that_are_left_out_are_counted() -> None:
+    kept_apart = {
+        one.carrier for one in transcripts.compose([METFORMIN], BANK, CONFIG, seed=7)[0] if one.split != "train"
+    }
+    objects = ("neighbors", "cousins", "teachers", "plumbers", "gardeners")
+    alike = [
+        carrier(f"Somehow the {name} found {{drug}} under a {name[::-1]} pile.", source="llm:f") for name in objects
+    ]
+    repeated = [carrier(text, source="llm:f") for text in sorted(kept_apart)[:2]]
+    config = TranscriptsSection(live_carriers=1)
+    _, problems = transcripts.compose([METFORMIN], [*BANK, *alike, *repeated], config, seed=7)
+    told = [problem.message for problem in problems]
+    assert "3 live carriers are left out: too many begin alike" in told
+    assert "2 live carriers are left out: they repeat one of dev or test" in told
+
+
 def test_what_cannot_be_covered_is_reported() -> None:
     odd = Term(id="widget", text="widget", category="part")
     made, problems = transcripts.compose([odd], BANK, CONFIG, seed=7)

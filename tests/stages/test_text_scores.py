@@ -66,6 +66,15 @@ def test_rows_and_folders_say_the_same(tmp_path: Path, write: Callable[[Path, li
     assert {name: entry.text for name, entry in text_scores.read(folder).items()} == texts
 
 
+def test_texts_are_read_in_the_encodings_of_tables_and_their_endings_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("naïve".encode("cp1252"))
+    (tmp_path / "b.TXT").write_bytes("naïve".encode("utf-16"))
+    assert {name: entry.text for name, entry in text_scores.read(tmp_path).items()} == {"a": "naïve", "b": "naïve"}
+    (tmp_path / "b.txt").write_text("twice")
+    with pytest.raises(ShoptalkError, match="3 .txt files for 2 ids"):
+        text_scores.read(tmp_path)
+
+
 def test_without_segments_ctm_is_joined_by_recording_in_the_order_of_time(tmp_path: Path) -> None:
     folder, ctm = tmp_path / "texts", tmp_path / "a.ctm"
     folder.mkdir()

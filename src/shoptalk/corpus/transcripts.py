@@ -155,12 +155,19 @@ def _pools(carriers: Sequence[Carrier], config: TranscriptsSection, seed: int) -
             kept_apart.append(carrier.text)
     train_only = [carrier for carrier in live if carrier.category in covered]
     near = {mine for mine, _ in near_duplicates([carrier.text for carrier in train_only], kept_apart)}
-    for carrier in _monotony_capped(train_only):
+    varied = _monotony_capped(train_only)
+    for carrier in varied:
         if carrier.text not in near:
             pools[carrier.category, "train"].append(carrier)
+    problems = []
     if len(live) < config.live_carriers:
-        return pools, [Problem("*", f"{len(live)} of {config.live_carriers} live carriers were usable")]
-    return pools, []
+        problems.append(Problem("*", f"{len(live)} of {config.live_carriers} live carriers were usable"))
+    if len(varied) < len(train_only):
+        alike = len(train_only) - len(varied)
+        problems.append(Problem("*", f"{alike} live carriers are left out: too many begin alike"))
+    if repeating := [carrier for carrier in varied if carrier.text in near]:
+        problems.append(Problem("*", f"{len(repeating)} live carriers are left out: they repeat one of dev or test"))
+    return pools, problems
 
 
 def _monotony_capped(carriers: Sequence[Carrier]) -> list[Carrier]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from shoptalk.core import files
 from shoptalk.core.errors import ImportFormatError, ManifestError, ScoringError
 from shoptalk.core.recipe import EvaluateSection
+from shoptalk.core.tables import read_text
 from shoptalk.core.text import Rules
 from shoptalk.corpus import lexicon
 from shoptalk.scoring import equal_words, transcripts
@@ -105,14 +106,14 @@ def read(path: Path) -> dict[str, Entry]:
 
 
 def _folder(folder: Path) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    for path in sorted(folder.glob("*.txt")):
-        try:
-            entries[path.stem] = Entry(path.read_text(encoding="utf-8-sig"), "")
-        except UnicodeDecodeError as error:
-            raise ManifestError(f"{path}: not in UTF-8 ({error.reason}); save it as such") from None
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".txt")
+    entries = {path.stem: Entry(read_text(path), "") for path in paths}
     if not entries:
         raise ManifestError(f"{folder}: has no .txt files; each text is a file, and its name is the id")
+    if len(entries) < len(paths):
+        raise ManifestError(
+            f"{folder}: has {len(paths)} .txt files for {len(entries)} ids; rename those that are alike"
+        )
     return entries
 
 
