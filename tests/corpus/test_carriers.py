@@ -1,5 +1,6 @@
 """Live carriers: prompts rotate, answers are screened, and a stream that was cut off ends up byte-identical."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,7 +42,9 @@ class FakeLlm:
 
 def write(path: Path, llm: FakeLlm, count: int) -> str:
     def make(done: frozenset[str]):  # type: ignore[no-untyped-def]
-        return carriers.write_carriers(llm, count, seed=5, done=done, terms=TERMS[::9], examples=BANK[::12])
+        return carriers.write_carriers(
+            llm, count, seed=5, done=done, terms=TERMS[::9], examples=BANK[::12], refused=Counter()
+        )
 
     files.write_records(path, make, signature="s")
     return path.read_text()
@@ -65,7 +68,11 @@ def test_an_unusable_model_is_an_error_with_a_cure() -> None:
             return "The patient takes {medicine}.\n\n"
 
     with pytest.raises(CoverageError, match="choose another"):
-        list(carriers.write_carriers(Mute(), 2, seed=1, done=frozenset(), terms=TERMS[:9], examples=BANK[:9]))
+        list(
+            carriers.write_carriers(
+                Mute(), 2, seed=1, done=frozenset(), terms=TERMS[:9], examples=BANK[:9], refused=Counter()
+            )
+        )
 
 
 def test_prompts_rotate_and_show_no_held_out_category_only() -> None:

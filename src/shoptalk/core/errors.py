@@ -18,6 +18,7 @@ ShoptalkError
 ├── DiskFullError (RuntimeError)    no space is left for what is fetched
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
+│   └── LlmAnswerError              one answer of it that cannot be used; another may be
 ├── RecognitionError (RuntimeError) another recogniser failed
 ├── DeviceError (ValueError)        a processor that cannot be narrowed as asked
 ├── TrainingError (RuntimeError)    training cannot start or go on
@@ -100,6 +101,13 @@ class MissingToolError(ShoptalkError, RuntimeError):
 
 class LlmError(ShoptalkError, RuntimeError):
     pass
+
+
+class LlmAnswerError(LlmError):
+    def __init__(self, message: str, *, kind: str) -> None:
+        """`kind` says in a few words what is wrong, e.g. ``cut off``: what is counted of many answers."""
+        super().__init__(message)
+        self.kind = kind
 
 
 class RecognitionError(ShoptalkError, RuntimeError):

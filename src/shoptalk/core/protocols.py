@@ -19,7 +19,10 @@ class Llm(Protocol):
     """Written as the source of what it wrote, e.g. ``qwen2.5-coder-0.5b-instruct``."""
 
     def complete(self, messages: Sequence[Mapping[str, str]], *, seed: int, max_tokens: int) -> str:
-        """The assistant's answer to ``[{"role": ..., "content": ...}, ...]``; the same seed gives the same answer."""
+        """The assistant's answer to ``[{"role": ..., "content": ...}, ...]``; the same seed gives the same answer.
+
+        `LlmAnswerError` for an answer that is none; `LlmError` where no further one can be had.
+        """
 
 
 class Tts(Protocol):

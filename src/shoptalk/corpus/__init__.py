@@ -5,6 +5,7 @@
 - `carriers`: 20: carrier sentences with slots
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model
+- `answers`: 20: what a large model answers instead of a dictation
 - `verbalise`: 20: written text as it is spoken
 - `spoken_units`: what units are called
 - `number_words`: numbers in words

@@ -10,9 +10,10 @@ from pathlib import Path
 from pydantic import Field
 
 from shoptalk.core import files
-from shoptalk.core.errors import CoverageError
+from shoptalk.core.errors import CoverageError, LlmAnswerError
 from shoptalk.core.protocols import Llm
 from shoptalk.core.records import Record, Term
+from shoptalk.corpus.answers import told
 from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form
 
 MIN_WORDS, MAX_WORDS = 4, 16
@@ -167,8 +168,11 @@ def write_carriers(
     done: frozenset[str],
     terms: Sequence[Term],
     examples: Sequence[Carrier],
+    refused: Counter[str],
 ) -> Iterator[Carrier]:
     """Up to `count` carriers that the model writes and `screen` lets pass, without those already `done`.
+
+    What does not pass is counted in `refused` by what is wrong with it.
 
     An id is ``live-PROMPT-DIGEST``: the answer to a prompt depends on (seed, prompt) only, so a stream that was cut off
     goes on with the prompt it was cut off in and ends up the same. Stops after ``4 * count`` prompts at the latest;
@@ -180,14 +184,24 @@ def write_carriers(
         if len(kept) >= count:
             return
         prompt = make_prompt(number, terms, examples, seed=seed)
-        answer = llm.complete(prompt.messages, seed=_number_seed(seed, number), max_tokens=MAX_TOKENS)
+        try:
+            answer = llm.complete(prompt.messages, seed=_number_seed(seed, number), max_tokens=MAX_TOKENS)
+        except LlmAnswerError as error:
+            refused[error.kind] += 1
+            continue
         for carrier in parse(answer, prompt, source=f"llm:{llm.name}"):
             digest = carrier.id.rpartition("-")[2]
-            if len(kept) < count and digest not in kept and not screen(carrier, terms, examples):
-                kept.add(digest)
-                yield carrier
+            if len(kept) >= count or digest in kept:
+                continue
+            if reason := screen(carrier, terms, examples):
+                refused[reason] += 1
+                continue
+            kept.add(digest)
+            yield carrier
     if count and not kept:
-        raise CoverageError(f"{llm.name} wrote no usable carrier in {4 * count} prompts; choose another model")
+        raise CoverageError(
+            f"{llm.name} wrote no usable carrier in {4 * count} prompts ({told(refused)}); choose another model"
+        )
 
 
 def make_prompt(number: int, terms: Sequence[Term], examples: Sequence[Carrier], *, seed: int) -> Prompt:

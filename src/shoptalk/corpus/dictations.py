@@ -2,20 +2,29 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
+from shoptalk.core.errors import LlmAnswerError, LlmError
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Split, Term, Transcript
 from shoptalk.core.terms import Index, index_of, occurrences, occurrences_of_all
 from shoptalk.corpus import verbalise
+from shoptalk.corpus.answers import fault, told
 from shoptalk.corpus.carriers import OPENINGS, SETTINGS
 from shoptalk.corpus.splits import clusters, draw_key
 from shoptalk.corpus.transcripts import Problem, diversity_problems, duplicates, has_terms, is_clean, wanted_for
 
 ATTEMPTS = 3
+"""Of one dictation."""
+ROUNDS = 3
+"""In which dictations are asked for: what is missing after one, the next asks for anew."""
+GIVE_UP = 30
+"""So many useless answers in a row, and the model is taken to write nothing else."""
 MAX_TOKENS = 320
 MIN_SENTENCES, MAX_SENTENCES = 2, 6
 MAX_WORDS = 110
@@ -49,21 +58,56 @@ class _Order:
 
 
 def write_dictations(
-    llm: Llm, terms: Sequence[Term], config: TranscriptsSection, *, seed: int, done: frozenset[str], workers: int = 1
+    llm: Llm,
+    terms: Sequence[Term],
+    config: TranscriptsSection,
+    *,
+    seed: int,
+    done: Sequence[Transcript],
+    refused: Counter[str],
+    workers: int = 1,
 ) -> Iterator[Transcript]:
     """The dictations that the recipe asks for and that pass the checks, in a fixed order, without those already `done`.
 
-    `workers` requests are under way at once. What fails in `ATTEMPTS` attempts is left out; `settle` reports it.
+    `workers` requests are under way at once. Answers that do not pass are counted in `refused` by what is wrong with
+    them. For dictations that `settle` would miss, further ones are asked for, in `ROUNDS` at most. `LlmError` if
+    `GIVE_UP` answers in a row are refused.
     """
-    orders = [order for order in _orders(terms, config, seed) if order.id not in done]
     held_out = index_of([term for term in terms if not term.taught])
+    ask = partial(_answers, llm, held_out=held_out, seed=seed)
+    made = list(done)
+    orders = list(_orders(terms, config, seed))
+    for turn in range(ROUNDS):
+        known = {transcript.id for transcript in made}
+        missing = [order for order in orders if order.id not in known]
+        for transcript in _asked(ask, missing, refused, llm.name, workers):
+            made.append(transcript)
+            yield transcript
+        orders = _further(made, terms, config, seed, turn + 1)
+        if not orders:
+            return
+
+
+def _asked(
+    ask: Callable[[_Order], "_Answers"], orders: Sequence[_Order], refused: Counter[str], name: str, workers: int
+) -> Iterator[Transcript]:
+    """The transcripts of the orders of which one came about; `name` is the model's."""
+    in_a_row: Counter[str] = Counter()
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        for transcript in pool.map(lambda order: _written(llm, order, held_out, seed), orders):
-            if transcript:
-                yield transcript
+        for answers in pool.map(ask, orders):
+            refused.update(answers.refused)
+            in_a_row.update(answers.refused)
+            if answers.transcript:
+                in_a_row.clear()
+                yield answers.transcript
+            elif in_a_row.total() >= GIVE_UP:
+                raise LlmError(
+                    f"{name}: of {in_a_row.total()} answers in a row none is a dictation ({told(in_a_row)}); the "
+                    f"last was {answers.last[:200]!r}; take another model, or mend `transcripts.llm`"
+                )
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def settle(
@@ -81,9 +125,7 @@ def settle(
             if transcripts[index].split != first:
                 dropped.add(transcripts[index].id)
     kept = [transcript for transcript in transcripts if transcript.id not in dropped]
-    made: Counter[tuple[str, Split]] = Counter()
-    for transcript in kept:
-        made.update((term_id, transcript.split) for term_id in transcript.term_ids)
+    made = _counts(kept)
     cure = "ask again or take another model"
     problems = []
     for term in terms:
@@ -104,6 +146,28 @@ def _orders(terms: Sequence[Term], config: TranscriptsSection, seed: int) -> Ite
         for split, wanted in wanted_for(term, config).items():
             for number in range(wanted):
                 yield _order(f"{term.id}.{split}.{number}", term, split, terms, seed)
+
+
+def _further(
+    made: Sequence[Transcript], terms: Sequence[Term], config: TranscriptsSection, seed: int, turn: int
+) -> list[_Order]:
+    """Orders for what is missing of what was made, with numbers that no order of an earlier round has."""
+    kept, _ = settle(made, terms, config)
+    counts = _counts(kept)
+    orders = []
+    for term in terms:
+        for split, wanted in wanted_for(term, config).items():
+            for number in range(wanted - counts[term.id, split]):
+                orders.append(_order(f"{term.id}.{split}.{turn * wanted + number}", term, split, terms, seed))
+    return orders
+
+
+def _counts(transcripts: Sequence[Transcript]) -> Counter[tuple[str, Split]]:
+    """How many of them name a term, in each split."""
+    counts: Counter[tuple[str, Split]] = Counter()
+    for transcript in transcripts:
+        counts.update((term_id, transcript.split) for term_id in transcript.term_ids)
+    return counts
 
 
 def _order(name: str, term: Term, split: Split, terms: Sequence[Term], seed: int) -> _Order:
@@ -134,44 +198,67 @@ def _order(name: str, term: Term, split: Split, terms: Sequence[Term], seed: int
     return _Order(name, split, company, section, specialty, messages)
 
 
-def _written(llm: Llm, order: _Order, held_out: Index, seed: int) -> Transcript | None:
-    """The first answer that passes the checks."""
+class _Answers(NamedTuple):
+    """What came of one order."""
+
+    transcript: Transcript | None
+    refused: tuple[str, ...]
+    """What was wrong with the answers before it."""
+    last: str
+    """The last of these answers."""
+
+
+def _answers(llm: Llm, order: _Order, *, held_out: Index, seed: int) -> _Answers:
+    """The first answer that passes the checks, and what was wrong with those before."""
+    refused: list[str] = []
+    last = ""
     for attempt in range(ATTEMPTS):
         answer_seed = int(draw_key(seed, "answer", order.id, str(attempt))[:8], 16)
-        text = " ".join(llm.complete(order.messages, seed=answer_seed, max_tokens=MAX_TOKENS).split())
-        if not text:
+        try:
+            answer = llm.complete(order.messages, seed=answer_seed, max_tokens=MAX_TOKENS)
+        except LlmAnswerError as error:
+            refused.append(error.kind)
+            last = str(error)
             continue
-        spoken_forms = [(term, term.spoken[0]) for term in order.terms if term.spoken]
-        transcript = Transcript(
-            id=order.id,
-            text=text,
-            spoken=_replaced(verbalise.spoken(text), spoken_forms),
-            term_ids=tuple(term.id for term in order.terms),
-            carrier=emptied(text, order.terms),
-            split=order.split,
-            source=f"llm:{llm.name}",
-            section=order.section,
-            specialty=order.specialty,
-        )
-        if not _faults(transcript, order, held_out):
-            return transcript
-    return None
+        kind = fault(answer)
+        transcript = None if kind else _transcript(" ".join(answer.split()), order, source=f"llm:{llm.name}")
+        if transcript:
+            kind = _fault(transcript, order, held_out)
+        if not kind:
+            return _Answers(transcript, tuple(refused), last)
+        refused.append(kind)
+        last = answer
+    return _Answers(None, tuple(refused), last)
 
 
-def _faults(transcript: Transcript, order: _Order, held_out: Index) -> list[str]:
-    faults = [has_terms(transcript, {term.id: term for term in order.terms}), is_clean(transcript)]
+def _transcript(text: str, order: _Order, *, source: str) -> Transcript:
+    spoken_forms = [(term, verbalise.spoken(term.spoken[0])) for term in order.terms if term.spoken]
+    return Transcript(
+        id=order.id,
+        text=text,
+        spoken=verbalise.spoken(_replaced(text, spoken_forms)),
+        term_ids=tuple(term.id for term in order.terms),
+        carrier=emptied(text, order.terms),
+        split=order.split,
+        source=source,
+        section=order.section,
+        specialty=order.specialty,
+    )
+
+
+def _fault(transcript: Transcript, order: _Order, held_out: Index) -> str:
+    """The kind of what is wrong with a transcript; empty if nothing."""
     sentences = len(_SENTENCE_END.findall(transcript.text))
-    if not MIN_SENTENCES <= sentences <= MAX_SENTENCES:
-        faults.append(f"has {sentences} sentences")
-    if len(transcript.text.split()) > MAX_WORDS:
-        faults.append("is too long")
-    if order.split != "test":
-        named = [held_out.ids[place] for place in occurrences_of_all(held_out, transcript.text)]
-        if named:
-            faults.append(f"names the held-out {named}")
-    if any(occurrences(term, transcript.carrier) for term in order.terms):
-        faults.append("has a term in an unknown form")
-    return [fault for fault in faults if fault]
+    leaks = order.split != "test" and occurrences_of_all(held_out, transcript.text)
+    checks = (
+        ("a term is missing or misspelt", has_terms(transcript, {term.id: term for term in order.terms})),
+        ("markup", is_clean(transcript)),
+        (f"not {MIN_SENTENCES} to {MAX_SENTENCES} sentences", not MIN_SENTENCES <= sentences <= MAX_SENTENCES),
+        ("too long", len(transcript.text.split()) > MAX_WORDS),
+        ("names a held-out term", leaks),
+        ("a term in an unknown form", any(occurrences(term, transcript.carrier) for term in order.terms)),
+    )
+    return next((kind for kind, is_wrong in checks if is_wrong), "")
 
 
 def _replaced(text: str, replacements: Sequence[tuple[Term, str]]) -> str:

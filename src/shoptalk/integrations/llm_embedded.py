@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shoptalk.core.errors import LlmError, MissingToolError, ModelError
+from shoptalk.core.errors import LlmAnswerError, LlmError, MissingToolError, ModelError
 
 CONTEXT_TOKENS = 2_048
 
@@ -36,7 +36,7 @@ class EmbeddedLlm:
         except RuntimeError as error:
             raise LlmError(f"{self.name}: {error}; is the GGUF file whole (`shoptalk models verify`)?") from None
         if "choices" not in answer:
-            raise LlmError(f"{self.name}: no answer: {answer.get('error', answer)}")
+            raise LlmAnswerError(f"{self.name}: no answer: {answer.get('error', answer)}", kind="no text")
         return str(answer["choices"][0]["message"]["content"] or "")
 
 

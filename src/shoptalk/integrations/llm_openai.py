@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shoptalk.core.errors import LlmError
+from shoptalk.core.errors import LlmAnswerError, LlmError
 from shoptalk.integrations.openai_http import open_endpoint
 
 
@@ -34,7 +34,10 @@ class OpenAiLlm:
         )
 
     def complete(self, messages: Sequence[Mapping[str, str]], *, seed: int, max_tokens: int) -> str:
-        """The answer to the messages; `LlmError` if the endpoint refuses or fails again and again."""
+        """The answer to the messages, whole; `LlmError` if the endpoint refuses or fails again and again.
+
+        `LlmAnswerError`: it answers without text, with half of one (`max_tokens` are spent), or in another form.
+        """
         completions = self._endpoint.client.chat.completions
         conversation: list[Any] = [dict(message) for message in messages]
         with self._endpoint.named_errors():
@@ -51,9 +54,14 @@ class OpenAiLlm:
     def _content(self, answer: str) -> str:
         url = self._endpoint.base_url
         try:
-            content = json.loads(answer)["choices"][0]["message"]["content"]
-        except (ValueError, KeyError, IndexError, TypeError):
-            raise LlmError(f"{url} answered what is no chat completion: {answer[:300]}") from None
+            choice = json.loads(answer)["choices"][0]
+            content, finish = choice["message"]["content"], choice.get("finish_reason")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            raise LlmAnswerError(
+                f"{url} answered what is no chat completion: {answer[:300]}", kind="no chat completion"
+            ) from None
         if not isinstance(content, str):
-            raise LlmError(f"{url} answered without text (finish or tool call?): {answer[:300]}")
+            raise LlmAnswerError(f"{url} answered without text (tool call?): {answer[:300]}", kind="no text")
+        if finish == "length":
+            raise LlmAnswerError(f"{url} answered what is cut off: {answer[:300]}", kind="cut off")
         return content

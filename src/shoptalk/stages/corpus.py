@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
 from shoptalk.core import config, device, files
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
-from shoptalk.core.records import Term, Transcript, Utterance
+from shoptalk.core.records import Record, Term, Transcript, Utterance
 from shoptalk.stages.processes import Processes
 from shoptalk.stages.progress import once, progress, say, write
 from shoptalk.stages.run import StageRun
+
+R = TypeVar("R", bound=Record)
 
 
 def lexicon(run: StageRun) -> None:
@@ -48,7 +52,7 @@ def transcripts(run: StageRun) -> None:
 
 def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
     from shoptalk.corpus import carriers
-    from shoptalk.corpus.transcripts import compose
+    from shoptalk.corpus.transcripts import compose, require_coverage
 
     section, seed = run.recipe.transcripts, run.recipe.seed
     bank = carriers.read_banks([run.resolve(file) for file in section.carrier_files])
@@ -58,8 +62,17 @@ def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[An
         wanted = section.live_carriers
 
         def written(done: frozenset[str]) -> Iterator[carriers.Carrier]:
-            new = carriers.write_carriers(_llm(section.llm), wanted, seed=seed, done=done, terms=terms, examples=bank)
-            return progress(new, "carriers", total=wanted, done=len(done))
+            made = _kept(path, carriers.Carrier, done)
+            llm = _llm(section.llm)
+            with _telling_refused() as refused:
+                new = carriers.write_carriers(
+                    llm, wanted, seed=seed, done=done, terms=terms, examples=bank, refused=refused
+                )
+                for carrier in progress(new, "carriers", total=wanted, done=len(done)):
+                    made.append(carrier)
+                    yield carrier
+            if len(made) < wanted:  # what is there stays unfinished, so that the next run asks again
+                require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
 
         once(path, written, signature=run.signature())
         live = list(files.read(path, carriers.Carrier))
@@ -68,17 +81,46 @@ def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[An
 
 def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
     from shoptalk.corpus.dictations import settle, write_dictations
+    from shoptalk.corpus.transcripts import require_coverage
 
     section, path = run.recipe.transcripts, run.folder / "20-dictations.jsonl"
-    llm = _llm(section.llm)
+    workers = section.llm.concurrency
 
     def written(done: frozenset[str]) -> Iterator[Transcript]:
-        workers = section.llm.concurrency
-        new = write_dictations(llm, terms, section, seed=run.recipe.seed, done=done, workers=workers)
-        return progress(new, "dictations", total=None, done=len(done))
+        made = _kept(path, Transcript, done)
+        llm = _llm(section.llm)
+        with _telling_refused() as refused:
+            new = write_dictations(
+                llm, terms, section, seed=run.recipe.seed, done=tuple(made), refused=refused, workers=workers
+            )
+            for transcript in progress(new, "dictations", total=None, done=len(done)):
+                made.append(transcript)
+                yield transcript
+            settled, problems = settle(made, terms, section)
+            if len(settled) < len(made):
+                refused["too like another"] = len(made) - len(settled)
+        require_coverage(problems)  # if short, the dictations stay unfinished, and the next run asks again
 
     once(path, written, signature=run.signature())
     return settle(list(files.read(path, Transcript)), terms, section)
+
+
+def _kept(path: Path, kind: type[R], done: frozenset[str]) -> list[R]:
+    """The records that an interrupted run left of a file."""
+    return list(files.read(files.partial_path(path), kind)) if done else []
+
+
+@contextmanager
+def _telling_refused() -> Iterator[Counter[str]]:
+    """Count the answers that were refused, by what was wrong with them, and tell of them at the end."""
+    from shoptalk.corpus.answers import told
+
+    refused: Counter[str] = Counter()
+    try:
+        yield refused
+    finally:
+        if refused:
+            say(f"{refused.total()} answers of the language model were refused: {told(refused)}")
 
 
 def _llm(section: LlmSection) -> Llm:
