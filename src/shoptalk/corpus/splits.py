@@ -1,15 +1,28 @@
-"""Near duplicates count as one: the law by which carriers are kept apart, and the draw of their splits."""
+"""Near duplicates count as one: the law by which carriers are kept apart, and the draw of their splits.
+
+Shapes: S sets, P pairs of sets.
+"""
 
 import hashlib
-import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from shoptalk.core.records import Split
 
 NEAR = 0.6
 """Jaccard similarity from which two sentences count as one."""
+
+SHARED = 3
+"""Of 1 to 6 the one with which 8,000 sentences take least time: more leave fewer pairs, but longer prefixes."""
+BLOCK = 512
+"""So many sets are held against all others at once."""
+
+Integers = npt.NDArray[np.int64]
 
 _SLOT = re.compile(r"\{[a-z_]+\}")
 _WORD = re.compile(r"[a-z']+|\d+(?:[.,]\d+)*")
@@ -127,26 +140,51 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def _joined(sets: Sequence[frozenset[str]]) -> Iterator[tuple[int, int]]:
-    """Pairs of sets with Jaccard >= NEAR by prefix filtering (Chaudhuri et al., ICDE 2006).
+    """Pairs of sets with Jaccard >= NEAR by prefix filtering (Chaudhuri et al., ICDE 2006; Wang et al., SIGMOD 2012).
 
-    Two sets that similar share one of their rarest ``size - ceil(NEAR * size) + 1`` elements.
+    Two such sets share `SHARED` of their rarest ``size - ceil(NEAR * size) + SHARED`` elements, or all that they
+    share where that is less. A product of sparse matrices counts what the prefixes share; what is left is compared.
     """
+    if not sets:
+        return
+    size_S = np.array([len(elements) for elements in sets])
+    rarest_first = _numbered(sets)
+    whole = _as_matrix(rarest_first)
+    longest_S = size_S - _least_shared(size_S) + SHARED
+    prefix = _as_matrix([numbers[:most] for numbers, most in zip(rarest_first, longest_S, strict=True)])
+    sets_with = prefix.T.tocsr()
+    for start in range(0, len(sets), BLOCK):
+        shared = (prefix[start : start + BLOCK] @ sets_with).tocoo()
+        i_P, j_P = shared.col, shared.row + start
+        larger_P, smaller_P = np.maximum(size_S[i_P], size_S[j_P]), np.minimum(size_S[i_P], size_S[j_P])
+        least_P = _least_shared(larger_P)
+        may_be_near_P = (i_P < j_P) & (smaller_P >= least_P) & (shared.data >= np.minimum(SHARED, least_P))
+        i_P, j_P = i_P[may_be_near_P], j_P[may_be_near_P]
+        common_P = np.asarray(whole[i_P].multiply(whole[j_P]).sum(axis=1)).ravel()
+        is_near_P = common_P / (size_S[i_P] + size_S[j_P] - common_P) >= NEAR
+        yield from zip(i_P[is_near_P].tolist(), j_P[is_near_P].tolist(), strict=True)
+
+
+def _least_shared(size: Integers) -> Integers:
+    """So many elements does a set of this size share with a similar one, at least."""
+    return np.ceil(NEAR * size - 1e-9).astype(np.int64)
+
+
+def _numbered(sets: Sequence[frozenset[str]]) -> list[Integers]:
+    """The elements of each set as numbers, the rarest first."""
     counts: Counter[str] = Counter()
     for elements in sets:
         counts.update(elements)
+    ranked = sorted(counts, key=lambda element: (counts[element], element))
+    number = {element: place for place, element in enumerate(ranked)}
+    return [np.sort(np.array([number[element] for element in elements], np.int64)) for elements in sets]
 
-    def rarity(element: str) -> tuple[int, str]:
-        return counts[element], element
 
-    index: dict[str, list[int]] = defaultdict(list)
-    for j, elements in enumerate(sets):
-        prefix_size = len(elements) - math.ceil(NEAR * len(elements) - 1e-9) + 1
-        prefix = sorted(elements, key=rarity)[:prefix_size]
-        candidates: set[int] = set()
-        for element in prefix:
-            candidates.update(index[element])
-        for i in sorted(candidates):
-            if _jaccard(sets[i], elements) >= NEAR:
-                yield i, j
-        for element in prefix:
-            index[element].append(j)
+def _as_matrix(rows: Sequence[Integers]) -> Any:
+    """A sparse matrix with a row for each set and a 1 for each of its elements."""
+    from scipy.sparse import csr_matrix
+
+    starts = np.cumsum([0, *map(len, rows)])
+    columns = np.concatenate(rows)
+    ones = np.ones(len(columns), np.int32)
+    return csr_matrix((ones, columns, starts), shape=(len(rows), int(columns.max()) + 1))
