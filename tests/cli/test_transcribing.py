@@ -60,7 +60,8 @@ def test_what_of_a_recording_is_left_out_is_told(capsys: pytest.CaptureFixture[s
     for name, told in named.items():
         assert main(["transcribe", str(cases / name), "--model", BASE, *streamed]) == 0
         shown = capsys.readouterr()
-        assert shown.out.strip() and "⁇" not in shown.out
+        assert "⁇" not in shown.out
+        assert shown.out.strip() or name == "one-nan.wav", "that one is a tone, which gives no words"
         assert f"shoptalk: warning: {cases / name}: " in shown.err and told in shown.err
 
 

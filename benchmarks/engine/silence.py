@@ -1,0 +1,220 @@
+"""Words that are invented where nobody speaks, and true words that are lost with them, without and with a VAD.
+
+    python benchmarks/engine/silence.py [results/silence.json] [--model MODEL] [--utterances 60]
+
+Sounds without speech: digital silence, tones, white and pink noise at several levels, chords, and the noise recordings
+of split `test` at several levels. Speech: sentences of the base's test set as they are, at low levels, and under the
+noises at several SNRs. Each is recognised by `Engine` without a VAD, and with one that drops words without speech. The
+third column of speech has the share of words that the VAD took away though they were right. `boosted` is the same
+without speech with the phrase "the" at weight 4. `cpu_s` is the processor time of recognition, and of the VAD in it.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from shoptalk.core import device
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.effects import add_noise
+from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.protocols import Options, Phrase
+from shoptalk.core.records import Example, Samples
+from shoptalk.engine.recognizer import Engine, VadUse
+from shoptalk.integrations import vad_silero
+from shoptalk.scoring.wer import align, count_words, total
+from shoptalk.testsets.conditions import noise_recordings
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
+TEST = ROOT / "assets/general/test.jsonl"
+NOISE = ROOT / "assets/noise/manifest.jsonl"
+LEVELS_DB = (-70, -60, -50, -40, -30, -20)
+SPEECH_LEVELS_DB = (-20, -30, -40, -50)
+SNRS_DB = (10, 5, 0)
+CLIP_S = 8
+CLIPS = 4
+SCALE_HZ = 220 * 2 ** (np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16]) / 12)
+BOOST = Options(phrases=(Phrase("the", 4.0),))
+
+Kinds = dict[str, list[Samples]]
+
+
+class TimedVad:
+    """A VAD, and the processor time that it took for words."""
+
+    def __init__(self, vad: vad_silero.SileroVad) -> None:
+        self._vad = vad
+        self.frame_s = vad.frame_s
+        self.cpu_s = 0.0
+
+    def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
+        return self._vad.speech(samples_T)
+
+    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+        began = time.process_time()
+        probabilities = self._vad.probabilities_of_each(audio)
+        self.cpu_s += time.process_time() - began
+        return probabilities
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("target", type=Path, nargs="?", default=Path("results/silence.json"))
+    parser.add_argument("--model", type=Path, default=BASE)
+    parser.add_argument("--utterances", type=int, default=60)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(7)
+    wordless = sounds_without_speech(rng)
+    spoken = chosen_speech(arguments.utterances, rng)
+    result: dict[str, Any] = {
+        "command": f"python benchmarks/engine/silence.py --utterances {arguments.utterances}",
+        "date": f"{date.today()}",
+        "machine": device.machine(),
+        "model": arguments.model.name,
+        "minutes_without_speech": round(sum(_minutes(clips) for clips in wordless.values()), 1),
+    }
+    for name, beam in (("greedy", 1), ("beam of 4", 4)):
+        result[name] = measure(arguments.model, beam, wordless, spoken, rng)
+        print(name, json.dumps(result[name], indent=1), flush=True)
+    arguments.target.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def measure(
+    model: Path, beam: int, wordless: Kinds, spoken: Sequence[tuple[str, Samples]], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Invented words a minute, and word errors of speech, each without and with the VAD."""
+    vad = TimedVad(vad_silero.load())
+    without = Engine(model, beam=beam)
+    checked = Engine(model, beam=beam, vad=VadUse(vad, fill_gaps=False))
+    invented = {}
+    for kind, clips in wordless.items():
+        invented[kind] = {
+            "before": _invented(without, clips, Options()),
+            "after": _invented(checked, clips, Options()),
+            "boosted_after": _invented(checked, clips, BOOST),
+        }
+    speech = {}
+    for condition, recordings in conditions(spoken, rng):
+        speech[condition] = _errors(without, checked, [text for text, _ in spoken], recordings, vad)
+    return {"invented_words_per_minute": invented, "speech": speech}
+
+
+def sounds_without_speech(rng: np.random.Generator) -> Kinds:
+    """Clips by kind of sound."""
+    size = CLIP_S * SAMPLE_RATE_HZ
+    kinds: Kinds = {"digital silence": [np.zeros(size // 4 * number, np.float32) for number in range(1, 9)]}
+    for level_db in LEVELS_DB:
+        white = [rng.standard_normal(size) for _ in range(CLIPS)]
+        kinds[f"white noise {level_db} dB"] = [at_level(clip_T, level_db) for clip_T in white]
+        kinds[f"pink noise {level_db} dB"] = [at_level(_pink(rng, size), level_db) for _ in range(CLIPS)]
+    time_s = np.arange(size) / SAMPLE_RATE_HZ
+    kinds["tones"] = [at_level(np.sin(2 * np.pi * hz * time_s), -25) for hz in (50, 100, 220, 440, 1000, 3000)]
+    kinds["chords"] = [at_level(_chords(rng, size), -25) for _ in range(2 * CLIPS)]
+    for name, noise_T in noise_recordings(NOISE):
+        kinds[f"recorded {name}"] = [at_level(noise_T.astype(np.float64), level_db) for level_db in LEVELS_DB[2:]]
+    return kinds
+
+
+def at_level(samples_T: npt.NDArray[np.float64], level_db: float) -> Samples:
+    """With an RMS of so many dB against full scale; what is over is clipped."""
+    rms = float(np.sqrt(np.mean(samples_T**2)))
+    return np.clip(samples_T * 10 ** (level_db / 20) / max(rms, 1e-9), -1.0, 1.0).astype(np.float32)
+
+
+def _pink(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    return np.fft.irfft(spectrum / np.sqrt(np.maximum(1, np.arange(spectrum.size))), size)
+
+
+def _chords(rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+    """One to three plucked notes at a time, with five harmonics each."""
+    music_T = np.zeros(size)
+    start = 0
+    while start < size:
+        length = min(size - start, round(SAMPLE_RATE_HZ * rng.choice([0.15, 0.3, 0.6])))
+        time_s = np.arange(length) / SAMPLE_RATE_HZ
+        envelope_T = np.exp(-3 * time_s) * np.minimum(1, time_s / 0.01)
+        for note_hz in rng.choice(SCALE_HZ, rng.integers(1, 4)):
+            for harmonic in range(1, 6):
+                tone_T = np.sin(2 * np.pi * note_hz * harmonic * time_s)
+                music_T[start : start + length] += envelope_T * tone_T / harmonic
+        start += length
+    return music_T
+
+
+def chosen_speech(utterances: int, rng: np.random.Generator) -> list[tuple[str, Samples]]:
+    """Texts and samples of so many sentences of each source of the test set, at least a second long."""
+    by_source: dict[str, list[Example]] = {}
+    for row in read_manifest(TEST):
+        if row.duration_s >= 1:
+            by_source.setdefault(row.source, []).append(row)
+    spoken: list[tuple[str, Samples]] = []
+    for rows in by_source.values():
+        for place in rng.permutation(len(rows))[:utterances]:
+            spoken.append((rows[place].text, load(rows[place])))
+    return spoken
+
+
+def conditions(spoken: Sequence[tuple[str, Samples]], rng: np.random.Generator) -> Iterator[tuple[str, list[Samples]]]:
+    """The speech as it is, at levels, and under noise."""
+    yield "as it is", [samples_T for _, samples_T in spoken]
+    for level_db in SPEECH_LEVELS_DB:
+        yield f"{level_db} dB", [at_level(samples_T.astype(np.float64), level_db) for _, samples_T in spoken]
+    noises = [noise_T for _, noise_T in noise_recordings(NOISE)]
+    for snr_db in SNRS_DB:
+        noisy = []
+        for _, samples_T in spoken:
+            noise_T = noises[int(rng.integers(len(noises)))]
+            noisy.append(add_noise(samples_T, np.roll(noise_T, int(rng.integers(noise_T.size))), snr_db=snr_db))
+        yield f"SNR {snr_db} dB", noisy
+
+
+def _invented(engine: Engine, clips: Sequence[Samples], options: Options) -> float:
+    recognitions = engine.recognize(clips, [options] * len(clips))
+    return round(sum(len(recognition.words) for recognition in recognitions) / _minutes(clips), 2)
+
+
+def _minutes(clips: Sequence[Samples]) -> float:
+    return sum(clip_T.size for clip_T in clips) / SAMPLE_RATE_HZ / 60
+
+
+def _errors(
+    without: Engine, checked: Engine, texts: Sequence[str], recordings: Sequence[Samples], vad: TimedVad
+) -> dict[str, Any]:
+    before = [recognition.text for recognition in without.recognize(recordings)]
+    vad.cpu_s = 0.0
+    began = time.process_time()
+    after = [recognition.text for recognition in checked.recognize(recordings)]
+    cpu_s = time.process_time() - began
+    right_before, right_after = _right(texts, before), _right(texts, after)
+    return {
+        "wer_before": _wer(texts, before),
+        "wer_after": _wer(texts, after),
+        "right_words_before": right_before,
+        "right_words_lost": right_before - right_after,
+        "cpu_s": round(cpu_s, 2),
+        "vad_cpu_s": round(vad.cpu_s, 2),
+    }
+
+
+def _wer(texts: Sequence[str], hypotheses: Sequence[str]) -> float:
+    """In percent."""
+    return round(100 * total(count_words(text, other) for text, other in zip(texts, hypotheses, strict=True)).rate, 2)
+
+
+def _right(texts: Sequence[str], hypotheses: Sequence[str]) -> int:
+    counts = [align(text, other).counts for text, other in zip(texts, hypotheses, strict=True)]
+    return sum(count.reference - count.substitutions - count.deletions for count in counts)
+
+
+if __name__ == "__main__":
+    main()
