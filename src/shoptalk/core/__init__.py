@@ -18,7 +18,7 @@
 - `text`: the one meaning of "a word"
 - `equivalents`: characters as others that mean the same
 - `terms`: written variants of a term, and phonetic distance
-- `tokens`: from SentencePiece pieces to words
+- `tokens`: from SentencePiece pieces to words, and where words may lie in time
 - `confidence`: the temperature of word confidences
 - `device`: what the processor and the accelerator can do, and what is chosen by it
 - `runtime`: threads, memory and kernels of a process

@@ -22,7 +22,7 @@ from shoptalk.core.protocols import Options, Vad, options_of_each
 from shoptalk.core.records import Alternative, Recognition, Samples, Word
 from shoptalk.core.runtime import Runtime, set_threads
 from shoptalk.core.runtime import current as current_runtime
-from shoptalk.core.tokens import FRAME_S, words
+from shoptalk.core.tokens import FRAME_S, placed, words
 from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
@@ -112,7 +112,8 @@ class Engine:
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         """One `Recognition` for each audio, in order; windows of long audio share batches with the rest.
 
-        `BoostError` for a phrase that cannot be boosted. Words and their times cost nothing, so they are always there.
+        `BoostError` for a phrase that cannot be boosted. Words and their times cost nothing, so they are always there;
+        `tokens.placed` says what holds for them.
         """
         options = options_of_each(options, audio)
         longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
@@ -137,7 +138,7 @@ class Engine:
             recognitions.append(without_loops(recognition))
         if self.speech_vad:
             recognitions = speech_only(audio, recognitions, self.speech_vad)
-        return [self._finished(recognition) for recognition in recognitions]
+        return [self._finished(*pair) for pair in zip(audio, recognitions, strict=True)]
 
     def _with_phrases(self, own: Options) -> Callable[[Sequence[Samples]], list[Recognition]]:
         return lambda audio: self._transcribe(audio, [Options(own.phrases)] * len(audio))
@@ -252,11 +253,12 @@ class Engine:
         text = self.tokenizer.decode(decoded.tokens).strip()
         return Recognition(text=text, words=tuple(plain))
 
-    def _finished(self, recognition: Recognition) -> Recognition:
-        """With calibrated confidences; without alternatives where no speech gave a word."""
-        words = tuple(self.tempered(word) for word in recognition.words)
-        alternatives = recognition.alternatives if words or recognition.gaps else ()
-        return recognition.model_copy(update={"words": words, "alternatives": alternatives})
+    def _finished(self, samples_T: Samples, recognition: Recognition) -> Recognition:
+        """With words placed and confidences calibrated; without alternatives where no speech gave a word."""
+        in_time = placed(recognition.words, until_s=samples_T.size / SAMPLE_RATE_HZ)
+        own_words = tuple(self.tempered(word) for word in in_time)
+        alternatives = recognition.alternatives if own_words or recognition.gaps else ()
+        return recognition.model_copy(update={"words": own_words, "alternatives": alternatives})
 
     def tempered(self, word: Word) -> Word:
         """A word with a calibrated confidence, where the bundle says how."""

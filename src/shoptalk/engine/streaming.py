@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError
 from shoptalk.core.protocols import PLAIN, Feed, Options, Partial, refuse_extras
 from shoptalk.core.records import Samples, Word
-from shoptalk.core.tokens import FRAME_S, SUBSAMPLING, words
+from shoptalk.core.tokens import FRAME_S, SUBSAMPLING, placed, words
 from shoptalk.engine.features import normalised
 from shoptalk.engine.greedy import decode_stretch
 from shoptalk.engine.recognizer import SHORTEST, Engine
@@ -69,6 +70,8 @@ class Stream:
         """Those of which mel frames are still to be made, with what such a frame reaches back to."""
         self.dropped = 0
         """Samples of the stream before `samples_S`."""
+        self.filled_up = 0
+        """Samples of silence that were put behind a short recording."""
         self.logmel_TM = torch.zeros(0, mels, device=device)
         """Of the window, before normalisation."""
         self.window_start = 0
@@ -78,6 +81,8 @@ class Stream:
         self.carry = carry
         self.unclosed: list[Piece] = []
         """A word that may go on: the piece that opens the next one closes it."""
+        self.final_until_s = 0.0
+        """The end of the last final word."""
         self.tentative: tuple[Word, ...] = ()
         self.ended = False
 
@@ -85,6 +90,11 @@ class Stream:
     def samples(self) -> int:
         """Samples that have come in all."""
         return self.dropped + self.samples_S.size
+
+    @property
+    def length_s(self) -> float:
+        """Of the recording so far."""
+        return (self.samples - self.filled_up) / SAMPLE_RATE_HZ
 
     @property
     def mel_frames(self) -> int:
@@ -153,7 +163,7 @@ class Streamer:
             self._add_mel_frames(stream, stream.samples)
         self._decode_finally(self._encoded(streams), final)
         for stream in streams:
-            final[stream].extend(self._words(stream.unclosed))
+            self._add_final(final[stream], stream, stream.unclosed, [])
             stream.unclosed = []
             stream.tentative = ()
             stream.ended = True
@@ -200,12 +210,13 @@ class Streamer:
             stream.carry = _row(carry, row)
             stream.decoded += len(encoded[stream])
             closed, stream.unclosed = closed_words(stream.unclosed + pieces)
-            final[stream].extend(self._words(closed))
+            self._add_final(final[stream], stream, closed, stream.unclosed)
 
     def _decode_tentatively(self, encoded: Mapping[Stream, torch.Tensor]) -> None:
         """Decode the frames of the right context on a copy of the state."""
         for stream, pieces, _ in self._decoded(encoded):
-            stream.tentative = self._words(stream.unclosed + pieces)
+            until = stream.decoded + len(encoded[stream])
+            stream.tentative = self._placed(stream, self._words(stream.unclosed + pieces), until)
 
     def _decoded(self, encoded: Mapping[Stream, torch.Tensor]) -> list[tuple[Stream, list[Piece], Carry]]:
         """The tokens of the next frames of each stream, and the decoder's state of all of them behind these."""
@@ -223,12 +234,26 @@ class Streamer:
             decoded.append((stream, pieces, carry))
         return decoded
 
+    def _add_final(self, final: list[Word], stream: Stream, closed: list[Piece], unclosed: list[Piece]) -> None:
+        """Add the words of closed pieces; the last of them ends where the unclosed word behind it starts, or before."""
+        closed_words_of_stream = self._words(closed)
+        following = self._words(unclosed)
+        own_words = self._placed(stream, closed_words_of_stream + following, stream.decoded)
+        final += own_words[: len(closed_words_of_stream)]
+        if closed_words_of_stream:
+            stream.final_until_s = final[-1].end_s
+
     def _words(self, pieces: Sequence[Piece]) -> tuple[Word, ...]:
         if not pieces:
             return ()
         texts, frames, spans, confidences = zip(*pieces, strict=True)
         plain = words(texts, frames, spans, confidences, frame_s=FRAME_S)
         return tuple(self._engine.tempered(word) for word in plain)
+
+    def _placed(self, stream: Stream, own_words: Sequence[Word], until: int) -> tuple[Word, ...]:
+        """Words behind the stream's final ones, up to encoder frame `until`, and never behind the recording's end."""
+        until_s = min(until * FRAME_S, stream.length_s)
+        return placed(own_words, from_s=stream.final_until_s, until_s=until_s)
 
     def _forget(self, stream: Stream) -> None:
         """Let go of the samples that no mel frame will see again."""
@@ -257,8 +282,8 @@ def _check(feeds: Sequence[Feed[Stream]]) -> None:
 
 def _fill_up(stream: Stream) -> None:
     """With silence, a recording that the engine would fill up."""
-    missing = max(0, SHORTEST - stream.samples)
-    stream.samples_S = np.pad(stream.samples_S, (0, missing))
+    stream.filled_up = max(0, SHORTEST - stream.samples)
+    stream.samples_S = np.pad(stream.samples_S, (0, stream.filled_up))
 
 
 def _frames(seconds: float) -> int:

@@ -12,6 +12,7 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import RecognitionError
 from shoptalk.core.protocols import Options, options_of_each, refuse_extras
 from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.core.tokens import placed
 from shoptalk.integrations.openai_http import open_endpoint
 
 SHORTEST_S = 0.1
@@ -63,28 +64,30 @@ class OpenAiRecognizer:
         with self._endpoint.named_errors():
             if self._verbose and timestamps:
                 try:
-                    return self._ask(flac, response_format="verbose_json", timestamp_granularities=["word"])
+                    verbose = self._ask(flac, response_format="verbose_json", timestamp_granularities=["word"])
+                    return self._read(verbose, samples_T.size / SAMPLE_RATE_HZ)
                 except (openai.BadRequestError, openai.UnprocessableEntityError):
                     pass  # the form is refused, or the recording is
-            recognition = self._ask(flac, response_format="json")
+            plain = self._ask(flac, response_format="json")
         if timestamps:
             self._verbose = False  # not before: a bad recording is refused in any form
-        return recognition
+        return self._read(plain, samples_T.size / SAMPLE_RATE_HZ)
 
-    def _ask(self, flac: bytes, **form: Any) -> Recognition:
+    def _ask(self, flac: bytes, **form: Any) -> str:
         transcriptions = self._endpoint.client.audio.transcriptions
         recording = ("recording.flac", flac, "audio/flac")
         response = transcriptions.with_raw_response.create(
             model=self._name, file=recording, language="en", extra_headers=self._endpoint.headers, **form
         )
-        return self._read(response.http_response.text)
+        text: str = response.http_response.text
+        return text
 
-    def _read(self, answer: str) -> Recognition:
+    def _read(self, answer: str, length_s: float) -> Recognition:
         try:
             transcription = json.loads(answer)
-            words = tuple(_word(word) for word in transcription.get("words") or ())
-            return Recognition(text=transcription["text"].strip(), words=words)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            words = [_word(word) for word in transcription.get("words") or ()]
+            return Recognition(text=transcription["text"].strip(), words=placed(words, until_s=length_s))
+        except (ValueError, OverflowError, KeyError, TypeError, AttributeError):
             raise RecognitionError(
                 f"{self._endpoint.base_url} answered what is no transcription: {answer[:300]}; "
                 "check `evaluate.others`: does base_url end in /v1?"

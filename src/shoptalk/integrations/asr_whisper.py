@@ -10,6 +10,7 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import MissingToolError
 from shoptalk.core.protocols import Options, options_of_each, refuse_extras
 from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.core.tokens import placed
 
 SHORTEST_S = 0.1
 """In less than two encoder frames faster-whisper cannot place words; silence is put behind."""
@@ -53,7 +54,7 @@ class WhisperRecognizer:
         words: list[Word] = []
         for segment in segments:
             words += [_word(word) for word in segment.words or ()]
-        return Recognition(text=text, words=tuple(words))
+        return Recognition(text=text, words=placed(words, until_s=samples_T.size / SAMPLE_RATE_HZ))
 
 
 def _word(word: Any) -> Word:

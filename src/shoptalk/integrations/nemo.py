@@ -17,7 +17,7 @@ from shoptalk.core.protocols import Options, refuse_extras
 from shoptalk.core.quiet import quiet
 from shoptalk.core.recipe import ModelSection
 from shoptalk.core.records import Recognition, Samples
-from shoptalk.core.tokens import FRAME_S, HOP_S, SUBSAMPLING, words
+from shoptalk.core.tokens import FRAME_S, HOP_S, SUBSAMPLING, placed, words
 from shoptalk.integrations.nemo_confidence import token_confidences
 
 WINDOW_S = 0.025
@@ -161,16 +161,18 @@ class NemoRecognizer:
                 encoder_output=encoded, encoded_lengths=frames, return_hypotheses=True
             )
         confidences = token_confidences(self._model, encoded, hypotheses)
-        yield from map(self._recognition, hypotheses, confidences)
+        lengths_s = [samples.size / SAMPLE_RATE_HZ for samples in audio]
+        yield from map(self._recognition, hypotheses, confidences, lengths_s)
 
-    def _recognition(self, hypothesis: Any, confidences: Sequence[float]) -> Recognition:
+    def _recognition(self, hypothesis: Any, confidences: Sequence[float], length_s: float) -> Recognition:
         tokens = [int(token) for token in hypothesis.y_sequence]
         starts = [int(frame) for frame in hypothesis.timestamp]
         spans = [int(span) for span in hypothesis.token_duration] if hypothesis.token_duration is not None else []
         spans = spans if len(spans) == len(tokens) else [1] * len(tokens)
         pieces = self._model.tokenizer.ids_to_tokens(tokens)
-        timed_words = words(pieces, starts, spans, confidences, frame_s=FRAME_S)
-        return Recognition(text=self._model.tokenizer.ids_to_text(tokens).strip(), words=tuple(timed_words))
+        timed_words = list(words(pieces, starts, spans, confidences, frame_s=FRAME_S))
+        text = self._model.tokenizer.ids_to_text(tokens).strip()
+        return Recognition(text=text, words=placed(timed_words, until_s=length_s))
 
 
 def _from_hub(name: str) -> Path:
