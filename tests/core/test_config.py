@@ -1,5 +1,6 @@
 """Recipes: what is wrong is named, what is not said has the default, `--set` edits the recipe."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,12 @@ def test_what_is_no_yaml_is_told_by_name(tmp_path: Path, content: bytes) -> None
 
 def test_a_merged_mapping_may_have_its_own_keys() -> None:
     assert yaml_text.load("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n")["b"] == {"x": 3, "y": 2}
+
+
+def test_the_environment_is_put_back_however_a_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_PORT", "1")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(KeyboardInterrupt), config.put_back(("MASTER_PORT", "LOCAL_RANK")):
+        os.environ.update({"MASTER_PORT": "2", "LOCAL_RANK": "0"})
+        raise KeyboardInterrupt
+    assert os.environ["MASTER_PORT"] == "1" and "LOCAL_RANK" not in os.environ

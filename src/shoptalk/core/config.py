@@ -1,7 +1,8 @@
 """Reading a recipe, and the one place that reads the environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -118,6 +119,20 @@ def preset(variables: Mapping[str, str]) -> None:
     """Set environment variables that are not set; to be called before the libraries are loaded that read them."""
     for name, value in variables.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def put_back(names: Iterable[str]) -> Iterator[None]:
+    """Environment variables that a library sets within the block are after it as they were before."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def no_telemetry() -> None:

@@ -6,6 +6,12 @@ from shoptalk.core import config, files, runtime
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import AnyRun, StageRun
 
+SET_BY_TRAINING = (
+    *("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS"),  # by Lightning
+    "MLFLOW_TRACKING_URI",  # by MLflow
+)
+"""Environment variables by which a training's processes meet, and where its figures go."""
+
 
 def train(run: StageRun) -> None:
     """60: the base, tuned; or a base from scratch."""
@@ -30,7 +36,8 @@ def train(run: StageRun) -> None:
     data = TrainingData(training, rehearsal, dev, _noise(run))
     signature = run.signature()
     trainer = ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say)
-    with runtime.using_threads(section.threads):  # the stages after this one have threads of their own number
+    # The stages after this one, and the processes that they start, find the process as it was.
+    with runtime.using_threads(section.threads), config.put_back(SET_BY_TRAINING):
         if is_first_process():
             trainer.prepare()
         trainer.fit()
