@@ -78,7 +78,7 @@ def _lines(
     if len(skipped) == len(seen):
         first = "; give a source that has some"
         if skipped:
-            first = f"; the first is {skipped[0]['where']}: {skipped[0]['reason']}"
+            first = f"; the first is {skipped[0]['where']}: {skipped[0]['reason']}; correct or replace them"
         raise ImportFormatError(f"{request.name}: none of {len(seen)} utterances can be scored{first}")
 
 
