@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shoptalk.core import audio
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.protocols import Options, Phrase
+from shoptalk.core.protocols import Feed, Options, Phrase
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.invented import (
     LIKELY,
@@ -27,6 +27,7 @@ from shoptalk.engine.invented import (
 )
 from shoptalk.engine.long_form import of_words
 from shoptalk.engine.recognizer import Engine, VadUse
+from shoptalk.engine.streaming import Streamer, StreamSetting
 from shoptalk.integrations import vad_silero
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +148,39 @@ def test_boosted_words_end_with_the_speech(engine: Engine, spoken: list[Samples]
         [recognition] = engine.recognize([np.concatenate([samples_T, noise_T])], options)
         end_s = samples_T.size / SAMPLE_RATE_HZ + 0.5
         assert recognition.words and all(word.start_s < end_s for word in recognition.words)
+
+
+# ---- streams
+
+
+def streamed(engine: Engine, samples_T: Samples, size: int) -> tuple[list[Word], list[Word]]:
+    """The final words, and all that were ever tentative, of samples that come in pieces of this size."""
+    streamer = Streamer(engine, StreamSetting())
+    stream = streamer.open()
+    final: list[Word] = []
+    tentative: list[Word] = []
+    for start in range(0, samples_T.size, size):
+        last = start + size >= samples_T.size
+        [partial] = streamer.feed([Feed(stream, samples_T[start : start + size], last)])
+        final += partial.final
+        tentative += partial.tentative
+    return final, tentative
+
+
+def test_streams_without_speech_have_no_words(greedy: Engine) -> None:
+    noise_T = 0.05 * np.random.default_rng(7).standard_normal(12 * SAMPLE_RATE_HZ).astype(np.float32)
+    for samples_T in (noise_T, np.zeros_like(noise_T)):
+        assert streamed(greedy, samples_T, 9000) == ([], [])
+
+
+def test_a_stream_keeps_true_words_however_it_is_cut(greedy: Engine, spoken: list[Samples]) -> None:
+    samples_T = np.concatenate([spoken[0], np.zeros(5 * SAMPLE_RATE_HZ, np.float32), spoken[1]])
+    final, _ = streamed(greedy, samples_T, 7000)
+    assert final == streamed(greedy, samples_T, 50_000)[0]
+    unchecked, _ = streamed(Engine(BASE), samples_T, 50_000)
+    pause_s = spoken[0].size / SAMPLE_RATE_HZ + 0.5
+    outside = [word for word in unchecked if not pause_s < word.start_s < pause_s + 4]
+    assert [word.word for word in final] == [word.word for word in outside]
 
 
 # ---- boosting

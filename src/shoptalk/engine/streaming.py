@@ -25,6 +25,8 @@ from shoptalk.core.records import Samples, Word
 from shoptalk.core.tokens import FRAME_S, SUBSAMPLING, placed, words
 from shoptalk.engine.features import normalised
 from shoptalk.engine.greedy import decode_stretch
+from shoptalk.engine.invented import LEAD_S, MARGIN_S, PHRASE_WORDS, REPEATS, loops, unspoken
+from shoptalk.engine.long_form import moved
 from shoptalk.engine.recognizer import SHORTEST, Engine
 from shoptalk.engine.steps import Carry
 
@@ -78,11 +80,17 @@ class Stream:
         """Encoder frames of the stream before `logmel_TM`."""
         self.decoded = 0
         """Encoder frames that are decoded for good."""
+        self.window_end = 0
+        """Samples of the stream up to the end of the window."""
         self.carry = carry
         self.unclosed: list[Piece] = []
         """A word that may go on: the piece that opens the next one closes it."""
         self.final_until_s = 0.0
         """The end of the last final word."""
+        self.unclosed_is_silent = False
+        """Whether there is no speech around that word."""
+        self.final_words: list[Word] = []
+        """The last final words, before which the next ones may be a loop."""
         self.tentative: tuple[Word, ...] = ()
         self.ended = False
 
@@ -163,7 +171,7 @@ class Streamer:
             self._add_mel_frames(stream, stream.samples)
         self._decode_finally(self._encoded(streams), final)
         for stream in streams:
-            self._add_final(final[stream], stream, stream.unclosed, [])
+            self._add_final(final[stream], stream, stream.unclosed, [], {0} if stream.unclosed_is_silent else set())
             stream.unclosed = []
             stream.tentative = ()
             stream.ended = True
@@ -185,6 +193,7 @@ class Streamer:
         kept_TM = stream.logmel_TM[(window_start - stream.window_start) * SUBSAMPLING :]
         stream.logmel_TM = torch.cat((kept_TM, new_TM))
         stream.window_start = window_start
+        stream.window_end = until
 
     def _features(self, stream: Stream) -> torch.Tensor:
         """The window's features (T, M), normalised by the window: over all that came is worse when levels change."""
@@ -206,17 +215,40 @@ class Streamer:
 
     def _decode_finally(self, encoded: Mapping[Stream, torch.Tensor], final: Mapping[Stream, list[Word]]) -> None:
         """Decode frames for good; a word is final when the next one opens."""
-        for row, (stream, pieces, carry) in enumerate(self._decoded(encoded)):
+        decoded = self._decoded(encoded)
+        silent = self._silent([(stream, stream.unclosed + pieces) for stream, pieces, _ in decoded])
+        for row, (stream, pieces, carry) in enumerate(decoded):
             stream.carry = _row(carry, row)
             stream.decoded += len(encoded[stream])
             closed, stream.unclosed = closed_words(stream.unclosed + pieces)
-            self._add_final(final[stream], stream, closed, stream.unclosed)
+            self._add_final(final[stream], stream, closed, stream.unclosed, silent[row])
 
     def _decode_tentatively(self, encoded: Mapping[Stream, torch.Tensor]) -> None:
         """Decode the frames of the right context on a copy of the state."""
-        for stream, pieces, _ in self._decoded(encoded):
+        decoded = self._decoded(encoded)
+        silent = self._silent([(stream, stream.unclosed + pieces) for stream, pieces, _ in decoded])
+        for row, (stream, pieces, _) in enumerate(decoded):
             until = stream.decoded + len(encoded[stream])
-            stream.tentative = self._placed(stream, self._words(stream.unclosed + pieces), until)
+            own_words = self._placed(stream, self._words(stream.unclosed + pieces), until)
+            stream.tentative = tuple(word for place, word in enumerate(own_words) if place not in silent[row])
+
+    def _silent(self, pieces_of: Sequence[tuple[Stream, list[Piece]]]) -> list[set[int]]:
+        """The places of each stream's words around which there is no speech; the window's samples alone decide.
+
+        The first word may be an unclosed one. Its samples may be gone: once spoken it stays, otherwise it stays silent.
+        """
+        if not self._engine.speech_vad:
+            return [set() for _ in pieces_of]
+        audio = [stream.samples_S[: stream.window_end - stream.dropped] for stream, _ in pieces_of]
+        words_of_each: list[list[Word]] = []
+        for stream, pieces in pieces_of:
+            dropped_s = stream.dropped / SAMPLE_RATE_HZ
+            words_of_each.append([moved(word, -dropped_s) for word in self._words(pieces)])
+        silent = unspoken(audio, words_of_each, self._engine.speech_vad)
+        for (stream, _), places in zip(pieces_of, silent, strict=True):
+            if stream.unclosed and not stream.unclosed_is_silent:
+                places.discard(0)
+        return silent
 
     def _decoded(self, encoded: Mapping[Stream, torch.Tensor]) -> list[tuple[Stream, list[Piece], Carry]]:
         """The tokens of the next frames of each stream, and the decoder's state of all of them behind these."""
@@ -234,30 +266,46 @@ class Streamer:
             decoded.append((stream, pieces, carry))
         return decoded
 
-    def _add_final(self, final: list[Word], stream: Stream, closed: list[Piece], unclosed: list[Piece]) -> None:
-        """Add the words of closed pieces; the last of them ends where the unclosed word behind it starts, or before."""
-        closed_words_of_stream = self._words(closed)
-        following = self._words(unclosed)
-        own_words = self._placed(stream, closed_words_of_stream + following, stream.decoded)
-        final += own_words[: len(closed_words_of_stream)]
-        if closed_words_of_stream:
-            stream.final_until_s = final[-1].end_s
+    def _add_final(
+        self, final: list[Word], stream: Stream, closed: list[Piece], unclosed: list[Piece], silent: set[int]
+    ) -> None:
+        """Add the words of closed pieces; the last of them ends where the unclosed word behind it starts, or before.
+
+        Those at `silent` places, and those of a loop, are left out. A loop of several words is found if its repetition
+        becomes final at once.
+        """
+        count = len(self._words(closed))
+        plain = self._words(closed + unclosed)
+        own_words = self._placed(stream, plain, stream.decoded)
+        before = len(stream.final_words)
+        looped = loops([*stream.final_words, *plain[:count]])
+        for place in range(count):
+            if place not in silent and before + place not in looped:
+                final.append(own_words[place])
+                stream.final_words.append(plain[place])
+        stream.final_words = stream.final_words[-PHRASE_WORDS * REPEATS :]
+        if count:
+            stream.final_until_s = own_words[count - 1].end_s
+        stream.unclosed_is_silent = count in silent
 
     def _words(self, pieces: Sequence[Piece]) -> tuple[Word, ...]:
         if not pieces:
             return ()
         texts, frames, spans, confidences = zip(*pieces, strict=True)
-        plain = words(texts, frames, spans, confidences, frame_s=FRAME_S)
-        return tuple(self._engine.tempered(word) for word in plain)
+        return tuple(words(texts, frames, spans, confidences, frame_s=FRAME_S))
 
     def _placed(self, stream: Stream, own_words: Sequence[Word], until: int) -> tuple[Word, ...]:
         """Words behind the stream's final ones, up to encoder frame `until`, and never behind the recording's end."""
         until_s = min(until * FRAME_S, stream.length_s)
-        return placed(own_words, from_s=stream.final_until_s, until_s=until_s)
+        in_time = placed(own_words, from_s=stream.final_until_s, until_s=until_s)
+        return tuple(self._engine.tempered(word) for word in in_time)
 
     def _forget(self, stream: Stream) -> None:
-        """Let go of the samples that no mel frame will see again."""
-        unneeded = max(0, stream.mel_frames - self._before) * self._hop - stream.dropped
+        """Let go of the samples that no mel frame will see again, nor the VAD."""
+        until = max(0, stream.mel_frames - self._before) * self._hop
+        if self._engine.speech_vad:
+            until = min(until, round((stream.decoded * FRAME_S - MARGIN_S - LEAD_S) * SAMPLE_RATE_HZ))
+        unneeded = until - stream.dropped
         if unneeded > 0:
             stream.samples_S = stream.samples_S[unneeded:].copy()
             stream.dropped += unneeded
