@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.cli.working import NAMES, fakes, recipe, shoptalk
+from tests.cli.working import NAMES, recipe, shoptalk, without_preflight
 
 from shoptalk.core.errors import AudioError
 from shoptalk.stages import execution
@@ -17,7 +17,7 @@ from shoptalk.stages.table import BY_NAME
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stages that were made so far."""
     names: list[str] = []
-    monkeypatch.setattr(execution, "MAKE", fakes(names))
+    without_preflight(monkeypatch, names)
     return names
 
 

@@ -4,7 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
+
 from shoptalk.cli import main
+from shoptalk.stages import execution, preflight
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.table import STAGES
 
@@ -53,3 +56,10 @@ def shoptalk(*arguments: object) -> int:
         return main([str(argument) for argument in arguments])
     except SystemExit as ended:
         return int(ended.code or 0)
+
+
+def without_preflight(monkeypatch: pytest.MonkeyPatch, made: list[str]) -> None:
+    """Let the stages be `fakes`; what only real ones need is not looked for."""
+    monkeypatch.setattr(execution, "MAKE", fakes(made))
+    monkeypatch.setattr(preflight, "check", lambda run: None)
+    monkeypatch.setattr(execution, "fetch_models", lambda run: None)

@@ -73,7 +73,6 @@ def demo(parsed: argparse.Namespace) -> None:
     from shoptalk.stages import execution, showcase
 
     run = _open_run(parsed)
-    execution.fetch_models(run)
     execution.make_all(run)
     print("\n" + tables.console_table(showcase.scores(run)))
     print(f"\nreport: {run.product('evaluate') / 'report.html'}\nbundle: {run.product('package')}", flush=True)

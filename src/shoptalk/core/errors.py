@@ -2,6 +2,7 @@
 
 ShoptalkError
 ├── RecipeError (ValueError)        a recipe key or value is wrong
+├── PreflightError (RuntimeError)   something that a later stage needs is not there
 ├── LexiconError (ValueError)       a row of a lexicon is wrong; says which row
 ├── ManifestError (ValueError)      a JSONL record cannot be read; says which line
 ├── ImportFormatError (ValueError)  a test set that cannot be imported; says which line
@@ -36,6 +37,10 @@ class ShoptalkError(Exception):
 
 
 class RecipeError(ShoptalkError, ValueError):
+    pass
+
+
+class PreflightError(ShoptalkError, RuntimeError):
     pass
 
 

@@ -3,6 +3,7 @@
 - `table`: the stages: what each reads, makes and depends on
 - `run`: the run folder and its signatures
 - `starting`: a recipe, a lexicon and a policy to edit
+- `preflight`: what a run needs, checked before its first stage
 - `execution`: a recipe's stages, made where they are not current
 - `corpus`: 10 to 50
 - `training`: 60

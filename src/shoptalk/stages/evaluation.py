@@ -56,7 +56,9 @@ def evaluate(run: StageRun) -> None:
 def clips_of(run: AnyRun) -> list[Clip]:
     """Everything that a recogniser is tested with: the fixed lists of stage 50, and the sets that the recipe adds."""
     fixed = test_clips.listed(run.product("dataset"), accent)
-    return [*fixed, *_further(run, fixed)]
+    clips = [*fixed, *_further(run, fixed)]
+    test_clips.require_distinct(clips)
+    return clips
 
 
 def _further(run: AnyRun, clips: Sequence[Clip]) -> list[Clip]:

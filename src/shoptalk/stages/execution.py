@@ -12,7 +12,7 @@ from shoptalk.core.files import write_text
 from shoptalk.core.models import store
 from shoptalk.core.quiet import quiet
 from shoptalk.core.resources import locate
-from shoptalk.stages import corpus, evaluation, packaging, training
+from shoptalk.stages import corpus, evaluation, packaging, preflight, training
 from shoptalk.stages.progress import say
 from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME, STAGES
@@ -68,8 +68,10 @@ MAKE: Mapping[str, Callable[[StageRun], None]] = {make.__name__: make for make i
 
 
 def make_all(run: Run) -> None:
-    """Make every stage that is not current, in order."""
-    run.signature(STAGES[-1].name)  # a file that the recipe names and that is not there is told now, not in an hour
+    """Make every stage that is not current, in order; what would stop one of them is told before the first."""
+    run.signature(STAGES[-1].name)  # each file that the recipe names must be there
+    preflight.check(run)
+    fetch_models(run)
     for stage in STAGES:
         make(run, stage.name)
 

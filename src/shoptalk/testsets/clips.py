@@ -63,6 +63,19 @@ def read(path: Path, name: str, accent: Accent) -> list[Clip]:
     return _clips(_checked(path), name, accent)
 
 
+def require_distinct(clips: Iterable[Clip]) -> None:
+    """`ScoringError` that names both test sets and the id if two recordings have one id."""
+    set_of: dict[str, str] = {}
+    for clip in clips:
+        asked = clip.asked
+        if asked.id in set_of:
+            raise ScoringError(
+                f"the sets {set_of[asked.id]!r} and {asked.set!r} share the id {asked.id!r}; import one of them again "
+                "with other ids"
+            )
+        set_of[asked.id] = asked.set
+
+
 def _checked(path: Path) -> list[Example]:
     examples: list[Example] = []
     problems: list[str] = []

@@ -1,0 +1,286 @@
+"""What a run will need, checked before its first stage: data, packages, endpoints, the machine, room on the disk."""
+
+import importlib.util
+import os
+import shutil
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shoptalk.core import config, device, examples, files, resources
+from shoptalk.core import terms as term_forms
+from shoptalk.core.errors import AudioError, PreflightError, ShoptalkError
+from shoptalk.core.noise import Noise, path_of
+from shoptalk.core.records import Term
+from shoptalk.core.sets import GENERAL
+from shoptalk.stages.run import Run
+
+REACH_S = 5.0
+"""How long an endpoint may take to accept a connection."""
+_PACKAGES = {
+    "speech": {"onnxruntime": "corpus"},
+    "train": {"nemo": "tuning", "torch": "tuning", "lightning": "tuning", "mlflow": "tuning"},
+    "evaluate": {"torch": "engine", "sentencepiece": "engine"},
+}
+"""By stage the packages that it imports, each with the extra that brings it."""
+_PACKAGE_OF = {"openai": "openai", "whisper": "faster_whisper", "moonshine": "moonshine_voice"}
+_UTTERANCE_BYTES = 120_000
+"""A sentence of four seconds as FLAC and as features."""
+_CHECKPOINTS = 8
+"""So often are the base's bytes on disk in the end: best, last with its optimiser, tuned, bundle."""
+
+
+def check(run: Run) -> None:
+    """`PreflightError` with everything that would stop a stage which is not current."""
+    problems: list[str] = []
+    for name, checks in _CHECKS.items():
+        if run.is_current(name):
+            continue
+        for check_one in checks:
+            try:
+                problems += [f"{name}: {problem}" for problem in check_one(run)]
+            except ShoptalkError as error:
+                problems.append(f"{name}: {type(error).__name__}: {error}")
+    problems += [f"run: {problem}" for problem in _room(run)]
+    if problems:
+        raise PreflightError("the run would stop on the way; mend these first:\n  " + "\n  ".join(problems))
+
+
+# ---- stages 10 and 20
+
+
+def _terms(run: Run) -> list[Term]:
+    """The terms as stage 10 makes them."""
+    from shoptalk.corpus import lexicon
+
+    section = run.recipe.lexicon
+    if "lexicon" in run.recipe.products:
+        return list(files.read(run.product("lexicon"), Term))
+    terms = lexicon.load([run.resolve(file) for file in section.files], only=section.only)
+    return lexicon.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
+
+
+def _lexicon(run: Run) -> Iterator[str]:
+    _terms(run)
+    yield from ()
+
+
+def _sentences(run: Run) -> Iterator[str]:
+    from shoptalk.corpus import carriers
+
+    section = run.recipe.transcripts
+    if section.llm.kind == "openai":
+        yield from _endpoint("transcripts.llm", section.llm.base_url)
+        yield from _missing({"openai": "corpus"})
+        return
+    carriers.read_banks([run.resolve(file) for file in section.carrier_files])
+    if section.live_carriers:
+        yield from _missing({"xllamacpp": "corpus"})
+
+
+# ---- stages 30 to 50
+
+
+def _synthesiser(run: Run) -> Iterator[str]:
+    from shoptalk.integrations import espeak
+
+    yield from _missing(_PACKAGES["speech"])
+    espeak.phonemes("test", "en-us")
+
+
+def _noise(run: Run) -> Iterator[str]:
+    """Each noise must be there; which of them each stage uses is the manifest's."""
+    path = run.resolve(run.recipe.augment.noise_manifest)
+    for record in files.read(path, Noise):
+        try:
+            path_of(record, path.parent)
+        except AudioError as error:
+            yield str(error)
+
+
+def _general_speech(run: Run) -> Iterator[str]:
+    """The general set leaks nothing, and rehearses no held-out term."""
+    from shoptalk.corpus import dataset
+
+    general = dataset.read_general(run.resolve(run.recipe.dataset.general))
+    yield from dataset.general_leaks(general)
+    for example in (*general.rehearsal, *general.test):
+        if not example.audio.is_file():
+            yield f"{run.recipe.dataset.general}: {example.id}: {example.audio} is not there"
+            break
+    held_out = [term for term in _terms(run) if not term.taught]
+    known = term_forms.index_of(held_out)
+    rehearsed: dict[str, str] = {}
+    for example in general.rehearsal:
+        for place in term_forms.occurrences_of_all(known, example.text):
+            rehearsed.setdefault(held_out[place].text, example.text)
+    for term, text in rehearsed.items():
+        yield f"{term!r} is held out, but rehearsed in {text!r}; write `taught: true` beside it in the lexicon"
+
+
+# ---- stage 60
+
+
+def _training(run: Run) -> Iterator[str]:
+    section = run.recipe.train
+    missing = list(_missing(_PACKAGES["train"]))
+    yield from missing
+    if section.mlflow.startswith(("http://", "https://")):
+        yield from _endpoint("train.mlflow", section.mlflow)
+    if missing:
+        return
+    accelerator = device.accelerator()
+    if accelerator.kind == "cuda":
+        import torch
+
+        if section.devices > torch.cuda.device_count():
+            yield f"train.devices is {section.devices}, but there are {torch.cuda.device_count()} GPUs"
+
+
+def _base(run: Run) -> Iterator[str]:
+    """A base in a file must be one that can be opened safely."""
+    from shoptalk.core import checkpoint
+    from shoptalk.stages.training import base_of
+
+    if run.recipe.train.model is None:
+        path = Path(base_of(run))
+        if path.is_file():
+            checkpoint.inspect(path)
+    yield from ()
+
+
+# ---- stage 70
+
+
+def _test_sets(run: Run) -> Iterator[str]:
+    """Names and ids of the test sets, before anything is recognised."""
+    from shoptalk.testsets.catalogue import OWN_SETS
+
+    paths = [run.resolve(path) for path in run.recipe.evaluate.tests]
+    for name, count in Counter(path.stem for path in paths).items():
+        if count > 1:
+            yield f"evaluate.tests has two sets of the name {name!r}; rename a file"
+        if name in OWN_SETS:
+            yield f"evaluate.tests: a set cannot be called {name!r}; rename its file"
+    set_of: dict[str, str] = {}
+    general = run.resolve(run.recipe.dataset.general) / "test.jsonl"
+    named = [(path.stem, path) for path in paths]
+    if general.is_file():
+        named.insert(0, (GENERAL, general))
+    for name, path in named:
+        if path.is_dir() or not path.is_file():
+            yield f"evaluate.tests: {path} is no manifest; `shoptalk import` writes one"
+            continue
+        lines = examples.read_manifest(path)
+        if not lines:
+            yield f"evaluate.tests: {path} is empty; import it again or leave it out"
+        yield from _shared_ids(name, [line.id for line in lines], set_of)
+
+
+def _shared_ids(name: str, ids: Sequence[str], set_of: dict[str, str]) -> Iterator[str]:
+    """The first id that a set shares with a set before it; the ids are added to `set_of`."""
+    shared = [example_id for example_id in ids if set_of.get(example_id, name) != name]
+    if shared:
+        more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+        yield (
+            f"the sets {set_of[shared[0]]!r} and {name!r} share the id {shared[0]!r}{more}; import one of them again "
+            "with other ids"
+        )
+    for example_id in ids:
+        set_of.setdefault(example_id, name)
+
+
+def _conditions(run: Run) -> Iterator[str]:
+    section = run.recipe.evaluate
+    if not (section.snr_db or section.silence_s):
+        return
+    path = run.resolve(run.recipe.augment.noise_manifest)
+    if not any(record.split == "test" and record.kind == "noise" for record in files.read(path, Noise)):
+        yield f"{path}: has no noise of split `test`, which `evaluate.snr_db` and `evaluate.silence_s` need"
+
+
+def _others(run: Run) -> Iterator[str]:
+    from shoptalk.core.models import store
+    from shoptalk.stages.recognizers import title
+
+    yield from _missing(_PACKAGES["evaluate"])
+    others = run.recipe.evaluate.others
+    for name, count in Counter(title(other) for other in others).items():
+        if count > 1:
+            yield f"evaluate.others has two recognisers of the name {name!r}; keep one"
+    for other in others:
+        yield from _missing({_PACKAGE_OF[other.kind]: "compare"})
+        if other.kind == "openai":
+            yield from _endpoint("evaluate.others", other.base_url)
+        else:
+            store.model(other.model)
+
+
+# ---- what several need
+
+
+def _missing(packages: Mapping[str, str]) -> Iterator[str]:
+    for package, extra in packages.items():
+        if importlib.util.find_spec(package) is None:
+            yield f"{package} is not installed; run `pip install 'shoptalk[{extra}]'`"
+
+
+def _endpoint(section: str, url: str) -> Iterator[str]:
+    """Whether an address can be connected to, and has a key where it is another machine's."""
+    address = urlsplit(url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        yield f"{section}: {url!r} is no address; write it as http://127.0.0.1:8000/v1"
+        return
+    is_loopback = address.hostname in ("localhost", "127.0.0.1", "::1")
+    is_proxied = not is_loopback and any(config.environment(name) for name in ("HTTPS_PROXY", "https_proxy"))
+    if address.hostname.endswith("openai.com") and not config.environment("OPENAI_API_KEY"):
+        yield f"{section}: {url} wants a key; set OPENAI_API_KEY"
+    if is_proxied:
+        return  # only the proxy knows what is reachable
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname, port), timeout=REACH_S).close()
+    except OSError as error:
+        yield f"{section}: {url} cannot be reached ({error}); start it, or mend the address"
+
+
+def _room(run: Run) -> Iterator[str]:
+    """Whether the run folder and the cache can be written to, and hold what will be written."""
+    for folder in (run.folder, config.cache_dir()):
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            yield f"{folder} cannot be written to; name another folder"
+    if run.folder.is_dir() and not run.is_current("train"):
+        needed = _bytes_needed(run)
+        free = shutil.disk_usage(run.folder).free
+        if free < needed:
+            yield f"{run.folder}: {free / 1e9:.1f} GB are free on its disk, about {needed / 1e9:.1f} GB are needed"
+
+
+def _bytes_needed(run: Run) -> int:
+    """A rough guess, rather too low: the corpus as it is still to be made, and the checkpoints."""
+    from shoptalk.corpus.transcripts import wanted_for
+
+    base = resources.locate(Path(run.recipe.train.init))
+    checkpoints = _CHECKPOINTS * base.stat().st_size if base.is_file() else 0
+    if run.is_current("dataset") or run.recipe.train.manifests:
+        return checkpoints
+    try:
+        terms = len(_terms(run))
+    except ShoptalkError:  # told by the lexicon's own check
+        return checkpoints
+    per_term = sum(wanted_for(None, run.recipe.transcripts).values())
+    return checkpoints + terms * per_term * (1 + run.recipe.augment.copies) * _UTTERANCE_BYTES
+
+
+_CHECKS: Mapping[str, Sequence[Callable[[Run], Iterator[str]]]] = {
+    "lexicon": (_lexicon,),
+    "transcripts": (_sentences,),
+    "speech": (_synthesiser,),
+    "augment": (_noise,),
+    "dataset": (_general_speech,),
+    "train": (_training, _base),
+    "evaluate": (_test_sets, _conditions, _others),
+}
