@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from shoptalk.core.errors import CoverageError, LlmAnswerError
 from shoptalk.core.protocols import Llm
 from shoptalk.core.records import Record, Term
 from shoptalk.corpus.answers import told
-from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form
+from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form, normal_words
 
 MIN_WORDS, MAX_WORDS = 4, 16
 LINES_PER_PROMPT = 5
@@ -298,13 +299,22 @@ def _term_slots(carrier: Carrier) -> int:
 
 
 def _names_term(text: str, terms: Sequence[Term]) -> bool:
-    words = f" {normal_form(text)} "
+    forms: list[str] = []
     for term in terms:
-        for form in (term.text, *term.variants):
-            name = normal_form(form)
-            if name and f" {name} " in words:
+        forms += (term.text, *term.variants)
+    names = _normal_names(tuple(forms))
+    longest = max(map(len, names), default=0)
+    words = normal_words(text)
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + longest, len(words)) + 1):
+            if tuple(words[start:end]) in names:
                 return True
     return False
+
+
+@lru_cache(maxsize=2)
+def _normal_names(forms: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(normal_words(form)) for form in forms) - {()}
 
 
 def _number_seed(seed: int, number: int) -> int:

@@ -1,8 +1,9 @@
 """Stage 20 with a large model: whole dictations around one to three terms, with carriers derived from them."""
 
 import re
+from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -142,10 +143,11 @@ def emptied(text: str, terms: Sequence[Term]) -> str:
 
 
 def _orders(terms: Sequence[Term], config: TranscriptsSection, seed: int) -> Iterator[_Order]:
+    circles = _circles(terms, seed)
     for term in terms:
         for split, wanted in wanted_for(term, config).items():
             for number in range(wanted):
-                yield _order(f"{term.id}.{split}.{number}", term, split, terms, seed)
+                yield _order(f"{term.id}.{split}.{number}", term, split, circles[split], seed)
 
 
 def _further(
@@ -154,11 +156,13 @@ def _further(
     """Orders for what is missing of what was made, with numbers that no order of an earlier round has."""
     kept, _ = settle(made, terms, config)
     counts = _counts(kept)
+    circles = _circles(terms, seed)
     orders = []
     for term in terms:
         for split, wanted in wanted_for(term, config).items():
             for number in range(wanted - counts[term.id, split]):
-                orders.append(_order(f"{term.id}.{split}.{turn * wanted + number}", term, split, terms, seed))
+                name = f"{term.id}.{split}.{turn * wanted + number}"
+                orders.append(_order(name, term, split, circles[split], seed))
     return orders
 
 
@@ -170,13 +174,49 @@ def _counts(transcripts: Sequence[Transcript]) -> Counter[tuple[str, Split]]:
     return counts
 
 
-def _order(name: str, term: Term, split: Split, terms: Sequence[Term], seed: int) -> _Order:
+class _Circle(NamedTuple):
+    """Terms in the order of a draw from (seed, id), the first behind the last."""
+
+    draws: tuple[str, ...]
+    terms: tuple[Term, ...]
+
+
+def _circles(terms: Sequence[Term], seed: int) -> Mapping[Split, _Circle]:
+    """For each split the terms that its dictations may name: held-out ones only for testing."""
+    drawn = sorted((draw_key(seed, "company", term.id), term.id) for term in terms)
+    draws = {term_id: draw for draw, term_id in drawn}
+    by_id = {term.id: term for term in terms}
+    all_ids = [term_id for _, term_id in drawn]
+    trained_ids = [term_id for term_id in all_ids if by_id[term_id].taught]
+
+    def circle(ids: Sequence[str]) -> _Circle:
+        return _Circle(tuple(draws[term_id] for term_id in ids), tuple(by_id[term_id] for term_id in ids))
+
+    trained = circle(trained_ids)
+    return {"train": trained, "dev": trained, "test": circle(all_ids)}
+
+
+def _company(name: str, term: Term, others: int, circle: _Circle, seed: int) -> tuple[Term, ...]:
+    """The term and so many others, each the first on the circle behind a draw of its own.
+
+    A term more in the lexicon changes the company of few dictations. No dictation looks at all terms.
+    """
+    chosen = {term.id: term}
+    for number in range(others):
+        start = bisect(circle.draws, draw_key(seed, "company", name, str(number)))
+        for step in range(len(circle.terms)):
+            other = circle.terms[(start + step) % len(circle.terms)]
+            if other.id not in chosen:
+                chosen[other.id] = other
+                break
+    return tuple(chosen.values())
+
+
+def _order(name: str, term: Term, split: Split, circle: _Circle, seed: int) -> _Order:
     def draw(what: str) -> int:
         return int(draw_key(seed, "dictation", name, what)[:12], 16)
 
-    others = [other for other in terms if other.id != term.id and (split == "test" or other.taught)]
-    others.sort(key=lambda other: draw_key(seed, "company", name, other.id))
-    company = (term, *others[: draw("count") % 3])
+    company = _company(name, term, draw("count") % 3, circle, seed)
     section, specialty = SETTINGS[draw("setting") % len(SETTINGS)]
     beginning = OPENINGS[draw("opening") % len(OPENINGS)]
     shown, shown_section = _STYLES[draw("shot") % len(_STYLES)]

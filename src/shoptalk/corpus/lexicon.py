@@ -84,8 +84,9 @@ def held_out_remarks(terms: Sequence[Term], *, part: float) -> list[str]:
     """A remark for each category of which less than `part` is held out, with the reason."""
     remarks = []
     sizes = Counter(term.category for term in terms)
+    held_out = Counter(term.category for term in terms if not term.taught)
     for category, size in sizes.items():
-        count = sum(not term.taught for term in terms if term.category == category)
+        count = held_out[category]
         if part and count < max(1, round(part * size)):
             remarks.append(
                 f"category {category!r}: {count} of {size} terms are held out, not {part:.0%}; nested terms stay "
