@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shoptalk.core.errors import LeakError, ManifestError
 from shoptalk.core.examples import read_manifest, write_manifest
@@ -11,6 +13,7 @@ from shoptalk.core.files import read_lines
 from shoptalk.core.recipe import DatasetSection
 from shoptalk.core.records import Example, Term, Utterance
 from shoptalk.core.sets import TESTS, digest
+from shoptalk.core.terms import occurrences
 from shoptalk.corpus import dataset
 from shoptalk.corpus.dataset import General, build, read_general
 
@@ -206,3 +209,25 @@ def test_what_is_kept_for_dev_is_not_rehearsed(tmp_path: Path, wanted: int, kept
     dev, rehearsed = (read_lines(tmp_path / f"50-dataset/{name}.jsonl") for name in ("dev-general", "rehearsal"))
     assert len(dev) == kept
     assert sorted(one["id"] for one in (*dev, *rehearsed)) == ["r1", "r2"]
+
+
+NAMES = st.sampled_from(["insulin", "insulin glargine", "MRI", "beta-blocker", "lantus", "statin"])
+TEXTS = st.lists(st.sampled_from(["insulin", "glargine", "m r i", "betablockers", "statins", "the"]), max_size=4)
+
+
+@given(st.lists(st.tuples(NAMES, st.booleans()), max_size=5, unique_by=lambda row: row[0]), st.lists(TEXTS, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_the_leaks_are_those_of_every_held_out_term_in_every_sentence(
+    lexicon: list[tuple[str, bool]], texts: list[list[str]]
+) -> None:
+    terms = [Term(id=name, text=name, category="drug", taught=taught) for name, taught in lexicon]
+    spoken = []
+    for number, text in enumerate(texts):
+        split = ("train", "dev", "test")[number % 3]
+        spoken.append(utterance(str(number), split, " ".join(["so", *text]), "af_sky"))
+    expected = []
+    for term in terms:
+        for text in sorted({each.text for each in spoken if each.split != "test"}):
+            if not term.taught and occurrences(term, text):
+                expected.append(f"held-out term {term.id!r} is in the training sentence {text!r}")
+    assert dataset.term_leaks(terms, spoken, General([], [])) == expected

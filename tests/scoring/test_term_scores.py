@@ -9,7 +9,7 @@ from shoptalk.core.records import Term
 from shoptalk.core.terms import index_of
 from shoptalk.core.text import words
 from shoptalk.scoring import term_scores
-from shoptalk.scoring.term_scores import NOTHING, Match, tabulate
+from shoptalk.scoring.term_scores import NOTHING, Match, join, tabulate
 
 
 def match(term: Term, reference: str, heard: str) -> Match:
@@ -113,3 +113,35 @@ def test_counts_stay_within_the_mentions(reference: str, heard: str) -> None:
     assert all(0 <= own.found <= min(own.reference, own.heard) for own in counted)
     assert sum(own.reference for own in counted) <= len(words(reference))
     assert sum(own.heard for own in counted) <= len(words(reference)) + len(words(heard))
+
+
+WRITTEN = ("insulin", "glargine", "insulin glargine", "MRI", "beta-blocker")
+SENTENCES = st.lists(st.sampled_from([*WRITTEN, "betablockers", "m r i", "the", "in", "insulins"]), max_size=5).map(
+    " ".join
+)
+
+
+@given(st.permutations(WRITTEN), st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=6), st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_table_holds_what_matching_every_pair_gives(
+    lexicon: list[str], pairs: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    terms = [term(text) for text in lexicon]
+    dense = np.zeros((3, len(pairs), len(terms)), np.int64)
+    for row, pair in enumerate(pairs):
+        for place, counted in term_scores.match(index_of(terms), *pair).items():
+            dense[:, row, place] = counted.reference, counted.heard, counted.found
+    chosen = data.draw(st.lists(st.integers(0, len(terms) - 1), min_size=1, max_size=3, unique=True))
+    rows = data.draw(st.lists(st.integers(0, len(pairs) - 1), min_size=1, unique=True))
+    table = tabulate(terms, pairs)
+    halves = join([tabulate(terms, pairs[:1]), tabulate(terms, pairs[1:])])
+    for counted, expected in (
+        (table, dense),
+        (halves, dense),
+        (table.of(rows), dense[:, rows]),
+    ):
+        counts = counted.counts(chosen, np.arange(counted.utterances))
+        sums = np.stack([counts.reference_M, counts.heard_M, counts.found_M])
+        assert (sums == expected[:, :, chosen].sum(axis=2)).all()
+        assert counted.rows(chosen).tolist() == np.flatnonzero(expected[:, :, chosen].any(axis=(0, 2))).tolist()
+    assert halves.missed == table.missed and halves.instead == table.instead
