@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoptalk.core import files
-from shoptalk.core.errors import ManifestError
+from shoptalk.core.errors import DiskFullError, ManifestError
 from shoptalk.core.records import Term
 
 TERMS = tuple(
@@ -211,3 +211,11 @@ def test_a_key_that_occurs_twice_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text('{"id": "a"}\n{"id": "b", "words": {"x": 1, "x": 2}}\n')
     with pytest.raises(ManifestError, match=r"lines\.jsonl:2: not JSON \(the key 'x' occurs twice\)"):
         list(files.read_objects(path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_told_by_whatever_writes(tmp_path: Path) -> None:
+    full = tmp_path / "full.jsonl"
+    files.partial_path(full).symlink_to("/dev/full")
+    with pytest.raises(DiskFullError, match=r"full\.jsonl: no space is left"):
+        files.write_text(full, "x")

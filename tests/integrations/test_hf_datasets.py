@@ -1,5 +1,6 @@
 """Hugging Face folders: columns of paths, splits, and what is refused; the rest is in tests/cli/test_importing.py."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from datasets import Dataset, DatasetDict
 
-from shoptalk.core.errors import HubUnreachableError, ImportFormatError, MissingToolError
+from shoptalk.core.errors import DiskFullError, HubUnreachableError, ImportFormatError, MissingToolError
 from shoptalk.integrations import hf_datasets
 
 
@@ -66,3 +67,15 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "datasets", None)  # as if it were not installed
     with pytest.raises(MissingToolError, match=r"shoptalk\[tuning\]"):
         hf_datasets.rows(str(tmp_path))
+
+
+def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = saved(tmp_path / "d", file=["a.wav"], text=["x"])
+    monkeypatch.setattr(datasets, "load_from_disk", full)
+    with pytest.raises(DiskFullError, match="HF_HOME"):
+        hf_datasets.rows(source)

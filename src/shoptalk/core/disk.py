@@ -24,5 +24,5 @@ def naming_full_disk(path: Path) -> Iterator[None]:
 def disk_full(path: Path) -> DiskFullError:
     return DiskFullError(
         f"{path}: no space is left on its disk; free some and give the same command again, or name a folder on "
-        "another disk in SHOPTALK_CACHE"
+        "another disk: in SHOPTALK_CACHE or HF_HOME for what is fetched, else in the command"
     )

@@ -16,7 +16,7 @@ ShoptalkError
 │   ├── ChecksumError               wrong bytes
 │   ├── UnsafeCheckpointError       a checkpoint that could run code
 │   └── HubUnreachableError         a hub name where no hub can be reached
-├── DiskFullError (RuntimeError)    no space is left for what is fetched
+├── DiskFullError (RuntimeError)    no space is left for what is fetched or written
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
 │   └── LlmAnswerError              one answer of it that cannot be used; another may be

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from shoptalk.core.disk import naming_full_disk
 from shoptalk.core.errors import ManifestError
 from shoptalk.core.records import Record
 
@@ -106,8 +107,9 @@ def write_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
     try:
-        yield partial
-        put_in_place(partial, path)
+        with naming_full_disk(path):
+            yield partial
+            put_in_place(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -152,7 +154,7 @@ def write_records(
         note.write_text(signature)
     done = _whole_ids(partial)
     count = len(done)
-    with partial.open("a", encoding="utf-8") as out:
+    with naming_full_disk(path), partial.open("a", encoding="utf-8") as out:
         for record in make(frozenset(done)):
             out.write(to_line(record) + "\n")
             out.flush()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk.core.config import environment
+from shoptalk.core.disk import FULL, disk_full, naming_full_disk
 from shoptalk.core.errors import HubUnreachableError, ImportFormatError, MissingToolError, ShoptalkError
 from shoptalk.core.models.sources import HUB_TIMEOUT_S
 
@@ -25,7 +26,7 @@ def rows(source: str, *, config: str | None = None, split: str = "test") -> Iter
         _reach_hub(source)
     datasets = _datasets()
     try:
-        with _without_bars(datasets):
+        with _without_bars(datasets), naming_full_disk(Path(datasets.config.HF_DATASETS_CACHE)):
             dataset = _opened(datasets, source, config, split)
     except ShoptalkError:
         raise
@@ -51,6 +52,8 @@ def _rows(dataset: Any, column: str, source: str) -> Iterator[tuple[str, dict[st
     except ConnectionError as error:
         raise HubUnreachableError(f"{source}: {error}; give the same command again to go on") from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise disk_full(Path(source)) from None
         raise ImportFormatError(f"{source}: cannot be read on ({error}); is a file of it broken?") from None
 
 
