@@ -24,8 +24,9 @@ import torch
 from shoptalk.core import device
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.effects import add_noise
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Options, Phrase
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Example, Samples
 from shoptalk.engine.recognizer import Engine, VadUse
 from shoptalk.integrations import vad_silero
