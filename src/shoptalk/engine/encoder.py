@@ -26,6 +26,12 @@ from shoptalk.engine.weights import Weights, frozen, linear
 
 NORM_GUARD = 1e-5  # of BatchNorm
 REACH_STEP = 128
+PACKED_STEP = 64
+"""Packed frames are filled up to a multiple of this by one more recording, of zeros.
+
+PyTorch computes the last numbers of a tensor one by one, in other bits than those it computes in vectors. Filled up,
+there are none, so a recording's frames do not depend on how many others there are.
+"""
 KEPT_REACH = 512
 """Frames (41 s) to which projected positions are kept (100 MB for Parakeet's 24 layers); beyond they are computed."""
 
@@ -229,12 +235,15 @@ class Encoder(torch.nn.Module):
     def packed(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """The frames (T / 8, D) of each recording, from its features (T, M)."""
         rows = [self.subsampling.tiled(features_TM) for features_TM in features]
+        missing = -sum(len(row) for row in rows) % PACKED_STEP
+        if missing:
+            rows.append(rows[0].new_zeros(missing, self.shape.d_model))
         frames = [len(row) for row in rows]
         x_ND = self._scaled(torch.cat(rows))
         spacing = Spacing(frames, self.shape.kernel // 2, x_ND.device)
         for layer, p in zip(self.layers, self._positions(max(frames)), strict=True):
             x_ND = layer.packed(x_ND, frames, spacing, p)
-        return list(x_ND.split(frames))
+        return list(x_ND.split(frames))[: len(features)]
 
     def padded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         """Padded frames of padded features; attention sees all frames of a recording."""

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import sentencepiece
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from shoptalk.core import confidence
 from shoptalk.core.audio import SAMPLE_RATE_HZ
@@ -239,11 +240,18 @@ class Engine:
     @torch.inference_mode()
     def encode(self, audio: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoder's padded frames (B, T, D) of a batch in float32 on the CPU, and how many count (B,)."""
-        samples_B = torch.tensor([max(samples_S.size, SHORTEST) for samples_S in audio])
-        signal_BS = torch.zeros(len(audio), int(samples_B.max()))
-        for row_S, samples_S in zip(signal_BS, audio, strict=True):
-            row_S[: samples_S.size] = torch.from_numpy(np.ascontiguousarray(samples_S))
-        features_BTM, frames_B = self.features(signal_BS.to(self.device), samples_B)
+        signals = [_filled_up(samples_S) for samples_S in audio]
+        samples_B = torch.tensor([len(signal_S) for signal_S in signals])
+        if self.device.type == "cpu":
+            # one by one: sums over padded frames would differ in their last bits by what stands beside a recording
+            rows = [
+                self.features(signal_S[None], samples_B[row : row + 1])[0][0] for row, signal_S in enumerate(signals)
+            ]
+            features_BTM = pad_sequence(rows, batch_first=True)
+            frames_B = self.features.frames(samples_B)
+        else:
+            signal_BS = pad_sequence(signals, batch_first=True).to(self.device)
+            features_BTM, frames_B = self.features(signal_BS, samples_B)
         encoded_BTD, lengths_B = self.encoder(features_BTM.to(self.dtype), frames_B)
         return encoded_BTD.float().cpu(), lengths_B
 
@@ -266,3 +274,9 @@ class Engine:
             return word
         calibrated = float(confidence.tempered(self._temperature, word.confidence))
         return word.model_copy(update={"confidence": round(calibrated, 4)})
+
+
+def _filled_up(samples_S: Samples) -> torch.Tensor:
+    """Samples as a tensor; a recording below `SHORTEST` with silence behind it."""
+    missing = max(0, SHORTEST - samples_S.size)
+    return torch.from_numpy(np.pad(samples_S, (0, missing)) if missing else np.ascontiguousarray(samples_S))
