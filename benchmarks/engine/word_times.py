@@ -20,8 +20,9 @@ import numpy as np
 
 from shoptalk.core import device, files
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Feed, Options, Phrase
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Samples, Word
 from shoptalk.engine.recognizer import Engine, VadUse
 from shoptalk.engine.streaming import Streamer, StreamSetting
@@ -93,7 +94,7 @@ def measured(sentences: int) -> dict[str, Any]:
 def ways() -> dict[str, Transcribe]:
     """What gives the words of a recording."""
     greedy, beam = Engine(MODEL), Engine(MODEL, beam=4)
-    with_vad = Engine(MODEL, beam=4, vad=VadUse(vad_silero.load()))
+    filled = Engine(MODEL, beam=4, vad=VadUse(vad_silero.load(), require_speech=False))
     phrases = Options(tuple(Phrase(text) for text in ("blood pressure", "metformin", "the office", "yesterday")))
     streamer = Streamer(greedy, StreamSetting())
 
@@ -110,7 +111,7 @@ def ways() -> dict[str, Transcribe]:
         "greedy": lambda samples_T: greedy.recognize([samples_T])[0].words,
         "beam": lambda samples_T: beam.recognize([samples_T])[0].words,
         "beam_with_phrases": lambda samples_T: beam.recognize([samples_T], [phrases])[0].words,
-        "beam_with_vad": lambda samples_T: with_vad.recognize([samples_T])[0].words,
+        "beam_with_gaps_filled": lambda samples_T: filled.recognize([samples_T])[0].words,
         "stream": streamed,
     }
 
