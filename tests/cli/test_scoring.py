@@ -19,6 +19,14 @@ def test_two_systems_are_printed_and_written(tmp_path: Path, capsys: pytest.Capt
     assert wer["second"]["value"] - wer["first"]["value"] == pytest.approx(wer["difference"]["value"])
 
 
+def test_terms_that_are_counted_as_one_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lexicon, target = tmp_path / "terms.csv", tmp_path / "scores.json"
+    lexicon.write_text("text,category\nantibiotic,drug\nantibiotics,drug\nCO2,gas\n", encoding="utf-8")
+    assert shoptalk("score", REFERENCES, PARAKEET, "--lexicon", lexicon, "--to", target) == 0
+    assert "counted as one term: antibiotics as antibiotic" in capsys.readouterr().out
+    assert json.loads(target.read_text())["counted_as"] == {"antibiotics": "antibiotic"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

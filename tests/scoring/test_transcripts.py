@@ -86,6 +86,41 @@ def test_each_mention_belongs_to_one_term() -> None:
     assert figures["invented terms"].before.count == 0
 
 
+@pytest.mark.parametrize(
+    ("reference", "other", "missed", "mentions"),
+    [
+        ("an antibiotic", "antibiotics", 0, 1),
+        ("insulin glargine", "insulin", 1, 1),
+        ("insulin", "insulin glargine", 0, 1),
+        ("HbA1c rose", "H b a one c rose", 0, 1),
+        ("Crohn's and anaemia", "crohn and anemia", 0, 2),
+    ],
+)
+def test_written_forms_of_a_term_are_the_term(reference: str, other: str, missed: int, mentions: int) -> None:
+    more = ("CO2", "HbA1c", "Crohn's", "anaemia")
+    lexicon = (*DRUGS, *(Term(id=text, text=text, category="drugs") for text in more))
+    counted = score([(reference, other)], Wishes(terms=lexicon)).figures["terms drugs"].before
+    assert (counted.count, counted.of) == (missed, mentions)
+
+
+def test_as_listed_plurals_count_only_where_the_lexicon_or_a_table_has_them() -> None:
+    rows = [Row("a:2", "steroids", "steroid")]
+    lexicon = (Term(id="steroid", text="steroid", category="drugs"), Term(id="dose", text="dose", category="drugs"))
+    tables = [equal_words.build(rows, "clinical")]
+    pairs = [("steroids and doses, a dose", "a steroid and the doses, a dose")]
+    counted = score(pairs, Wishes(terms=lexicon, term_tables=tables, as_listed=True)).figures["terms"].before
+    assert (counted.count, counted.of) == (0, 2)
+
+
+@given(st.lists(st.sampled_from("insulin glargine antibiotic antibiotics pain".split()), min_size=1, max_size=9))
+def test_an_identical_transcript_misses_and_invents_no_term(sentence: list[str]) -> None:
+    text = " ".join(sentence)
+    figures = score([(text, text)], Wishes(terms=DRUGS)).figures
+    assert figures["invented terms"].before.count == 0
+    if "terms" in figures:
+        assert figures["terms"].before.count == 0 < (figures["terms"].before.of or 0) <= len(sentence)
+
+
 def test_two_systems_are_compared_in_pairs() -> None:
     texts = [Texts(f"{n}", f"{n}", "pain and fever", ("pain and", "pain and fever")) for n in range(12)]
     change = transcripts.score(texts, Wishes(), CONFIG, seed=7).figures["wer"]

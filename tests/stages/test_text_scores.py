@@ -41,6 +41,16 @@ def test_published_scores_are_reproduced(name: str) -> None:
     assert (drugs.count, drugs.of) == PUBLISHED_DRUGS[name]
 
 
+@pytest.mark.parametrize("name", PUBLISHED_DRUGS)
+def test_without_a_table_the_lexicon_alone_gives_the_published_drugs(name: str) -> None:
+    """The list has singulars and plurals as terms of their own; each mention counts once."""
+    asked = Asked(reference=TEXTS / "references", transcripts=(TEXTS / name,), lexicon=(TABLES / "terms.csv",))
+    scores = text_scores.score(asked)
+    drugs = scores.figures["terms drugs"].before
+    assert (drugs.count, drugs.of) == PUBLISHED_DRUGS[name]
+    assert ("antibiotics", "antibiotic") in scores.folded
+
+
 def lines(path: Path, rows: list[dict[str, str]]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

@@ -21,7 +21,7 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--lexicon", action="append", default=[], metavar="FILE", type=Path, help="terms to count")
     equal = "table of words taken as equal: written,counts_as"
     parser.add_argument("--equal", action="append", default=[], metavar="FILE", type=Path, help=equal)
-    more = "the same, for terms alone"
+    more = "the same for terms, which then count only as listed, without plurals and other forms"
     parser.add_argument("--equal-terms", action="append", default=[], metavar="FILE", type=Path, help=more)
     parser.add_argument("--rules", choices=("leaderboard", "clinical"), default="leaderboard", help="what a word is")
     parser.add_argument("--common", action="store_true", help="score the ids that all sides have")
@@ -61,6 +61,9 @@ def table(scores: "TextScores") -> str:
             cells += [_cell(name, change.after), f"{_cell(name, change.difference)} {change.verdict}"]
         lines.append(f"{name:<22}" + "  |  ".join(cells))
     lines += [f"left out: {told}" for told in scores.left_out]
+    if scores.folded:
+        same = ", ".join(f"{later} as {first}" for later, first in scores.folded)
+        lines.append(f"counted as one term: {same}")
     return "\n".join(lines)
 
 
@@ -81,7 +84,8 @@ def as_json(scores: "TextScores") -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, change in scores.figures.items():
         figures[name] = _figure(change, scores.recognisers)
-    content = {"texts": scores.texts, "clusters": scores.clusters, "words": scores.words, "figures": figures}
+    content: dict[str, Any] = {"texts": scores.texts, "clusters": scores.clusters, "words": scores.words}
+    content |= {"counted_as": dict(scores.folded), "figures": figures}
     return {**content, "left_out": list(scores.left_out)} if scores.left_out else content
 
 

@@ -33,9 +33,6 @@ class EqualWords:
     """The rows of `both`, and those for references alone."""
 
 
-NOTHING = EqualWords({}, {})
-
-
 def build(rows: Iterable[Row], rules: Rules) -> EqualWords:
     """Read both cells of each row by the rules, so that ``okay`` and ``OK!`` are written as they are counted.
 

@@ -2,12 +2,13 @@
 
 Two recognisers may be compared; their difference is paired, and whole clusters (speakers, consultations) are drawn.
 
-Terms are counted word by word over the whole lexicon. An occurrence belongs to one term, the longest; it is right where
-the alignment pairs all its words with the same words. Of equally short alignments, that one is taken which pairs words
-wherever it can, from the end. Published medical word error rates are counted in this way.
+Terms are counted over the whole lexicon by `core.terms`: a mention belongs to one term, in any of its written forms. On
+both sides each mention is written as its term; it is right where the alignment pairs all its words with the same words.
+Of equally short alignments, that one is taken which pairs words wherever it can, from the end. Published medical word
+error rates are counted in this way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,11 @@ from shoptalk.core.errors import ScoringError
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Term
 from shoptalk.core.scores import Change, Part, Rate, Verdict
+from shoptalk.core.terms import Index, Mention, folded, index_as_listed, index_of, mentions
 from shoptalk.core.text import Rules, words
 from shoptalk.scoring import equal_words
 from shoptalk.scoring.bootstrap import draw, ranges
-from shoptalk.scoring.equal_words import EqualWords, Words
+from shoptalk.scoring.equal_words import EqualWords
 from shoptalk.scoring.rates import ratio_change
 from shoptalk.scoring.term_scores import Ratio
 from shoptalk.scoring.wer import count_all
@@ -50,9 +52,11 @@ class Wishes:
     rules: Rules = "leaderboard"
     equal: EqualWords | None = None
     """Words taken as equal; None: no such figure is made."""
-    equal_terms: EqualWords = equal_words.NOTHING
-    """Words taken as equal where terms are counted, beyond `equal`."""
     terms: Sequence[Term] = ()
+    term_tables: Sequence[EqualWords] = ()
+    """Words taken as equal where terms are counted, in clinical words; one table is applied after the other."""
+    as_listed: bool = False
+    """Whether terms count only as the lexicon and the tables list them, without plurals and other forms."""
 
 
 class TextScores(Part):
@@ -63,6 +67,8 @@ class TextScores(Part):
     words: int
     """Of the references."""
     recognisers: int
+    folded: tuple[tuple[str, str], ...] = ()
+    """Terms of the lexicon that are counted as an earlier one, because they are forms of it; and that one."""
     figures: dict[str, Change]
     """``wer``; with a table ``wer_equal``; ``mean_of_files`` of the last of these; ``terms`` and ``terms CATEGORY``:
     the part of the occurrences that was missed; ``invented terms``: for 1,000 reference words."""
@@ -91,9 +97,13 @@ def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, se
     clusters, by_file = _by_file(texts, by_side)
     figures[MEAN] = _mean_of_files(by_file[0], by_file[-1], clusters, config, seed)
     wordless = int((by_file[0][1] == 0).sum())
+    same_terms: list[tuple[str, str]] = []
     if wishes.terms:
-        forms = _forms(wishes)
-        counted = [_count_terms(references, own, forms, wishes) for own in recognised]
+        known = _index(wishes)
+        same_terms = [(wishes.terms[later].text, wishes.terms[first].text) for later, first in folded(known).items()]
+        counted = [
+            _count_terms([(text.reference, text.recognised[side]) for text in texts], known, wishes) for side in sides
+        ]
         categories = sorted({term.category for term in wishes.terms})
         for category in (None, *categories):
             missed = [_missed(occurrences, category) for occurrences in counted]
@@ -108,6 +118,7 @@ def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, se
         clusters=draws.count,
         words=int(by_side[0][1].sum()),
         recognisers=len(sides),
+        folded=tuple(same_terms),
         figures=figures,
         left_out=(f"{wordless} files have no reference words and are not in {MEAN}",) if wordless else (),
     )
@@ -177,46 +188,55 @@ def _missed(occurrences: _Occurrences, category: str | None) -> Ratio:
     return sum(occurrences.missed_N.values()), sum(occurrences.reference_N.values())  # type: ignore[return-value]
 
 
-def _forms(wishes: Wishes) -> dict[Words, str]:
-    """The category of each written form, as it is counted; a form of two terms belongs to the first."""
-    equal = wishes.equal or equal_words.NOTHING
-    forms: dict[Words, str] = {}
-    for term in wishes.terms:
-        for form in (term.text, *term.variants):
-            same = equal_words.replace(words(form, wishes.rules), equal.reference)
-            counted = tuple(equal_words.replace(same, wishes.equal_terms.reference))
-            if counted:
-                forms.setdefault(counted, term.category)
-    return forms
+def _index(wishes: Wishes) -> Index:
+    if not wishes.as_listed:
+        return index_of(wishes.terms)
+    return index_as_listed(wishes.terms, lambda text: _reference_words(text, wishes))
 
 
-def _count_terms(
-    references: Sequence[list[str]], recognised: Sequence[list[str]], forms: Mapping[Words, str], wishes: Wishes
-) -> _Occurrences:
-    shape = len(references)
-    in_reference = {term.category: np.zeros(shape, np.int64) for term in wishes.terms}
-    missed = {category: np.zeros(shape, np.int64) for category in in_reference}
-    invented_N = np.zeros(shape, np.int64)
-    for row, (reference, other) in enumerate(zip(references, recognised, strict=True)):
-        reference = equal_words.replace(reference, wishes.equal_terms.reference)
-        other = equal_words.replace(other, wishes.equal_terms.both)
-        same, same_other = paired_words(reference, other)
-        for start, phrase in _placed(reference, forms):
-            category = forms[phrase]
+def _reference_words(text: str, wishes: Wishes) -> list[str]:
+    result = words(text)
+    for table in wishes.term_tables:
+        result = equal_words.replace(result, table.reference)
+    return result
+
+
+def _recognised_words(text: str, wishes: Wishes) -> list[str]:
+    result = words(text)
+    for table in wishes.term_tables:
+        result = equal_words.replace(result, table.both)
+    return result
+
+
+def _count_terms(pairs: Sequence[tuple[str, str]], known: Index, wishes: Wishes) -> _Occurrences:
+    in_reference = {term.category: np.zeros(len(pairs), np.int64) for term in wishes.terms}
+    missed = {category: np.zeros(len(pairs), np.int64) for category in in_reference}
+    invented_N = np.zeros(len(pairs), np.int64)
+    names = [_reference_words(term.text, wishes) for term in wishes.terms]
+    for row, (reference, recognised) in enumerate(pairs):
+        reference_words, placed = _named(_reference_words(reference, wishes), known, names)
+        other_words, placed_other = _named(_recognised_words(recognised, wishes), known, names)
+        same, same_other = paired_words(reference_words, other_words)
+        for term, start, end in placed:
+            category = wishes.terms[term].category
             in_reference[category][row] += 1
-            missed[category][row] += not all(same[start : start + len(phrase)])
-        for start, phrase in _placed(other, forms):
-            invented_N[row] += not all(same_other[start : start + len(phrase)])
+            missed[category][row] += not all(same[start:end])
+        for _, start, end in placed_other:
+            invented_N[row] += not all(same_other[start:end])
     return _Occurrences(in_reference, missed, invented_N)
 
 
-def _placed(text_words: Sequence[str], forms: Mapping[Words, str]) -> Iterable[tuple[int, Words]]:
-    """The terms of a text and where they start; each word belongs to one at most."""
-    start = 0
-    for phrase in equal_words.phrases(text_words, forms):
-        if phrase in forms:
-            yield start, phrase
-        start += len(phrase)
+def _named(text_words: Sequence[str], known: Index, names: Sequence[Sequence[str]]) -> tuple[list[str], list[Mention]]:
+    """The words with each mention written as its term, and where the mentions then stand."""
+    result: list[str] = []
+    placed: list[Mention] = []
+    done = 0
+    for term, start, end in mentions(known, text_words):
+        result += text_words[done:start]
+        placed.append(Mention(term, len(result), len(result) + len(names[term])))
+        result += names[term]
+        done = end
+    return [*result, *text_words[done:]], placed
 
 
 def paired_words(reference: Sequence[str], recognised: Sequence[str]) -> tuple[list[bool], list[bool]]:

@@ -11,6 +11,7 @@ from shoptalk.core.models import store
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
 from shoptalk.core.records import Record, Term, Transcript, Utterance
+from shoptalk.core.terms import folded, index_of
 from shoptalk.stages.processes import Processes
 from shoptalk.stages.progress import once, progress, say, write
 from shoptalk.stages.run import StageRun
@@ -30,6 +31,8 @@ def lexicon(run: StageRun) -> None:
     say(f"{len(marked)} terms, {len(held_out)} of them held out: {', '.join(held_out) or 'none'}")
     for remark in terms_of.held_out_remarks(marked, part=section.untaught):
         say(f"note: {remark}")
+    for later, first in folded(index_of(terms)).items():
+        say(f"note: {terms[later].text!r} is a form of {terms[first].text!r}; both are counted as one term")
 
 
 def transcripts(run: StageRun) -> None:

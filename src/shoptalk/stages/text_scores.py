@@ -56,8 +56,9 @@ def score(asked: Asked) -> TextScores:
     wishes = Wishes(
         rules=asked.rules,
         equal=read_equal(asked.equal, asked.rules) if asked.equal else None,
-        equal_terms=read_equal(asked.equal_terms, asked.rules),
         terms=terms,
+        term_tables=[read_equal(asked.equal, "clinical"), read_equal(asked.equal_terms, "clinical")],
+        as_listed=bool(asked.equal_terms),
     )
     texts, left_out = _texts(asked)
     scores = transcripts.score(texts, wishes, EvaluateSection(), seed=asked.seed)
