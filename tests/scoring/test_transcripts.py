@@ -93,6 +93,7 @@ def test_each_mention_belongs_to_one_term() -> None:
         ("insulin glargine", "insulin", 1, 1),
         ("insulin", "insulin glargine", 0, 1),
         ("HbA1c rose", "H b a one c rose", 0, 1),
+        ("CO2 was high", "C O two was high", 0, 1),
         ("Crohn's and anaemia", "crohn and anemia", 0, 2),
     ],
 )

@@ -7,10 +7,14 @@ protocol is built (docs/scoring.md says where it went on), between two layers of
 - Words between brackets are dropped on both sides. ``'s`` becomes ``is`` (``Crohn's`` → ``crohn is``).
 - Numbers are digits: ``five hundred`` = ``500``, ``one`` = ``1``, ``two and a half`` = ``2.5``, ``first`` = ``1st``.
 - A number stands apart from letters: ``HbA1c`` → ``hba 1 c``; ``A1c``, ``A 1 C`` and ``a one c`` → ``a 1 c``.
-- A lone letter ``o`` is a zero (``C O P D`` → ``c 0 p d``), as in "one oh two"; `shoptalk.core.terms` allows for it.
+- A lone letter ``o`` is a zero, as in "one oh two"; `shoptalk.core.terms` allows for it. The ``o`` of O2 is a letter.
 
 Our layers make what dictation writes in several ways the same words:
 
+- Letters that are spelled are their word (``E C G``, ``E.C.G.`` → ``ecg``; ``C O two`` → ``co 2``), but for "a" and
+  "I" beside another letter (``a C T scan`` → ``a ct scan``), stutters, and letters that make a short word (``b e``).
+- Fractions, ratios, full hours and days have one form: ``3/4`` = ``three quarters`` → ``3 over 4``, ``1:1000`` → ``1 to
+  1000``, ``8:00`` = ``eight o'clock`` → ``8 oclock``, ``the fifth of March`` = ``March 5`` → ``march 5th``.
 - Units are one word, in the singular behind a number (``mg`` = ``milligrams`` → ``milligram``), ``/`` between them is
   ``per``, signs have their names (``%``, ``°C``, ``&``, ``<5``, ``2+``), ``120/80`` = ``120 over 80``, ``2-3`` = ``2 to
   3``, ``½`` = ``half``, ``8:30`` = ``eight thirty``, ``type II`` = ``type 2``.
@@ -60,7 +64,7 @@ _UNITS: dict[str, tuple[str, str]] = {
     "capsule": ("", "capsules caps cap"),
     "seconds": ("", "sec secs"),  # "second" is 2nd
     "minute": ("", "min mins minutes"),
-    "hour": ("", "hours hr hrs"),
+    "hour": ("", "hours hr hrs h"),
     "day": ("", "days"),
     "week": ("", "weeks wk wks"),
     "month": ("", "months mos"),
@@ -86,6 +90,79 @@ def _arabic(match: re.Match[str]) -> str:
     return f"{match[1]} {_ROMAN.index(match[2]) + 1}"
 
 
+_NUMBER_WORD = rf"(?:zero|oh|{_DIGITS_IN_WORDS[3:-1]}|hundred|thousand|million)"
+_FRACTIONS = {"third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10, "twelfth": 12}
+"""What one is divided by; ``half`` has rules of its own."""
+_PART = "|".join(_FRACTIONS)
+_BELOW_TWELVE = "one two three four five six seven eight nine ten eleven".split()
+_ABOVE = rf"{'|'.join(_BELOW_TWELVE)}|1?\d"
+_DIVISORS = "(?:3|4|5|6|8|10|12|16)"
+_MONTHS = "january|february|march|april|june|july|august|september|october|november|december"
+_COUNTED = "weeks?|days?|months?|years?|hours?|minutes?|times|mg|of|to|or|and|out|tablets?|patients?|people|point"
+
+_NO_ACRONYMS = frozenset("be do go he hm me mm my no of oh on or so to uh um we".split())
+"""What letters that stand side by side may make by chance."""
+_WITH_NUMBERS = frozenset("ca il".split())
+"""Acronyms only before a number (``CA 125``)."""
+_WITH_A_OR_I = frozenset("af av ca ie il iv mi pa ra ua".split())
+"""Acronyms of two letters with an "a" or "i"; in other pairs that may be an article or a pronoun."""
+_BEGINS_WITH_A = frozenset(
+    "abc abg ace acei acl acs acth adhd adl aed afb afp aids aki alp als alt anc apap ards asd ast".split()
+)
+"""Longer acronyms with an "a" in front; in front of other letters that is an article (``a c t scan``)."""
+
+
+def _acronym(match: re.Match[str]) -> str:
+    """Letters that are spelled one by one, as the word that they make."""
+    letters = re.split("[ -]", match[0])
+    joined = "".join(letters)
+    before, behind = match.string[: match.start()], match.string[match.end() :]
+    stuttered = set(letters) <= {"a", "i"} or letters[0] == letters[-1] == "i"
+    if stuttered or joined in _NO_ACRONYMS:
+        return match[0]
+    if joined in _ALWAYS and not re.search(rf"(?:\d|\b{_NUMBER_WORD})[ -]$", before):
+        return match[0]  # initials of a name
+    if joined in _WITH_NUMBERS and not re.match(rf"[ -](?:\d|{_NUMBER_WORD}\b)", behind):
+        return match[0]
+    if len(letters) == 2 and {"a", "i"} & set(letters) and joined not in _WITH_A_OR_I:
+        return match[0]
+    if len(letters) > 2 and letters[0] == "a" and joined not in _BEGINS_WITH_A:
+        return "a " + joined[1:]
+    return joined
+
+
+def _oxygen(match: re.Match[str]) -> str:
+    """The letter of O2, which is a zero behind a number, as in "one o two"."""
+    return match[0] if match[1] else "letteroh 2"
+
+
+def _divided(match: re.Match[str]) -> str:
+    below = _FRACTIONS[match[2]]
+    above = int(match[1]) if match[1].isdigit() else _BELOW_TWELVE.index(match[1]) + 1
+    return f"{above} over {below}" if above < below else match[0]
+
+
+def _and_divided(match: re.Match[str]) -> str:
+    return f"{match[1]} and 1 over {_FRACTIONS[match[2]]}"
+
+
+def _thousands(match: re.Match[str]) -> str:
+    return match[1] + match[2].replace(" ", "")
+
+
+def _power(match: re.Match[str]) -> str:
+    exponent = {"six": "6", "nine": "9", "twelve": "12"}.get(match[1], match[1])
+    return f"10 to the {exponent}th"
+
+
+def _day_of_month(match: re.Match[str]) -> str:
+    day = int(match["day"] or match["day_before"])
+    if not 1 <= day <= 31:
+        return match[0]
+    suffix = "th" if day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{match['month'] or match['month_behind']} {day}{suffix}"
+
+
 _Rules = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 
 
@@ -97,6 +174,7 @@ _RAW = _compiled(  # while capitals and compatibility forms are there
     (r"[\u00ad\u200b-\u200d\u2060\ufeff]", ""),
     (r"[‘’ʼ]", "'"),
     (r"(?<=\d)(?=[¼½¾⅓⅔])", " "),
+    (r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", ""),  # 100 000
     (r"m²", "m^2"),
     (r"10⁶", "10^6"),
     (r"10⁹", "10^9"),
@@ -157,6 +235,12 @@ _BEFORE = _compiled(
     ),
     (r"(?<![\w.])([a-z])\.([a-z])\.([a-z])\b(?:\.(?![a-z])|(?!\.))", r"\1\2\3"),
     (r"(?<![\w.])([a-z])\.([a-z])\.([a-z])\.([a-z])\b\.?", r"\1\2\3\4"),
+    (
+        r"(?<![\w'.-])[a-z](?:(?:[ -][a-z])+ (?!as|is|us)[a-z]s|(?:[ -][a-z])+)(?![\w'])",
+        _acronym,
+    ),
+    (r"\bhb[ -]a(?=[ -]?(?:1|one)[ -]?c\b)", "hba"),
+    (rf"(\b{_NUMBER_WORD}[ -]|\d[ -]?)?\bo[ -]?(?:2|two)\b(?![ -](?:\d|{_NUMBER_WORD}))", _oxygen),
     # units
     (r"\bmm\s*hg\b|\bmilli(?:meters|metres|meter|metre) of mercury\b", "mmhg"),
     (r"(?<=\d)(\s*|-)mm\b", " millimeter"),  # the normaliser takes "mm" for a hum
@@ -171,11 +255,32 @@ _BEFORE = _compiled(
     (r"\b(\d|10)/10(?=\s(?:pain|in (?:severity|intensity)))", r"\1 out of 10"),
     (r"(?<![\w.-])(\d+(?:\.\d+)?)\s?-\s?(\d+(?:\.\d+)?)(?![\d/-])", r"\1 to \2"),  # a range
     (r"(?<![\d/.])(\d+)[\s-](?:and )?1/2(?![\d/])", r"\1.5"),
+    (r"(?<![\d/.])(\d+) and a half\b", r"\1.5"),
+    (r"(?<!and )\b(?:one|1)[ -]half\b", "half"),
+    (rf"\b({_DIGITS_IN_WORDS}|\d+) and (?:a|one|1)[ -]({_PART})\b", _and_divided),
+    (rf"(?<![\d.,])\b({_ABOVE})[ -]({_PART})s\b", _divided),
+    (rf"\b(one|1)[ -]({_PART})\b", _divided),
+    (rf"(?<![\w/.,:-])(\d+) (\d{{1,2}})/({_DIVISORS})(?![\w/-])", r"\1 and \2 over \3"),
+    (r"(?<!grade )(?<![\w/.-])(?!24/7|1/2(?!\d))(\d{1,2})/(\d{1,3})(?![\w/-]|\.\d)", r"\1 over \2"),
+    (r"\btwenty[ -]four[ -]seven\b", "24/7"),
+    (r"(?<![\d.,])(\d{1,3})((?: 000)+)(?![\d.,])", _thousands),
+    (r"(?<![\d:])(\d+):(\d{1,3}(?:,\d{3})+|\d{3,})(?![\d:])", r"\1 to \2"),
+    (r"(?<=\d)'s\b", "s"),
+    (r"\bninth\b", "nineth"),  # as the normaliser spells it
+    (r"\b(?:nought|naught)\b", "zero"),
+    (r"\bo'?\s?clock\b", "oclock"),
+    (r"\b(?:10|ten) to the (?:power of )?(six|nine|twelve|6|9|12)\b", _power),
+    (
+        rf"\b(?P<month>{_MONTHS}) (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?![./:%-]\d| (?:{_COUNTED})\b)"
+        rf"|(?:\bthe )?\b(?P<day_before>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<month_behind>{_MONTHS})\b",
+        _day_of_month,
+    ),
     (r"(?<![\d/.])1/2(?![\d/])", "half"),
     (rf"\b(?<!and )(?:a|one|1)[ -]half(?= (?:(?:a|of a|of one) )?{_PARTS_OF})", "half"),
     (rf"\bhalf (?:of )?(?:a|an|one|1) (?={_PARTS_OF})", "half "),
     (r"\ba (?=(?:hundred|thousand|million)\b)", "one "),
     (r"(?<![\d:])([01]?\d|2[0-4]):00(?=\s[ap]m\b)", r"\1"),
+    (r"(?<![\d:.])([1-9]|1[0-2]):00(?![:\d])", r"\1 oclock"),
     (r"(?<![\d:])([01]?\d|2[0-4]):([0-5]\d)(?![\d:])", r"\1\2"),
     (r"(?<=\d)\s?x\s?(?=\d[\d.]*\s?(?:x|by|cm|mm|centim|millim|inch))", " by "),
     (r"(?<=\d)\s?x\s?(?:/|per|a|)\s?(?:day|daily)\b", " times daily"),
@@ -195,6 +300,7 @@ _AFTER = _compiled(
     (r"(?<=\d) percentsign\b", "%"),
     (r"\bpercentsign\b", "percent"),
     (r"\bnumberbreak ?", ""),
+    (r"\bletteroh\b", "o"),
     (r"£(\d+(?:\.\d+)?)(?!\S)", r"\1 pound"),
     (r"\b(once|twice|times) (?:a|per|each|every) day\b", r"\1 daily"),
     (r"(?<!\S)1 times? daily\b", "once daily"),
