@@ -2,6 +2,7 @@
 
 import io
 import random
+from functools import cache
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core import audio_fuzz
 
 from shoptalk.core import audio
 from shoptalk.core.errors import AudioError, AudioTooLongError
@@ -174,6 +176,61 @@ def test_what_cannot_be_decoded_is_skipped_and_told(
     assert decoded.samples_T.size / RATE > at_least_s and 0 < decoded.lost_s < 0.2
     assert np.array_equal(audio.decode(CASES / name), decoded.samples_T)
     assert f"{name}: {decoded.lost_s:.3f} s could not be decoded" in caplog.text
+
+
+def test_silence_stands_where_a_packet_was_lost() -> None:
+    decoded = audio.read(CASES / "one-bad-packet-e.mp3")
+    assert decoded.silent_s == pytest.approx(0.036) and decoded.lost_s == pytest.approx(0.036)
+    place = round((2.484 - 974_610 / 14_112_000) * RATE)  # by the file's timestamps, less the encoder's delay
+    assert np.abs(decoded.samples_T[place + 100 : place + 400]).max() == 0
+    assert np.abs(decoded.samples_T[place + 800 : place + 2_400]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "rate_hz"),
+    [("flac", "flac", 48_000), ("webm", "libopus", 48_000), ("mp4", "aac", 44_100), ("matroska", "aac", 44_100)],
+)
+def test_what_follows_a_damaged_place_keeps_its_time(kind: str, codec: str, rate_hz: int) -> None:
+    content = encoded(kind, codec, rate_hz, 1)
+    clean = audio.read(content)
+    assert clean.silent_s == 0 and not clean.warnings
+    with av.open(io.BytesIO(content)) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    damaged = packets[len(packets) // 2]
+    place = content.find(damaged)
+    size = min(len(damaged), 400)
+    decoded = audio.read(content[:place] + b"\xff" * size + content[place + size :])
+    assert decoded.samples_T.size == pytest.approx(clean.samples_T.size, abs=0.021 * RATE)
+    assert decoded.silent_s < 1.2
+    tail = slice(-round(0.25 * RATE), -round(0.05 * RATE))
+    assert np.corrcoef(decoded.samples_T[tail], clean.samples_T[tail])[0, 1] > 0.9
+
+
+FUZZED = {
+    "wav": ("wav", "pcm_s16le", 16_000, 1),
+    "wav of floats": ("wav", "pcm_f32le", 44_100, 2),
+    "flac": ("flac", "flac", 48_000, 1),
+    "mp3": ("mp3", "libmp3lame", 44_100, 2),
+    "ogg opus": ("ogg", "libopus", 48_000, 1),
+    "ogg vorbis": ("ogg", "vorbis", 16_000, 2),
+    "m4a": ("mp4", "aac", 44_100, 1),
+    "webm": ("webm", "libopus", 48_000, 1),
+    "wma": ("asf", "wmav2", 44_100, 2),
+    "amr": ("amr", "libopencore_amrnb", 8_000, 1),
+}
+
+
+@cache
+def originals() -> dict[str, bytes]:
+    """A recording in each container, to be damaged."""
+    return {name: encoded(*form) for name, form in FUZZED.items()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(FUZZED)), st.integers(0, 2**32))
+def test_a_damaged_file_of_any_container_is_decoded_or_refused_by_name(name: str, seed: int) -> None:
+    content = audio_fuzz.damaged(originals()[name], list(originals().values()), random.Random(seed))
+    assert audio_fuzz.outcome(content) in {"decoded", "decoded with warnings", "AudioError", "AudioTooLongError"}
 
 
 @pytest.mark.parametrize("second", [(44_100, 2), (22_050, 1)])

@@ -57,6 +57,10 @@ TORN_S = 0.5
 """A recording may end so much before the length that its header tells."""
 TOO_LARGE = 1e30
 """Samples as large are taken as infinite: sums of them would be."""
+LEAST_GAP_S = 0.005
+"""Timestamps of containers are rounded to a millisecond; a gap this short is none."""
+MOST_GAP_S = 10.0
+"""A timestamp this far behind the last one is taken as wrong: it may be what was damaged."""
 MOST_RETRIES = 16
 """So often in a row is reading tried again behind a place that cannot be read."""
 
@@ -66,7 +70,9 @@ class Decoded(NamedTuple):
 
     samples_T: Samples
     lost_s: float = 0.0
-    """Seconds that could not be decoded; they are left out."""
+    """Seconds that could not be decoded."""
+    silent_s: float = 0.0
+    """Silence put where the file's timestamps have gaps, so that later words keep their times."""
     zeroed: int = 0
     """Samples that were infinite or no number; they are zero."""
     first_zeroed: int = 0
@@ -79,7 +85,12 @@ class Decoded(NamedTuple):
         """What a user should know, a sentence each."""
         told = []
         if self.lost_s:
-            told.append(f"{max(self.lost_s, 0.001):.3f} s could not be decoded and are left out")
+            is_left_out = self.lost_s > self.silent_s + 0.001
+            told.append(
+                f"{max(self.lost_s, 0.001):.3f} s could not be decoded" + (" and are left out" if is_left_out else "")
+            )
+        if self.silent_s:
+            told.append(f"the timestamps have gaps of {self.silent_s:.3f} s, where silence stands now")
         if self.zeroed:
             told.append(
                 f"{self.zeroed} samples are infinite or no number, the first is sample {self.first_zeroed}; taken as 0"
@@ -122,12 +133,12 @@ def read(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz:
     samples_T = _whole(source, decoding, head, max_s)
     if not samples_T.size:
         raise AudioError(f"{name} holds no audio; send a recording")
-    missing_s = decoding.expected_s - samples_T.size / rate_hz
+    missing_s = decoding.expected_s - samples_T.size / rate_hz + decoding.silent_s
     lost_s = max(decoding.lost_s, missing_s) if missing_s > TORN_S else decoding.lost_s
     peak = decoding.peak if decoding.peak > 1 else 0.0
     if peak:
         samples_T = samples_T / np.float32(peak)
-    return Decoded(samples_T, lost_s, decoding.zeroed, decoding.first_zeroed, peak)
+    return Decoded(samples_T, lost_s, decoding.silent_s, decoding.zeroed, decoding.first_zeroed, peak)
 
 
 def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: float) -> Samples:
@@ -190,7 +201,10 @@ class _Decoding:
 
     def __init__(self, name: str, rate_hz: int) -> None:
         self.lost_s = 0.0
+        self.silent_s = 0.0
         self.expected_s = 0.0
+        self._signal_s = 0.0
+        self._end_s: float | None = None  # of the last frame, by the file's timestamps
         self.packets_lost = 0
         self.packets_decoded = 0
         self.zeroed = 0
@@ -208,6 +222,8 @@ class _Decoding:
             if not container.streams.audio:
                 raise AudioError(f"{self.name} has no audio stream; {CURE}")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError(f"{self.name} is in a codec that FFmpeg here cannot decode; {CURE}")
             if stream.rate < MIN_RATE_HZ:
                 raise AudioError(f"{self.name} has {stream.rate} Hz; speech needs {MIN_RATE_HZ} or more")
             if container.format.name in EXACT and stream.duration and stream.time_base:
@@ -216,6 +232,7 @@ class _Decoding:
             form: tuple[object, ...] = ()
             resampler = None
             for frame in self._frames(container, stream):
+                silence = self._silence(frame)
                 finite = self._without_nonsense(frame, is_float)
                 if resampler and form != _form(frame):  # another recording is joined to the first
                     yield from (out.to_ndarray()[0] for out in resampler.resample(None))
@@ -223,9 +240,40 @@ class _Decoding:
                 if resampler is None:
                     form = _form(frame)
                     resampler = av.AudioResampler(format="flt", layout="mono", rate=self.rate_hz)
+                elif silence:
+                    yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+                    resampler = av.AudioResampler(format="flt", layout="mono", rate=self.rate_hz)
+                yield from self._zeros(silence)
                 yield from (out.to_ndarray()[0] for out in resampler.resample(finite))
             if resampler:
                 yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+
+    def _silence(self, frame: Any) -> int:
+        """Samples of silence before a frame, at the rate that is asked for: what its timestamp tells to be missing.
+
+        Packets are lost with an error or, where a page's checksum is wrong, without one; some encoders leave out what
+        is silent. Never more silence than signal, and `MOST_GAP_S`: timestamps may be what was damaged.
+        """
+        length_s = frame.samples / frame.sample_rate
+        end_s = self._end_s
+        start_s = end_s
+        if frame.pts is not None and frame.time_base:
+            start_s = float(frame.pts * frame.time_base)
+        self._end_s = (start_s or 0.0) + length_s  # FLAC's first frames have no timestamp; they start at 0
+        if start_s is None or end_s is None:
+            return 0
+        missing_s = start_s - end_s
+        most_s = min(MOST_GAP_S, MOST_GAP_S + self._signal_s - self.silent_s)
+        self._signal_s += length_s
+        if not LEAST_GAP_S < missing_s < most_s:
+            return 0
+        self.silent_s += missing_s
+        return round(missing_s * self.rate_hz)
+
+    @staticmethod
+    def _zeros(count: int) -> Iterator[Samples]:
+        if count:
+            yield np.zeros(count, np.float32)
 
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         """The decoded frames; a packet that cannot be decoded is counted and skipped."""
