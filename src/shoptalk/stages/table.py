@@ -89,7 +89,7 @@ STAGES = (
         product="70-scores",
         inputs=("lexicon", "dataset", "train"),
         reads=("evaluate", "engine", "seed", "name", "train.init", "train.model", "augment.noise_manifest"),
-        code_version=2,
+        code_version=3,
     ),
     Stage(
         number=80,
