@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from shoptalk.core import device, runtime
-from shoptalk.core.examples import load, read_manifest
+from shoptalk.core.examples import read_manifest
+from shoptalk.core.recordings import load
 from shoptalk.core.records import Example, Samples
 from shoptalk.engine.int8 import LEVELS, SMALLEST
 from shoptalk.engine.recognizer import Engine
