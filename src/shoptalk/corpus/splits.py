@@ -167,7 +167,8 @@ def _joined(sets: Sequence[frozenset[str]]) -> Iterator[tuple[int, int]]:
 
 def _least_shared(size: Integers) -> Integers:
     """So many elements does a set of this size share with a similar one, at least."""
-    return np.ceil(NEAR * size - 1e-9).astype(np.int64)
+    shared: Integers = np.ceil(NEAR * size - 1e-9).astype(np.int64)
+    return shared
 
 
 def _numbered(sets: Sequence[frozenset[str]]) -> list[Integers]:
