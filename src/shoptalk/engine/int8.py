@@ -63,7 +63,10 @@ class Int8Linear(torch.nn.Module):
 
 
 def available_kernel() -> Kernel:
-    """FBGEMM, the fastest here, where PyTorch was built with it: on x86."""
+    """FBGEMM, the fastest here, where PyTorch was built with it: on x86.
+
+    The plain product must not be taken on an x86 without VNNI: there it shifts its inputs to 8 bits, and sums overflow.
+    """
     return "fbgemm" if "fbgemm" in torch.backends.quantized.supported_engines else "plain"
 
 
