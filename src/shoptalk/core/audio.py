@@ -337,11 +337,15 @@ def _form(frame: Any) -> tuple[object, ...]:
 
 
 def write_flac(path: Path, samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ) -> None:
-    """Write mono 16-bit FLAC, whole or not at all; the same samples always give the same bytes."""
+    """Write mono 16-bit FLAC, whole or not at all; the same samples always give the same bytes.
+
+    Samples beyond 1, as loud MP3s decode to, are scaled down with all others: none is clipped.
+    """
     import soundfile
 
+    peak = max(1.0, float(np.abs(samples_T).max(initial=0.0)))
     with write_file(path) as partial:
-        soundfile.write(partial, np.clip(samples_T, -1.0, 1.0), rate_hz, format="FLAC", subtype="PCM_16")
+        soundfile.write(partial, samples_T / np.float32(peak), rate_hz, format="FLAC", subtype="PCM_16")
 
 
 def opus(samples_T: Samples, *, bit_rate: int = 16_000) -> bytes:
