@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from shoptalk.core import config, yaml_text
 from shoptalk.core.errors import LexiconError, PolicyError, RecipeError
-from shoptalk.core.recipe import ModelSection, Recipe
+from shoptalk.core.recipe import ModelSection, Recipe, effective, named_files
 from shoptalk.corpus import lexicon
 from shoptalk.release.gate_policy import read_policy
 
@@ -124,3 +124,20 @@ def test_the_environment_is_put_back_however_a_block_ends(monkeypatch: pytest.Mo
         os.environ.update({"MASTER_PORT": "2", "LOCAL_RANK": "0"})
         raise KeyboardInterrupt
     assert os.environ["MASTER_PORT"] == "1" and "LOCAL_RANK" not in os.environ
+
+
+@pytest.mark.parametrize("key", ["attention_kernel=true", "cuda_graphs=true", "fp8_manifest=speech.jsonl"])
+def test_what_is_for_a_gpu_is_refused_on_a_cpu_by_name(key: str) -> None:
+    name = key.partition("=")[0]
+    with pytest.raises(RecipeError, match=f"{name} is for a GPU; add engine.device=cuda"):
+        config.changed((f"engine.{key}",))
+    section = config.changed((f"engine.{key}", "engine.device=cuda")).engine
+    assert section.device == "cuda"
+
+
+def test_a_gpu_changes_no_signature_but_8_bit_floats_do() -> None:
+    plain = effective(config.changed(()).engine)
+    assert effective(config.changed(("engine.device=cuda", "engine.fused_kernels=true")).engine) == plain
+    on_gpu = config.changed(("engine.device=cuda", "engine.fp8_manifest=speech.jsonl")).engine
+    assert effective(on_gpu) == {**plain, "fp8_manifest": "speech.jsonl"}
+    assert list(named_files(on_gpu)) == [Path("speech.jsonl")]

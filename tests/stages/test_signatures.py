@@ -19,6 +19,7 @@ FROM = {name: set(ORDER[ORDER.index(name) :]) for name in ORDER}
 """A stage and all that follows: each reads, directly or not, what those before it made."""
 WITHOUT_EFFECT = {
     "transcripts.llm.concurrency", "speech.workers", "train.threads", "train.mlflow", "evaluate.batch",
+    "engine.device", "engine.attention_kernel", "engine.fused_kernels", "engine.cuda_graphs", "engine.device_decoding",
 }  # fmt: skip
 """How fast, or where; the service's section is no stage's."""
 UNUSED = {
@@ -114,6 +115,7 @@ ON_MANIFESTS = merged(ON_CORPUS, {"train": {"manifests": ("own.jsonl",)}})
 """Training on manifests of the user's own needs no corpus."""
 
 FROM_SCRATCH = merged(ON_CORPUS, {"train": {"model": {"layers": 2}}})
+ON_A_GPU = merged(ON_CORPUS, {"engine": {"device": "cuda"}})
 CHANGEABLE = sorted(key for key, kind in KEYS.items() if key != "products" and not has_one_choice(kind))
 
 
@@ -141,7 +143,11 @@ def expected(key: str) -> set[str]:
 
 @pytest.mark.parametrize("key", CHANGEABLE)
 def test_each_key_makes_stale_what_it_can_change(key: str, folder: Path) -> None:
-    values = FROM_SCRATCH if key.startswith("train.model.") else ON_CORPUS
+    values = ON_CORPUS
+    if key.startswith("train.model."):
+        values = FROM_SCRATCH
+    elif key.startswith("engine."):
+        values = ON_A_GPU
     assert stale(folder, values, key) == expected(key)
 
 

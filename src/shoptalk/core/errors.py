@@ -21,7 +21,8 @@ ShoptalkError
 ├── LlmError (RuntimeError)         the LLM endpoint failed
 │   └── LlmAnswerError              one answer of it that cannot be used; another may be
 ├── RecognitionError (RuntimeError) another recogniser failed
-├── DeviceError (ValueError)        a processor that cannot be narrowed as asked
+├── DeviceError (ValueError)        a processor that cannot be narrowed as asked, a GPU that is not there
+├── GpuMemoryError (RuntimeError)   the memory of the GPU does not suffice
 ├── TrainingError (RuntimeError)    training cannot start or go on
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
 ├── PolicyError (ValueError)        a policy of the gate is wrong
@@ -120,6 +121,10 @@ class RecognitionError(ShoptalkError, RuntimeError):
 
 
 class DeviceError(ShoptalkError, ValueError):
+    pass
+
+
+class GpuMemoryError(ShoptalkError, RuntimeError):
     pass
 
 

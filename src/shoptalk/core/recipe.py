@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 @dataclass(frozen=True)
@@ -297,6 +297,11 @@ class PackageSection(Section):
     """A line for each work that must be credited: the base, data, voices."""
 
 
+SAME_TOKENS = NoEffect("the tokens are the same, but for the last bits of sums")
+ON_A_GPU = {"attention_kernel": False, "fused_kernels": False, "cuda_graphs": False, "device_decoding": False}
+"""What the engine takes on a GPU where the recipe does not say; True only for what has run there inside the engine."""
+
+
 class EngineSection(Section):
     """How a model decodes, in stage 70 and in the service alike: what is scored is what serves."""
 
@@ -309,6 +314,37 @@ class EngineSection(Section):
     require_speech: bool | None = None
     """Leave out words around which the VAD detects no speech, in streams too. Not set: as `engine.fill_holes`, so that
     one key switches off all that needs the VAD."""
+    device: Annotated[Literal["cpu", "cuda"], SAME_TOKENS] = "cpu"
+    """What the engine computes on. cuda is the first GPU."""
+    attention_kernel: Annotated[bool | None, SAME_TOKENS] = None
+    """On a GPU: attention as one Triton kernel. Not set: off."""
+    fused_kernels: Annotated[bool | None, SAME_TOKENS] = None
+    """On a GPU: all of Triton's kernels, the attention's included; with `engine.device_decoding` its rounds too. Not
+    set: off."""
+    cuda_graphs: Annotated[bool | None, SAME_TOKENS] = None
+    """On a GPU: launch the encoder, and device decoding, as CUDA graphs. Not set: off."""
+    device_decoding: Annotated[bool | None, SAME_TOKENS] = None
+    """On a GPU: decode greedily there. Needs `engine.beam` 1; phrases and alternatives are decoded on the host. Not
+    set: off."""
+    fp8_manifest: Path | None = None
+    """On a GPU of compute capability 8.9 on: feed-forward layers in 8-bit floats, their scales chosen by the
+    recordings of this manifest, which should sound like what will be transcribed. Not set: none."""
+
+    @model_validator(mode="after")
+    def _needs_its_device(self) -> "EngineSection":
+        if self.device == "cpu":
+            asked = [key for key in (*ON_A_GPU, "fp8_manifest") if getattr(self, key)]
+            if asked:
+                raise ValueError(f"{', '.join(asked)} is for a GPU; add engine.device=cuda, or leave it out")
+        return self
+
+    def unused(self) -> frozenset[str]:
+        return frozenset() if self.fp8_manifest else frozenset({"fp8_manifest"})
+
+    def on_gpu(self, key: str) -> bool:
+        """Whether a path of `ON_A_GPU` is taken."""
+        wanted: bool | None = getattr(self, key)
+        return self.device == "cuda" and (ON_A_GPU[key] if wanted is None else wanted)
 
     @property
     def speech_only(self) -> bool:

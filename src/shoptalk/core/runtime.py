@@ -8,10 +8,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shoptalk.core import config
+from shoptalk.core.records import Samples
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h of glibc
 KERNELS_KEPT = 8192
 """Compiled kernels that oneDNN keeps: it has one for each shape of a batch."""
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """The paths of a GPU that are asked for; any of them goes with any other. Without one: plain PyTorch."""
+
+    attention_kernel: bool = False
+    """Attention as one Triton kernel."""
+    fused_kernels: bool = False
+    """All of Triton's kernels: attention, subsampling, convolutions and norms, and the rounds of device decoding."""
+    cuda_graphs: bool = False
+    """The encoder as CUDA graphs, and with `device_decoding` the rounds too; a batch is then decoded while the next is
+    encoded."""
+    device_decoding: bool = False
+    """Greedy decoding on the device. Beams, phrases and alternatives are decoded on the host all the same."""
+    fp8_recordings: tuple[Samples, ...] = ()
+    """Real speech that the scales of 8-bit floats in the feed-forward layers are chosen by; none: no 8-bit floats."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +40,11 @@ class Runtime:
     """Threads of PyTorch in one product of matrices."""
     device: str = "cpu"
     """What the engine computes on, as PyTorch writes it."""
+    gpu: GpuUse = GpuUse()
+    """By which of its paths."""
 
 
-def start(*, threads: int = 0, device: str = "cpu") -> Runtime:
+def start(*, threads: int = 0, device: str = "cpu", gpu: GpuUse | None = None) -> Runtime:
     """Set this process up for work on tensors; `threads` 0 leaves as many as PyTorch chose.
 
     To be called before PyTorch is imported, so that oneDNN keeps the kernels of all shapes.
@@ -33,14 +53,14 @@ def start(*, threads: int = 0, device: str = "cpu") -> Runtime:
     keep_memory()
     if threads:
         set_threads(threads)
-    return current(device=device)
+    return current(device=device, gpu=gpu)
 
 
-def current(*, device: str = "cpu") -> Runtime:
+def current(*, device: str = "cpu", gpu: GpuUse | None = None) -> Runtime:
     """The process as it stands; changes nothing."""
     import torch
 
-    return Runtime(threads=torch.get_num_threads(), device=device)
+    return Runtime(threads=torch.get_num_threads(), device=device, gpu=gpu or GpuUse())
 
 
 def set_threads(threads: int) -> None:

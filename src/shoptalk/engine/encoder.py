@@ -257,6 +257,10 @@ class Encoder(torch.nn.Module):
             x_BTD = layer.padded(x_BTD, hidden_BT, p)
         return x_BTD
 
+    def forget_positions(self) -> None:
+        """To be called when the weights were changed in place: the positions that are kept are of the old ones."""
+        self._kept = []
+
     def _scaled(self, x: torch.Tensor) -> torch.Tensor:
         return x * math.sqrt(self.shape.d_model) if self.shape.scaled_input else x
 

@@ -4,7 +4,7 @@ Shapes: B recordings, S samples, T frames, M mel bins, D width of the encoder.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from torch.nn.utils.rnn import pad_sequence
 from shoptalk.core import confidence
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import open_bundle
-from shoptalk.core.errors import ModelError
+from shoptalk.core.errors import DeviceError, ModelError
 from shoptalk.core.protocols import Options, Vad, options_of_each
 from shoptalk.core.records import Alternative, Recognition, Samples, Word
-from shoptalk.core.runtime import Runtime, set_threads
+from shoptalk.core.runtime import GpuUse, Runtime, set_threads
 from shoptalk.core.runtime import current as current_runtime
 from shoptalk.core.tokens import FRAME_S, placed, words
 from shoptalk.engine.beam import Scored, decode_nbest
@@ -29,6 +29,8 @@ from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
 from shoptalk.engine.gaps import fill
+from shoptalk.engine.gpu.memory import in_fitting_batches, named
+from shoptalk.engine.gpu.use import Batch, GpuPaths
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.int8 import quantize
 from shoptalk.engine.invented import speech_only, where_words_stand, without_loops
@@ -80,35 +82,59 @@ class Engine:
         `batch` is how many recordings are encoded together. `reach` lets attention see so many frames to each side,
         whatever the checkpoint's config says; audio of up to 24 minutes is then encoded in one pass. With a `beam` of 1
         decoding is greedy. Without a `vad` gaps are not filled, and words need no speech. `sha256` is the `.nemo`'s.
-        `runtime` is what the process was set to, and the device; without it the process is taken as it stands, on the
-        CPU.
+        `runtime` is what the process was set to, the device, and which of a GPU's paths are taken (`GpuPaths` names
+        the errors); without it the process is taken as it stands, on the CPU. `DeviceError` for a GPU that is not
+        there, `GpuMemoryError` if the model does not fit into its memory.
         """
         runtime = runtime or current_runtime()
-        device = torch.device(runtime.device)
-        if precision == "int8" and device.type != "cpu":
-            raise ModelError(f"int8 is for a CPU, not for {device}; choose engine.precision bf16 or fp32")
-        bundle = open_bundle(path) if path.is_dir() else None
-        self.name = bundle.name if bundle else path.stem
-        self._temperature = bundle.temperature if bundle else None
-        shape, weights, tokenizer = open_checkpoint(bundle.nemo if bundle else path, sha256=sha256)
-        with torch.inference_mode():
-            featurizer = weights.below("preprocessor.featurizer")
-            self.features = Features(shape, featurizer.take("window"), featurizer.take("fb")).to(device)
-            self.encoder = Encoder(shape, weights.below("encoder"))
-            self.steps = Steps(Transducer(shape, weights))
-            if precision == "int8":
-                quantize(self.encoder)
-            self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-            self.encoder.to(device, self.dtype)
-        self.encoder.reach = reach or self.encoder.reach
-        self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
-        self.device = device
+        self.device = torch.device(runtime.device)
+        if precision == "int8" and self.device.type != "cpu":
+            raise ModelError(f"int8 is for a CPU, not for {self.device}; choose engine.precision bf16 or fp32")
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise DeviceError("PyTorch sees no CUDA device here; set engine.device to cpu, or install its CUDA build")
+        self._precision: Precision = precision
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._reach = reach
+        self._gpu = runtime.gpu
         self._batch = batch
         self._beam = beam
+        self.swap(path, sha256=sha256)
         self._gap_vad = vad.vad if vad and vad.fill_gaps else None
         self.speech_vad = vad.vad if vad and vad.require_speech else None
         self._threads = runtime.threads
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="engine")
+
+    def swap(self, path: Path, *, sha256: str | None = None) -> None:
+        """Take another bundle or `.nemo` in the place of this one; graphs are captured anew.
+
+        Both lie in memory until the new one is there: if it cannot be opened, the old one stays. The errors are those
+        of opening an engine. Streams of the old model cannot go on.
+        """
+        bundle = open_bundle(path) if path.is_dir() else None
+        shape, weights, tokenizer = open_checkpoint(bundle.nemo if bundle else path, sha256=sha256)
+        cure = "the model needs a GPU with more of it, or engine.device=cpu"
+        with torch.inference_mode(), named(cure):
+            featurizer = weights.below("preprocessor.featurizer")
+            features = Features(shape, featurizer.take("window"), featurizer.take("fb")).to(self.device)
+            encoder = Encoder(shape, weights.below("encoder"))
+            encoder.reach = self._reach or encoder.reach
+            transducer = Transducer(shape, weights)
+            if self._precision == "int8":
+                quantize(encoder)
+            encoder.to(self.device, self.dtype)
+            speech = self._gpu.fp8_recordings
+            calibration = (
+                padded_features(features, speech[start : start + self._batch], self.device, self.dtype)
+                for start in range(0, len(speech), self._batch)
+            )
+            paths = GpuPaths(encoder, transducer, self._gpu, calibration=calibration)
+        self.name = bundle.name if bundle else path.stem
+        self._temperature = bundle.temperature if bundle else None
+        self.tokenizer = sentencepiece.SentencePieceProcessor(model_proto=tokenizer)
+        self.features = features
+        self.encoder = encoder
+        self.steps = Steps(transducer)
+        self._paths = paths
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         """One `Recognition` for each audio, in order; windows of long audio share batches with the rest.
@@ -145,29 +171,61 @@ class Engine:
         return lambda audio: self._transcribe(audio, [Options(own.phrases)] * len(audio))
 
     def _transcribe(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
-        """Audio in batches of like length, as many batches at a time as there are threads for."""
-        workers = 1
-        if self.device.type == "cpu":
-            workers = max(1, min(self._threads, len(audio) // CLIPS_A_WORKER))
-        share = -(-len(audio) // workers)  # rounded up
-        size = max(1, min(self._batch, share))
+        """Those that are decoded greedily on the device where the engine does so, the others on the host.
+
+        `GpuMemoryError` where memory of the GPU does not suffice for one recording alone.
+        """
         by_length = sorted(range(len(audio)), key=lambda place: -audio[place].size)
-        batches = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+        on_device: list[int] = []
+        on_host: list[int] = []
+        for place in by_length:
+            is_greedy = self._beam == 1 and not options[place].phrases and not options[place].alternatives
+            (on_device if is_greedy and self._paths.decodes else on_host).append(place)
+        by_place = self._transcribe_on_device(audio, on_device)
+        by_place |= self._transcribe_on_host(audio, options, on_host)
+        return [by_place[place] for place in range(len(audio))]
+
+    def _transcribe_on_device(self, audio: Sequence[Samples], places: Sequence[int]) -> dict[int, Recognition]:
+        """Places of like length in batches, each decoded while the features of the next one are made."""
+
+        def run(batches: list[list[int]]) -> Iterable[list[Recognition]]:
+            features = (self._features_of([audio[place] for place in batch]) for batch in batches)
+            for decoded in self._paths.decode(features):
+                yield [self._recognition(row) for row in decoded]
+
+        return self._in_batches(places, self._batch, run)
+
+    def _transcribe_on_host(
+        self, audio: Sequence[Samples], options: Sequence[Options], places: Sequence[int]
+    ) -> dict[int, Recognition]:
+        """Places of like length in batches, as many batches at a time as there are threads for."""
+        workers = 1
+        if self.device.type == "cpu" and self._gpu == GpuUse():  # graphs have one input, which threads would share
+            workers = max(1, min(self._threads, len(places) // CLIPS_A_WORKER))
+        share = -(-len(places) // workers)  # rounded up
         threads = self._threads // workers
 
         def transcribe(batch: Sequence[int]) -> list[Recognition]:
             set_threads(threads)
             return self._transcribe_batch([audio[place] for place in batch], [options[place] for place in batch])
 
+        def run(batches: list[list[int]]) -> Iterable[list[Recognition]]:
+            return self._pool.map(transcribe, batches) if workers > 1 else map(transcribe, batches)
+
         try:
-            run = self._pool.map if workers > 1 else map
-            results = list(run(transcribe, batches))
+            return self._in_batches(places, min(self._batch, share), run)
         finally:
             set_threads(self._threads)
+
+    def _in_batches(
+        self, places: Sequence[int], size: int, run: Callable[[list[list[int]]], Iterable[list[Recognition]]]
+    ) -> dict[int, Recognition]:
+        size = max(1, size)
+        batches = [places[start : start + size] for start in range(0, len(places), size)]
         by_place: dict[int, Recognition] = {}
-        for batch, recognitions in zip(batches, results, strict=True):
+        for batch, recognitions in in_fitting_batches(batches, run, self._paths.forget):
             by_place.update(zip(batch, recognitions, strict=True))
-        return [by_place[place] for place in range(len(audio))]
+        return by_place
 
     @torch.inference_mode()
     def _transcribe_batch(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
@@ -240,20 +298,12 @@ class Engine:
     @torch.inference_mode()
     def encode(self, audio: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoder's padded frames (B, T, D) of a batch in float32 on the CPU, and how many count (B,)."""
-        signals = [_filled_up(samples_S) for samples_S in audio]
-        samples_B = torch.tensor([len(signal_S) for signal_S in signals])
-        if self.device.type == "cpu":
-            # one by one: sums over padded frames would differ in their last bits by what stands beside a recording
-            rows = [
-                self.features(signal_S[None], samples_B[row : row + 1])[0][0] for row, signal_S in enumerate(signals)
-            ]
-            features_BTM = pad_sequence(rows, batch_first=True)
-            frames_B = self.features.frames(samples_B)
-        else:
-            signal_BS = pad_sequence(signals, batch_first=True).to(self.device)
-            features_BTM, frames_B = self.features(signal_BS, samples_B)
-        encoded_BTD, lengths_B = self.encoder(features_BTM.to(self.dtype), frames_B)
+        encoded_BTD, lengths_B = self._paths.encode(*self._features_of(audio))
         return encoded_BTD.float().cpu(), lengths_B
+
+    @torch.inference_mode()
+    def _features_of(self, audio: Sequence[Samples]) -> Batch:
+        return padded_features(self.features, audio, self.device, self.dtype)
 
     def _recognition(self, decoded: Decoded) -> Recognition:
         pieces = [self.tokenizer.id_to_piece(token) for token in decoded.tokens]
@@ -274,6 +324,19 @@ class Engine:
             return word
         calibrated = float(confidence.tempered(self._temperature, word.confidence))
         return word.model_copy(update={"confidence": round(calibrated, 4)})
+
+
+def padded_features(features: Features, audio: Sequence[Samples], device: torch.device, dtype: torch.dtype) -> Batch:
+    """Features (B, T, M) of recordings, padded, and how many of their frames count (B,), on the host."""
+    signals = [_filled_up(samples_S) for samples_S in audio]
+    samples_B = torch.tensor([len(signal_S) for signal_S in signals])
+    if device.type == "cpu":
+        # one by one: sums over padded frames would differ in their last bits by what stands beside a recording
+        rows = [features(signal_S[None], samples_B[row : row + 1])[0][0] for row, signal_S in enumerate(signals)]
+        return pad_sequence(rows, batch_first=True).to(dtype), features.frames(samples_B)
+    signal_BS = pad_sequence(signals, batch_first=True).to(device)
+    features_BTM, frames_B = features(signal_BS, samples_B)
+    return features_BTM.to(dtype), frames_B
 
 
 def _filled_up(samples_S: Samples) -> torch.Tensor:

@@ -206,6 +206,7 @@ def _others(run: Run) -> Iterator[str]:
     from shoptalk.stages.recognizers import title
 
     yield from _missing(_PACKAGES["evaluate"])
+    yield from _engine_device(run)
     others = run.recipe.evaluate.others
     for name, count in Counter(title(other) for other in others).items():
         if count > 1:
@@ -216,6 +217,14 @@ def _others(run: Run) -> Iterator[str]:
             yield from _endpoint("evaluate.others", other.base_url)
         else:
             store.model(other.model)
+
+
+def _engine_device(run: Run) -> Iterator[str]:
+    section = run.recipe.engine
+    if section.device == "cuda" and device.accelerator().kind != "cuda":
+        yield "engine.device is cuda, but PyTorch sees no GPU here; set it to cpu, or install PyTorch's CUDA build"
+    if section.device == "cuda" and (section.on_gpu("attention_kernel") or section.on_gpu("fused_kernels")):
+        yield from _missing({"triton": "dev"})
 
 
 # ---- what several need

@@ -3,19 +3,27 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shoptalk.core import runtime
+from shoptalk.core import recordings, runtime
+from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import require_bundle
 from shoptalk.core.config import api_key
 from shoptalk.core.device import cores
-from shoptalk.core.errors import ModelError
+from shoptalk.core.errors import ManifestError, ModelError
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
-from shoptalk.core.recipe import EngineSection, OtherSection
+from shoptalk.core.recipe import ON_A_GPU, EngineSection, OtherSection
+from shoptalk.core.records import Samples
 from shoptalk.core.resources import locate
 
 if TYPE_CHECKING:
     from shoptalk.engine.recognizer import Engine
     from shoptalk.engine.streaming import Streamer
+
+CALIBRATION = 64
+"""Recordings of a manifest that choose the scales of 8-bit floats, the first ones."""
+CALIBRATION_S = 30.0
+"""Of each, at most."""
 
 
 def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
@@ -24,7 +32,7 @@ def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
     A VAD that the store cannot give is an error: no check that was asked for is left out silently. The process is set
     up for the engine: it is the engine's from then on.
     """
-    process = runtime.start()
+    process = runtime.start(device=section.device, gpu=gpu_use(section))
     from shoptalk.engine.recognizer import Engine, VadUse
     from shoptalk.integrations import vad_silero
 
@@ -46,6 +54,19 @@ def open_engine(path: Path, section: EngineSection, *, batch: int) -> "Engine":
     )
     runtime.give_back_memory()  # what loading needed
     return engine
+
+
+def gpu_use(section: EngineSection) -> runtime.GpuUse:
+    """The paths of a GPU that a section asks for; `ManifestError` for a manifest of 8-bit floats without lines."""
+    speech: tuple[Samples, ...] = ()
+    if section.device == "cuda" and section.fp8_manifest:
+        examples = read_manifest(locate(section.fp8_manifest))[:CALIBRATION]
+        if not examples:
+            raise ManifestError(f"{section.fp8_manifest}: has no lines; give recordings that choose the scales")
+        longest = round(CALIBRATION_S * SAMPLE_RATE_HZ)
+        speech = tuple(recordings.load(example)[:longest] for example in examples)
+    paths = {key: section.on_gpu(key) for key in ON_A_GPU}
+    return runtime.GpuUse(**paths, fp8_recordings=speech)
 
 
 def open_streamer(path: Path, section: EngineSection) -> "Streamer":

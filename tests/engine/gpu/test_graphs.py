@@ -1,11 +1,9 @@
 """Buckets and the pipeline against plain decoding; without a GPU the same code runs, uncaptured, on one stream."""
 
 import json
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,8 +11,7 @@ import torch
 from benchmarks.engine import gpu
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from tests.engine.gpu import recorded_graphs
 
 from shoptalk.core import audio
 from shoptalk.engine.encoder import Encoder
@@ -24,7 +21,7 @@ from shoptalk.engine.gpu.looping import Looping
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.transducer import Transducer
-from shoptalk.engine.weights import open_checkpoint
+from shoptalk.engine.weights import frozen, open_checkpoint
 
 ROOT = Path(__file__).parents[3]
 GENERAL = ROOT / "assets/general"
@@ -94,7 +91,7 @@ def test_the_pipeline_gives_what_the_engine_gives(engine: Engine, pipeline: Pipe
     assert len(found) == len(cuts)
     for (start, stop), decoded in zip(cuts, found, strict=True):
         assert_same(decoded, decode(engine.steps, *engine.encode(speech[start:stop])))
-    assert len(pipeline.encoders.kept) <= 3 and len(pipeline.decoders.kept) <= 3
+    assert len(pipeline.encoding.shelf.kept) <= 3 and len(pipeline.decoders.kept) <= 3
 
 
 def test_what_an_older_batch_left_behind_is_not_heard(
@@ -122,50 +119,46 @@ def test_the_next_batch_is_encoded_before_one_is_decoded(
     assert len(list(running)) == 2
 
 
-class Recorded(TorchDispatchMode):
-    """A CUDA graph on a CPU: the operations of the capture, taken again on the same tensors, whatever lies in them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, ...]] = []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = function(*args, **(kwargs or {}))
-        self.calls.append((function, args, kwargs or {}, made))
-        return made
-
-    def replay(self) -> None:
-        for function, args, kwargs, made in self.calls:
-            for held, new in zip(tree_leaves(made), tree_leaves(function(*args, **kwargs)), strict=True):
-                assert isinstance(held, torch.Tensor), f"{function} tells the host something"
-                held.copy_(new)
-
-
 @pytest.mark.skipif(DEVICE == "cuda", reason="the tests above capture")
 def test_a_capture_serves_other_batches(
     engine: Engine, pipeline: Pipeline, speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that differs between the batches of a bucket is fixed at the capture, which sees zeros."""
-    lanes = graphs.Lane(MagicMock(), "encoding"), graphs.Lane(MagicMock(), "decoding")
-    used: set[tuple[str, int]] = set()
-
-    def capture(graph: Recorded, pool: str, stream: object) -> Recorded:
-        used.add((pool, id(stream)))
-        return graph
-
-    for name, stand_in in {
-        "CUDAGraph": Recorded, "graph": capture, "stream": lambda stream: nullcontext(),
-        "Stream": MagicMock, "current_stream": MagicMock,
-    }.items():  # fmt: skip
-        monkeypatch.setattr(torch.cuda, name, stand_in)
-    captured = Pipeline(pipeline.encoder, pipeline.looping)
-    captured._lanes = lanes
+    captures = recorded_graphs.stand_in(monkeypatch)
+    captured = Pipeline(pipeline.encoding.encoder, pipeline.looping)
     cuts = [(0, 3), (3, 6), (6, 9), (1, 4), (0, 3)]
     found = list(captured.decode(features(engine, speech[start:stop]) for start, stop in cuts))
-    assert len(captured.encoders.kept) < len(cuts)
-    assert used == {(lane.pool, id(lane.stream)) for lane in lanes}, "a stream has one workspace for matrix products"
+    assert len(captured.encoding.shelf.kept) < len(cuts)
+    lanes = [lane for lane in (captured.encoding.lane, captured.lane) if lane]
+    expected = {(lane.pool, id(lane.stream)) for lane in lanes}
+    assert len(expected) == 2 and set(captures) == expected, "a stream has one workspace for matrix products"
     for (start, stop), decoded in zip(cuts, found, strict=True):
         assert_same(decoded, decode(engine.steps, *engine.encode(speech[start:stop])))
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="a graph that reads freed tensors may read anything there")
+def test_graphs_are_captured_anew_when_the_weights_were_changed(
+    engine: Engine, speech: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tensors that were swapped, and one that was changed in place: the positions that are kept come from it."""
+    captures = recorded_graphs.stand_in(monkeypatch)
+    shape, weights, _ = open_checkpoint(TINY)
+    with torch.inference_mode():
+        encoder, transducer = Encoder(shape, weights.below("encoder")), Transducer(shape, weights)
+        captured, batch = Pipeline(encoder, Looping(transducer)), features(engine, speech[:2])
+        [before] = captured.decode([batch])
+        for layer in encoder.layers:
+            layer.first.up.weight = frozen(layer.first.up.weight * 0.9)
+            layer.attention.position.weight.mul_(0.5)
+        lengths_B = encoder.subsampling.frames(batch[1])
+        [stale] = captured.decode([batch])
+        assert_same(stale, before)
+        known = len(captures)
+        captured.recapture()
+        [after] = captured.decode([batch])
+        assert len(captures) == known + 2
+        assert_same(after, Looping(transducer).decode(encoder.padded(*batch, lengths_B), lengths_B))
+    assert [row.confidences for row in after] != [row.confidences for row in before]
 
 
 def test_no_batches_give_nothing(pipeline: Pipeline) -> None:
@@ -202,6 +195,6 @@ def test_decoding_that_never_ends_is_told(engine: Engine, pipeline: Pipeline, sp
                 (), dtype=torch.bool, device=DEVICE
             )
 
-    stuck = Pipeline(pipeline.encoder, Stuck())  # type: ignore[arg-type]
+    stuck = Pipeline(pipeline.encoding.encoder, Stuck())  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="does not come to its end"):
         list(stuck.decode([features(engine, speech[:1])]))

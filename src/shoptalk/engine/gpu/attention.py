@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
         "the fused attention needs Triton, which PyTorch for CUDA brings along; `pip install triton`"
     ) from error
 
-__all__ = ["EXACT", "NARROWEST", "attend_fused", "fuse", "launch_options", "tl", "triton"]
+__all__ = ["EXACT", "NARROWEST", "attend_fused", "fuse", "is_interpreted", "launch_options", "tl", "triton"]
 
 BLOCK = {2: 64, 4: 32}
 """Queries and keys at a time by the bytes of a number: what the shared memory of an A100 holds."""
@@ -147,6 +147,11 @@ def launch_options(width: int, number_bytes: int, *, has_hidden: bool) -> dict[s
     """What the kernel is compiled for."""
     constants = {"K": width, "WIDTH": max(NARROWEST, triton.next_power_of_2(width)), "N": BLOCK[number_bytes]}
     return constants | {"HAS_HIDDEN": has_hidden, "num_warps": WARPS, "num_stages": STAGES}
+
+
+def is_interpreted() -> bool:
+    """Whether the kernels run in Triton's interpreter, on a CPU: TRITON_INTERPRET is read when they are made."""
+    return not isinstance(_attend, triton.JITFunction)
 
 
 def fuse(encoder: Encoder) -> None:

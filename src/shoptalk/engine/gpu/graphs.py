@@ -51,6 +51,13 @@ class Lane(NamedTuple):
     pool: Pool
 
 
+def lane_on(device: torch.device, *, priority: int = 0) -> Lane | None:
+    """A lane of its own, or none where nothing is captured."""
+    if device.type != "cuda":
+        return None
+    return Lane(torch.cuda.Stream(device, priority=priority), torch.cuda.graph_pool_handle())
+
+
 class Replay:
     """A function of tensors that stay where they are: write into `inputs`, then call."""
 
@@ -100,14 +107,97 @@ class Shelf:
         self.kept.move_to_end(wanted)
         return self.kept[wanted]
 
+    def forget(self) -> None:
+        """Keep none of them."""
+        if any(replay.inputs[0].is_cuda for replay in self.kept.values()):
+            torch.cuda.synchronize()  # one may still be running
+        self.kept.clear()
 
-class _Encoded(NamedTuple):
+
+class Encoded(NamedTuple):
     """A batch between encoder and decoder; `ready` tells another stream when it is whole."""
 
-    encoded_BTJ: torch.Tensor
+    encoded_BTX: torch.Tensor
     frames_B: torch.Tensor
     rows: int
     ready: "torch.cuda.Event | None"
+
+
+class GraphedEncoder:
+    """The padded encoder, with a graph for each bucket."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        padded: Padded | None = None,
+        then: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        most: int = MOST_GRAPHS,
+    ):
+        """`padded` stands in for `Encoder.padded`: `layers.FusedEncoder`. `then` is captured behind it."""
+        parameter = next(encoder.parameters())
+        self.encoder, self.device, self.dtype = encoder, parameter.device, parameter.dtype
+        self._padded, self._then = padded or encoder.padded, then
+        self.shelf = Shelf(self._replay_of, most)
+        self.lane = lane_on(self.device)
+        if self.lane:
+            self._settle()
+
+    def __call__(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> Encoded:
+        """The frames of a batch in its bucket's size; it is whole when `ready` is reached."""
+        stream = self.lane.stream if self.lane else None
+        rows, frames, _ = features_BTM.shape
+        if stream:
+            stream.wait_stream(torch.cuda.current_stream())
+            features_BTM.record_stream(stream)
+        with torch.cuda.stream(stream):
+            replay = self.shelf(bucket(rows, frames))
+            all_BTM, all_B = replay.inputs
+            all_BTM[:rows, :frames].copy_(features_BTM)  # what older batches left behind the ends is masked
+            all_B[rows:] = 0
+            all_B[:rows].copy_(frames_B, non_blocking=True)
+            encoded_BTX, lengths_B = replay()
+            return Encoded(encoded_BTX, lengths_B, rows, stream.record_event() if stream else None)
+
+    def frames(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:
+        """The frames (B, T, X) of a batch without those of its bucket, for the stream that asks."""
+        batch = self(features_BTM, frames_B)
+        if batch.ready:
+            torch.cuda.current_stream().wait_event(batch.ready)
+            batch.encoded_BTX.record_stream(torch.cuda.current_stream())
+        longest = int(self.encoder.subsampling.frames(frames_B).max())
+        return batch.encoded_BTX[: batch.rows, :longest]
+
+    def forget(self) -> None:
+        """Drop all graphs: they read the tensors of their capture, and hold its memory."""
+        self.shelf.forget()
+        self.lane = lane_on(self.device) if self.lane else None
+
+    def recapture(self) -> None:
+        """To be called when the encoder has other weights: what was made of the old ones is made again."""
+        self.forget()
+        self.encoder.forget_positions()
+        if self.lane:
+            self._settle()
+
+    def _replay_of(self, size: Bucket) -> Replay:
+        features_BTM = torch.zeros(*size, self.encoder.shape.mels, dtype=self.dtype, device=self.device)
+        frames_B = torch.zeros(size.rows, dtype=torch.long, device=self.device)
+        # positions beyond those that the encoder keeps are made anew each time, and would be kept by each graph
+        is_short = self.encoder.reach is not None or size.frames <= KEPT_REACH * SUBSAMPLING
+        return Replay(self._encoded, (features_BTM, frames_B), lane=self.lane if is_short else None)
+
+    def _encoded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> Tensors:
+        lengths_B = self.encoder.subsampling.frames(frames_B)
+        encoded_BTX = self._padded(features_BTM, frames_B, lengths_B)
+        return (self._then(encoded_BTX) if self._then else encoded_BTX), lengths_B
+
+    def _settle(self) -> None:
+        """Let the encoder project all the positions that it keeps, since graphs read them where they lie."""
+        frames = KEPT_REACH * SUBSAMPLING
+        with torch.inference_mode():
+            features_BTM = torch.zeros(1, frames, self.encoder.shape.mels, dtype=self.dtype, device=self.device)
+            self._encoded(features_BTM, torch.tensor([frames], device=self.device))
 
 
 class Pipeline:
@@ -122,61 +212,57 @@ class Pipeline:
         most: int = MOST_GRAPHS,
     ):
         """`padded` stands in for `Encoder.padded`: `layers.FusedEncoder`."""
-        self.encoder, self.looping, self.device = encoder, looping, looping.device
-        self.dtype = next(encoder.parameters()).dtype
-        self._padded = padded or encoder.padded
+        self.looping = looping
+        self.encoding = GraphedEncoder(encoder, padded=padded, then=self._projected, most=most)
+        self.decoders = Shelf(self._decoder_of, most)
+        # before encoding: its kernels are small, and the host waits for them
+        self.lane = lane_on(looping.device, priority=-1)
         self._starts: dict[int, Standing] = {}
         self._joint = looping.transducer.shape.joint
-        self.encoders, self.decoders = Shelf(self._encoder_of, most), Shelf(self._decoder_of, most)
-        self._streams: tuple[torch.cuda.Stream | None, torch.cuda.Stream | None] = (None, None)
-        self._lanes: tuple[Lane | None, Lane | None] = (None, None)
-        if self.device.type == "cuda":
-            # decoding first: its kernels are small, and the host waits for them
-            streams = torch.cuda.Stream(self.device), torch.cuda.Stream(self.device, priority=-1)
-            encoding, decoding = (Lane(stream, torch.cuda.graph_pool_handle()) for stream in streams)
-            self._streams, self._lanes = streams, (encoding, decoding)
-            self._settle()
 
     @torch.inference_mode()
     def decode(self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Iterator[list[Decoded]]:
         """The tokens of batches of features (B, T, M) on the device, of which `frames` (B,) count."""
         waiting = None
         for features_BTM, frames_B in batches:
-            encoded = self._encode(features_BTM, frames_B)
+            encoded = self.encoding(features_BTM, frames_B)
             if waiting:
                 yield self._decode(waiting)
             waiting = encoded
         if waiting:
             yield self._decode(waiting)
 
-    def _encode(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> _Encoded:
-        stream, (rows, frames, _) = self._streams[0], features_BTM.shape
-        if stream:
-            stream.wait_stream(torch.cuda.current_stream())
-            features_BTM.record_stream(stream)
-        with torch.cuda.stream(stream):
-            replay = self.encoders(bucket(rows, frames))
-            all_BTM, all_B = replay.inputs
-            all_BTM[:rows, :frames].copy_(features_BTM)  # what older batches left behind the ends is masked
-            all_B[rows:] = 0
-            all_B[:rows].copy_(frames_B, non_blocking=True)
-            encoded_BTJ, lengths_B = replay()
-            return _Encoded(encoded_BTJ, lengths_B, rows, stream.record_event() if stream else None)
+    def forget(self) -> None:
+        """Drop all graphs, and with them the memory that they hold; the next batches capture again."""
+        self.encoding.forget()
+        self.decoders.forget()
+        self.lane = lane_on(self.looping.device, priority=-1) if self.lane else None
+        self._starts.clear()
 
-    def _decode(self, batch: _Encoded) -> list[Decoded]:
-        stream = self._streams[1]
+    def recapture(self) -> None:
+        """To be called when encoder or transducer have other weights: graphs read those of their capture."""
+        self.forget()
+        self.encoding.recapture()
+
+    def _projected(self, encoded_BTD: torch.Tensor) -> torch.Tensor:
+        transducer = self.looping.transducer
+        projected_BTJ: torch.Tensor = transducer.project_encoded(encoded_BTD.to(transducer.gates_VX.dtype))
+        return projected_BTJ
+
+    def _decode(self, batch: Encoded) -> list[Decoded]:
+        stream = self.lane.stream if self.lane else None
         if stream and batch.ready:
             stream.wait_event(batch.ready)
-            batch.encoded_BTJ.record_stream(stream)
+            batch.encoded_BTX.record_stream(stream)
             batch.frames_B.record_stream(stream)
         with torch.cuda.stream(stream):
-            replay = self.decoders(Bucket(*batch.encoded_BTJ.shape[:2]))
-            for held, new in zip(replay.inputs, (batch.encoded_BTJ, batch.frames_B), strict=False):
+            replay = self.decoders(Bucket(*batch.encoded_BTX.shape[:2]))
+            for held, new in zip(replay.inputs, (batch.encoded_BTX, batch.frames_B), strict=False):
                 held.copy_(new)
             for held, new in zip(replay.inputs[2:], self._start(len(batch.frames_B)), strict=True):
                 held.copy_(new)
             stretches: list[Emitted] = []
-            for _ in range(self._most_stretches(batch.encoded_BTJ.shape[1])):
+            for _ in range(self._most_stretches(batch.encoded_BTX.shape[1])):
                 *columns, left = replay()
                 stretches.append(Emitted(*columns))
                 if not left:  # waits for this stream only; the encoder's goes on
@@ -193,35 +279,14 @@ class Pipeline:
             self._starts[rows] = self.looping.start(rows)
         return self._starts[rows]
 
-    def _encoder_of(self, size: Bucket) -> Replay:
-        shape = self.encoder.shape
-        features_BTM = torch.zeros(*size, shape.mels, dtype=self.dtype, device=self.device)
-        frames_B = torch.zeros(size.rows, dtype=torch.long, device=self.device)
-        # positions beyond those that the encoder keeps are made anew each time, and would be kept by each graph
-        is_short = self.encoder.reach is not None or size.frames <= KEPT_REACH * SUBSAMPLING
-        return Replay(self._encoded, (features_BTM, frames_B), lane=self._lanes[0] if is_short else None)
-
-    def _encoded(self, features_BTM: torch.Tensor, frames_B: torch.Tensor) -> Tensors:
-        lengths_B = self.encoder.subsampling.frames(frames_B)
-        encoded_BTD = self._padded(features_BTM, frames_B, lengths_B)
-        transducer = self.looping.transducer
-        return transducer.project_encoded(encoded_BTD.to(transducer.gates_VX.dtype)), lengths_B
-
     def _decoder_of(self, size: Bucket) -> Replay:
         standing = self.looping.start(size.rows)
         encoded_BTJ = standing.predicted_BJ.new_zeros(*size, self._joint)
         inputs = (encoded_BTJ, torch.zeros_like(standing.at_B), *(part.clone() for part in standing))
-        return Replay(self._stretch, inputs, lane=self._lanes[1])
+        return Replay(self._stretch, inputs, lane=self.lane)
 
     def _stretch(self, encoded_BTJ: torch.Tensor, frames_B: torch.Tensor, *standing: torch.Tensor) -> Tensors:
         parts = self.looping.stretch(encoded_BTJ, frames_B, *standing)
         for held, new in zip(standing, parts, strict=False):
             held.copy_(new)
         return parts[len(standing) :]
-
-    def _settle(self) -> None:
-        """Let the encoder project all the positions that it keeps, since graphs read them where they lie."""
-        frames = KEPT_REACH * SUBSAMPLING
-        with torch.inference_mode():
-            features_BTM = torch.zeros(1, frames, self.encoder.shape.mels, dtype=self.dtype, device=self.device)
-            self._encoded(features_BTM, torch.tensor([frames], device=self.device))
