@@ -25,7 +25,7 @@ from shoptalk.core import device
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.effects import add_noise
 from shoptalk.core.examples import read_manifest
-from shoptalk.core.protocols import Options, Phrase
+from shoptalk.core.protocols import IsEnough, Options, Phrase
 from shoptalk.core.recordings import load
 from shoptalk.core.records import Example, Samples
 from shoptalk.engine.recognizer import Engine, VadUse
@@ -59,9 +59,11 @@ class TimedVad:
     def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
         return self._vad.speech(samples_T)
 
-    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+    def probabilities_of_each(
+        self, audio: Sequence[Samples], is_enough: IsEnough | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         began = time.process_time()
-        probabilities = self._vad.probabilities_of_each(audio)
+        probabilities = self._vad.probabilities_of_each(audio, is_enough)
         self.cpu_s += time.process_time() - began
         return probabilities
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shoptalk.core import audio
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.protocols import Feed, Options, Phrase
+from shoptalk.core.protocols import Feed, IsEnough, Options, Phrase
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.invented import (
     LIKELY,
@@ -22,6 +22,7 @@ from shoptalk.engine.invented import (
     SPEECH,
     loops,
     speech_only,
+    unspoken,
     where_words_stand,
     without_loops,
 )
@@ -53,7 +54,9 @@ class FakeVad:
     def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
         return []
 
-    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+    def probabilities_of_each(
+        self, audio: Sequence[Samples], is_enough: IsEnough | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         self.listened_s += sum(samples_T.size for samples_T in audio) / SAMPLE_RATE_HZ
         frames = [-(-samples_T.size // 512) for samples_T in audio]
         return [np.full(count, self.probability, np.float32) for count in frames]
@@ -255,3 +258,40 @@ def test_three_sure_words_in_a_row_need_no_vad() -> None:
     assert speech_only([silence_T], [of_words(sure)], vad) == [of_words(sure)] and not vad.listened_s
     behind = of_words([*sure, word("far", 45.0, 0.9), word("past", 60.5, 0.9)])
     assert speech_only([silence_T], [behind], vad) == [of_words(sure)] and vad.listened_s < 3.0
+
+
+class ReadsAll:
+    """A VAD that reads all it is given, one after the other."""
+
+    def __init__(self, vad: vad_silero.SileroVad) -> None:
+        self._vad = vad
+        self.frame_s = vad.frame_s
+
+    def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
+        return self._vad.speech(samples_T)
+
+    def probabilities_of_each(
+        self, audio: Sequence[Samples], is_enough: IsEnough | None = None
+    ) -> list[npt.NDArray[np.float32]]:
+        return [self._vad.probabilities(samples_T) for samples_T in audio]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 6), level=st.sampled_from([1.0, 0.1, 0.01]))
+def test_listening_together_until_words_are_decided_keeps_the_words_of_listening_to_all_alone(
+    spoken: list[Samples], seed: int, count: int, level: float
+) -> None:
+    """Words anywhere, with any confidence, in speech between silence and noise."""
+    rng = np.random.default_rng(seed)
+    vad = vad_silero.load()
+    audio = []
+    words_of_each = []
+    for number in range(count):
+        pause_T = rng.choice([0.0, 0.03]) * rng.standard_normal(2 * SAMPLE_RATE_HZ).astype(np.float32)
+        samples_T = np.concatenate([pause_T, spoken[number], pause_T]) * np.float32(level)
+        starts_s = np.sort(rng.uniform(0, samples_T.size / SAMPLE_RATE_HZ, rng.integers(0, 12)))
+        audio.append(samples_T.astype(np.float32))
+        words_of_each.append([word("word", round(float(start_s), 2), float(rng.random())) for start_s in starts_s])
+    together = unspoken(audio, words_of_each, vad)
+    alone = [unspoken([own_T], [words], ReadsAll(vad))[0] for own_T, words in zip(audio, words_of_each, strict=True)]
+    assert together == alone

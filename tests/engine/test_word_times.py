@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shoptalk.core import audio
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.protocols import Feed, Options, Phrase
+from shoptalk.core.protocols import Feed, IsEnough, Options, Phrase
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.core.tokens import FRAME_S, PAUSE_S, SHORTEST_WORD_MS, placed, words
 from shoptalk.engine.recognizer import Engine, VadUse
@@ -146,7 +146,9 @@ class AnyVad:
         length_s = samples_T.size / SAMPLE_RATE_HZ
         return [(float(start), min(start + 1.0, length_s)) for start in range(0, int(length_s) + 1, 2)]
 
-    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
+    def probabilities_of_each(
+        self, audio: Sequence[Samples], is_enough: IsEnough | None = None
+    ) -> list[npt.NDArray[np.float32]]:
         return [np.full(round(own_T.size / 512) + 1, 0.9, np.float32) for own_T in audio]
 
 

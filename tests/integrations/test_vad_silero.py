@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from shoptalk.core import audio
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.models import store
 from shoptalk.core.records import Samples
-from shoptalk.integrations import vad_silero
-from shoptalk.integrations.vad_silero import FRAME_S, SILENCE_S, STARTS, SileroVad, spans
+from shoptalk.integrations import onnx, vad_silero
+from shoptalk.integrations.vad_silero import CONTEXT, FRAME, FRAME_S, SILENCE_S, STARTS, STATE, SileroVad, spans
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
@@ -53,14 +54,38 @@ def test_the_shortest_audio_is_no_speech(vad: SileroVad, size: int) -> None:
     assert vad.speech(np.ones(size, np.float32)) == [] and vad.probabilities(np.ones(size)).size == -(-size // 512)
 
 
-def test_side_by_side_it_hears_as_one_after_the_other(
-    vad: SileroVad, spoken: list[Samples], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pause_T = np.zeros(SAMPLE_RATE_HZ // 2, np.float32)
-    joined_T = np.concatenate([part for samples_T in spoken for part in (samples_T, pause_T)])
-    in_lanes = vad.probabilities(joined_T) >= STARTS
-    monkeypatch.setattr(vad_silero, "MAX_LANES", 1)
-    assert np.mean(in_lanes == (vad.probabilities(joined_T) >= STARTS)) > 0.985
+@given(sizes=st.lists(st.integers(0, 40_000), max_size=20), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_side_by_side_it_listens_as_alone(vad: SileroVad, spoken: list[Samples], sizes: list[int], seed: int) -> None:
+    """However many and long they are, and whether or not they are read to the end."""
+    rng = np.random.default_rng(seed)
+    whole_T = np.concatenate(spoken)
+    audio = []
+    for size in sizes:
+        start = int(rng.integers(whole_T.size - size))
+        audio.append(whole_T[start : start + size] * np.float32(10 ** rng.uniform(-3, 0)))
+    together = vad.probabilities_of_each(audio)
+    in_part = vad.probabilities_of_each(audio, lambda _, speech_N: bool(speech_N.max() > STARTS))
+    for samples_T, speech_N, first_N in zip(audio, together, in_part, strict=True):
+        alone_N = vad.probabilities(samples_T)
+        assert speech_N.shape == alone_N.shape and np.allclose(speech_N, alone_N, atol=1e-5)
+        assert np.allclose(first_N, alone_N[: first_N.size], atol=1e-5)
+        assert first_N.size == alone_N.size or first_N.max() > STARTS
+
+
+def test_probabilities_are_those_of_the_graph(vad: SileroVad, spoken: list[Samples]) -> None:
+    session = onnx.session(store.path("silero-vad"), threads=1)
+    noise_T = 0.1 * np.random.default_rng(7).standard_normal(SAMPLE_RATE_HZ).astype(np.float32)
+    for samples_T in [*spoken[:2], noise_T, np.zeros(5000, np.float32), np.ones(512, np.float32)]:
+        padded_T = np.pad(samples_T, (CONTEXT, -samples_T.size % FRAME))
+        state_2BH = np.zeros((2, 1, STATE), np.float32)
+        expected = []
+        for start in range(0, padded_T.size - CONTEXT, FRAME):
+            read_BT = padded_T[None, start : start + CONTEXT + FRAME]
+            inputs = {"input": read_BT, "state": state_2BH, "sr": np.array(SAMPLE_RATE_HZ, np.int64)}
+            speech_B1, state_2BH = session.run(None, inputs)
+            expected.append(speech_B1[0, 0])
+        assert np.allclose(vad.probabilities(samples_T), expected, atol=1e-5)
 
 
 def test_spans_open_high_and_close_low() -> None:

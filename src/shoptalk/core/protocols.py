@@ -151,6 +151,10 @@ class Workers(Protocol):
         """
 
 
+IsEnough = Callable[[int, npt.NDArray[np.float32]], bool]
+"""Whether the probabilities of the first frames of an audio, which is named by its place, are all that is needed."""
+
+
 class Vad(Protocol):
     """A detector of speech; not required to be thread-safe."""
 
@@ -160,5 +164,10 @@ class Vad(Protocol):
     def speech(self, samples_T: Samples) -> list[tuple[float, float]]:
         """Where speech is, as (start, end) in seconds from the start of the samples: in order, none overlapping."""
 
-    def probabilities_of_each(self, audio: Sequence[Samples]) -> list[npt.NDArray[np.float32]]:
-        """The probability of speech in each frame of `frame_s`, (N,), for each audio; they are read side by side."""
+    def probabilities_of_each(
+        self, audio: Sequence[Samples], is_enough: IsEnough | None = None
+    ) -> list[npt.NDArray[np.float32]]:
+        """The probability of speech in each frame of `frame_s`, (N,), for each audio; they are read side by side.
+
+        An audio may be read no further once `is_enough` says so; it then has the frames until there.
+        """

@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Vad
 from shoptalk.core.records import Recognition, Samples, Word
@@ -54,6 +57,14 @@ class _Doubt(NamedTuple):
     stretch: Stretch
 
 
+class _Mark(NamedTuple):
+    """Around a doubtful word: VAD frames from `first` to before `end`, and the `least` speech with which it stays."""
+
+    first: int
+    end: int
+    least: float
+
+
 def speech_only(audio: Sequence[Samples], recognitions: Sequence[Recognition], vad: Vad) -> list[Recognition]:
     """The recognitions without the words around which the VAD detects no speech; see `unspoken`."""
     places_of_each = unspoken(audio, [recognition.words for recognition in recognitions], vad)
@@ -63,8 +74,8 @@ def speech_only(audio: Sequence[Samples], recognitions: Sequence[Recognition], v
 def unspoken(audio: Sequence[Samples], words_of_each: Sequence[Sequence[Word]], vad: Vad) -> list[set[int]]:
     """For each audio the places of the words around which the VAD detects no speech.
 
-    Confidences must be the recogniser's own, before any temperature. The VAD listens around doubtful words only, and
-    to those of all recordings side by side.
+    Confidences must be the recogniser's own, before any temperature. The VAD listens around doubtful words only, to
+    those of all recordings side by side, and no longer than until all of them are decided.
     """
     doubts: list[_Doubt] = []
     for recording, (samples_T, words) in enumerate(zip(audio, words_of_each, strict=True)):
@@ -74,16 +85,43 @@ def unspoken(audio: Sequence[Samples], words_of_each: Sequence[Sequence[Word]], 
         part_T = part_of(audio[doubt.recording], *doubt.stretch)
         listened.append(amplified(part_T, like_T=part_T))
 
+    waiting = [_marks(doubt, words_of_each[doubt.recording], vad.frame_s) for doubt in doubts]
+
+    def is_enough(number: int, speech_N: npt.NDArray[np.float32]) -> bool:
+        """Whether all words of a doubt are decided; it looks at the last ones first, which are undecided longest."""
+        own = waiting[number]
+        while own and _is_decided(own[-1], speech_N):
+            own.pop()
+        return not own
+
     places_of_each: list[set[int]] = [set() for _ in audio]
-    for doubt, speech_N in zip(doubts, vad.probabilities_of_each(listened), strict=True):
-        for place in doubt.words:
-            word = words_of_each[doubt.recording][place]
-            start_s, end_s = _around(word)
-            first = max(0, int((start_s - doubt.stretch[0]) / vad.frame_s))
-            last = max(0, int((end_s - doubt.stretch[0]) / vad.frame_s) + 1)
-            if not _is_spoken(word, float(speech_N[first:last].max(initial=0.0))):
+    for doubt, speech_N in zip(doubts, vad.probabilities_of_each(listened, is_enough), strict=True):
+        marks = _marks(doubt, words_of_each[doubt.recording], vad.frame_s)
+        for place, mark in zip(doubt.words, marks, strict=True):
+            if not _is_spoken(mark, speech_N):
                 places_of_each[doubt.recording].add(place)
     return places_of_each
+
+
+def _marks(doubt: _Doubt, words: Sequence[Word], frame_s: float) -> list[_Mark]:
+    """What is asked of the VAD for each word of a doubt."""
+    marks = []
+    for place in doubt.words:
+        start_s, end_s = _around(words[place])
+        first = max(0, int((start_s - doubt.stretch[0]) / frame_s))
+        end = max(0, int((end_s - doubt.stretch[0]) / frame_s) + 1)
+        marks.append(_Mark(first, end, min(SPEECH, 1 - _confidence(words[place]))))
+    return marks
+
+
+def _is_decided(mark: _Mark, speech_N: npt.NDArray[np.float32]) -> bool:
+    """Whether more frames than these would change nothing for a word."""
+    return mark.end <= len(speech_N) or _is_spoken(mark, speech_N)
+
+
+def _is_spoken(mark: _Mark, speech_N: npt.NDArray[np.float32]) -> bool:
+    """Whether a word stays, by the highest probability of speech around it."""
+    return float(speech_N[mark.first : mark.end].max(initial=0.0)) >= mark.least
 
 
 def _doubts(recording: int, words: Sequence[Word], duration_s: float) -> list[_Doubt]:
@@ -119,11 +157,6 @@ def _sure(words: Sequence[Word]) -> set[int]:
 
 def _around(word: Word) -> Stretch:
     return word.start_s - MARGIN_S, spoken_until_s(word) + MARGIN_S
-
-
-def _is_spoken(word: Word, speech: float) -> bool:
-    """Whether a word stands, by the highest probability of speech around it."""
-    return speech >= min(SPEECH, 1 - _confidence(word))
 
 
 def _confidence(word: Word) -> float:
