@@ -8,7 +8,7 @@ from tests.cli.working import NAMES, recipe, shoptalk, without_preflight
 
 from shoptalk.core.errors import AudioError
 from shoptalk.stages import execution
-from shoptalk.stages.progress import once
+from shoptalk.stages.products import once
 from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME
 

@@ -160,9 +160,9 @@ def _print_json(line: dict[str, Any]) -> None:
 
 def export(parsed: argparse.Namespace) -> None:
     """Write the graphs, say what was written, and check them against the engine."""
+    from shoptalk.core.progress import say
     from shoptalk.core.quiet import quiet
     from shoptalk.stages import exporting
-    from shoptalk.stages.progress import say
 
     folder = Path(parsed.to)
     with quiet():

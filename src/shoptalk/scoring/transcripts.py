@@ -21,7 +21,7 @@ from shoptalk.core.scores import Change, Part, Rate, Verdict
 from shoptalk.core.terms import Index, Mention, folded, index_as_listed, index_of, mentions
 from shoptalk.core.text import Rules, words
 from shoptalk.scoring import equal_words
-from shoptalk.scoring.bootstrap import draw, ranges
+from shoptalk.scoring.bootstrap import Counts, Draws, draw, ranges
 from shoptalk.scoring.equal_words import EqualWords
 from shoptalk.scoring.rates import ratio_change
 from shoptalk.scoring.term_scores import Ratio
@@ -101,18 +101,7 @@ def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, se
     if wishes.terms:
         known = _index(wishes)
         same_terms = [(wishes.terms[later].text, wishes.terms[first].text) for later, first in folded(known).items()]
-        counted = [
-            _count_terms([(text.reference, text.recognised[side]) for text in texts], known, wishes) for side in sides
-        ]
-        categories = sorted({term.category for term in wishes.terms})
-        for category in (None, *categories):
-            missed = [_missed(occurrences, category) for occurrences in counted]
-            if not missed[0][1].any():
-                continue
-            name = TERMS if category is None else f"{TERMS} {category}"
-            figures[name] = ratio_change(missed[0], missed[-1], draws, kind="proportion")
-        invented = [(occurrences.invented_N, by_side[0][1]) for occurrences in counted]
-        figures[f"invented {TERMS}"] = ratio_change(invented[0], invented[-1], draws, per=1_000)
+        figures |= _term_figures(texts, known, wishes, draws, of_N=by_side[0][1])
     return TextScores(
         texts=len(texts),
         clusters=draws.count,
@@ -122,6 +111,27 @@ def score(texts: Sequence[Texts], wishes: Wishes, config: EvaluateSection, *, se
         figures=figures,
         left_out=(f"{wordless} files have no reference words and are not in {MEAN}",) if wordless else (),
     )
+
+
+def _term_figures(
+    texts: Sequence[Texts], known: Index, wishes: Wishes, draws: Draws, *, of_N: Counts
+) -> dict[str, Change]:
+    """Terms missed, of all and by category, and terms invented; `of_N` are the words of the references."""
+    counted: list[_Occurrences] = []
+    for side in range(len(texts[0].recognised)):
+        pairs = [(text.reference, text.recognised[side]) for text in texts]
+        counted.append(_count_terms(pairs, known, wishes))
+    figures: dict[str, Change] = {}
+    categories = sorted({term.category for term in wishes.terms})
+    for category in (None, *categories):
+        missed = [_missed(occurrences, category) for occurrences in counted]
+        if not missed[0][1].any():
+            continue
+        name = TERMS if category is None else f"{TERMS} {category}"
+        figures[name] = ratio_change(missed[0], missed[-1], draws, kind="proportion")
+    invented = [(occurrences.invented_N, of_N) for occurrences in counted]
+    figures[f"invented {TERMS}"] = ratio_change(invented[0], invented[-1], draws, per=1_000)
+    return figures
 
 
 def _by_file(texts: Sequence[Texts], by_side: Sequence[Ratio]) -> tuple[list[str], list[Ratio]]:

@@ -22,5 +22,5 @@
 - `showcase`: the end of the demo: a fresh server is asked
 - `serving`: 90
 - `processes`: the pool of workers on one machine
-- `progress`: progress, and products that are written whole
+- `products`: products, written whole and resumed
 """

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from shoptalk.core import config, device, files
 from shoptalk.core.models import store
+from shoptalk.core.progress import progress, say
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
 from shoptalk.core.records import Record, Term, Transcript, Utterance
 from shoptalk.core.terms import folded, index_of
 from shoptalk.stages.processes import Processes
-from shoptalk.stages.progress import once, progress, say, write
+from shoptalk.stages.products import once, write
 from shoptalk.stages.run import StageRun
 
 R = TypeVar("R", bound=Record)

@@ -8,6 +8,7 @@ from pathlib import Path
 from shoptalk.core import files
 from shoptalk.core import terms as term_forms
 from shoptalk.core.files import file_digest
+from shoptalk.core.progress import say
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import effective
 from shoptalk.core.records import Hypothesis, Term
@@ -18,7 +19,6 @@ from shoptalk.corpus.voices import accent
 from shoptalk.scoring.evaluate import compare
 from shoptalk.scoring.evaluate import evaluate as score
 from shoptalk.scoring.report import page, tables
-from shoptalk.stages.progress import say
 from shoptalk.stages.recognition import measured_speed, recognize
 from shoptalk.stages.recognizers import open_engine, open_recognizer, title
 from shoptalk.stages.run import AnyRun, StageRun

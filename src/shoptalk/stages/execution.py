@@ -10,10 +10,10 @@ from shoptalk.core import config
 from shoptalk.core.errors import RecipeError, ScoringError
 from shoptalk.core.files import write_text
 from shoptalk.core.models import store
+from shoptalk.core.progress import say
 from shoptalk.core.quiet import quiet
 from shoptalk.core.resources import locate
 from shoptalk.stages import corpus, evaluation, packaging, preflight, training
-from shoptalk.stages.progress import say
 from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME, STAGES
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from shoptalk.core.errors import ImportFormatError
 from shoptalk.core.files import digest
+from shoptalk.core.progress import progress
 from shoptalk.core.quiet import quiet
 from shoptalk.core.recordings import digest_of
 from shoptalk.core.records import Example
-from shoptalk.stages.progress import progress
 from shoptalk.testsets import imported, primock57, sources
 from shoptalk.testsets.catalogue import OWN_SETS, Hub, KnownSet, evaluation_only, known_sets
 from shoptalk.testsets.sources import Row, Source

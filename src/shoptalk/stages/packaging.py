@@ -1,11 +1,11 @@
 """Stage 80: the tuned model bundled with its origin and scores."""
 
 from shoptalk.core.examples import read_manifest
+from shoptalk.core.progress import say
 from shoptalk.core.scores import SCORES, Scores
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin
 from shoptalk.scoring import publish
-from shoptalk.stages.progress import say
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.training import base_of, model_name, tuned_model
 from shoptalk.tuning import selection

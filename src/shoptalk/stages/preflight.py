@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,9 +38,9 @@ def check(run: Run) -> None:
     for name, checks in _CHECKS.items():
         if run.is_current(name):
             continue
-        for check_one in checks:
+        for problems_of in checks:
             try:
-                problems += [f"{name}: {problem}" for problem in check_one(run)]
+                problems += [f"{name}: {problem}" for problem in problems_of(run)]
             except ShoptalkError as error:
                 problems.append(f"{name}: {type(error).__name__}: {error}")
     problems += [f"run: {problem}" for problem in _room(run)]
@@ -62,9 +62,10 @@ def _terms(run: Run) -> list[Term]:
     return lexicon.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
 
 
-def _lexicon(run: Run) -> Iterator[str]:
+def _lexicon(run: Run) -> Iterable[str]:
+    """Reading the lexicon raises what is wrong with it."""
     _terms(run)
-    yield from ()
+    return ()
 
 
 def _sentences(run: Run) -> Iterator[str]:
@@ -139,8 +140,8 @@ def _training(run: Run) -> Iterator[str]:
             yield f"train.devices is {section.devices}, but there are {torch.cuda.device_count()} GPUs"
 
 
-def _base(run: Run) -> Iterator[str]:
-    """A base in a file must be one that can be opened safely."""
+def _base(run: Run) -> Iterable[str]:
+    """A base in a file must be one that can be opened safely: `checkpoint.inspect` raises what is wrong with it."""
     from shoptalk.core import checkpoint
     from shoptalk.stages.training import base_of
 
@@ -148,7 +149,7 @@ def _base(run: Run) -> Iterator[str]:
         path = Path(base_of(run))
         if path.is_file():
             checkpoint.inspect(path)
-    yield from ()
+    return ()
 
 
 # ---- stage 70
@@ -284,7 +285,7 @@ def _bytes_needed(run: Run) -> int:
     return checkpoints + terms * per_term * (1 + run.recipe.augment.copies) * _UTTERANCE_BYTES
 
 
-_CHECKS: Mapping[str, Sequence[Callable[[Run], Iterator[str]]]] = {
+_CHECKS: Mapping[str, Sequence[Callable[[Run], Iterable[str]]]] = {
     "lexicon": (_lexicon,),
     "transcripts": (_sentences,),
     "speech": (_synthesiser,),

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from shoptalk.core import files
 from shoptalk.core.files import digest
+from shoptalk.core.progress import progress
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.records import Hypothesis
-from shoptalk.stages.progress import once, progress
+from shoptalk.stages.products import once
 from shoptalk.testsets.clips import Clip
 
 CHUNK = 64

@@ -20,6 +20,8 @@ from shoptalk.testsets.sources import UNSCORED
 STM, CTM = "FILE CHANNEL SPEAKER START END [<LABEL>] TEXT", "FILE CHANNEL START LENGTH WORD"
 SAME_S = 0.01
 """Segments whose times differ by no more are the same."""
+Place = tuple[str, int]
+"""A recording, and which of its segments."""
 
 
 class Piece(NamedTuple):
@@ -137,27 +139,24 @@ def by_segment(
     segments = {name: own for name, own in _by_recording(reference).items() if name in recordings}
     held = [_held(segments, side) for side in sides]
     texts: list[Texts] = []
+    ignored: list[Place] = []
     for recording, own in segments.items():
         for place, segment in enumerate(own):
             name = segment_id(segment)
+            if segment.is_ignored:
+                ignored.append((recording, place))
             if segment.is_ignored or name in leave_out:
                 continue
             recognised = tuple(" ".join(words.get((recording, place), ())) for words, _ in held)
             texts.append(Texts(name, segment.speaker, segment.text, recognised, recording))
-    left_out = [f"transcripts {n}: {told}" for n, (_, outside) in enumerate(held, start=1) for told in _told(outside)]
-    ignored = [(name, place) for name, own in segments.items() for place, one in enumerate(own) if one.is_ignored]
+    left_out: list[str] = []
+    for number, (_, outside) in enumerate(held, start=1):
+        if outside:
+            left_out.append(f"transcripts {number}: {outside} words lie in no segment")
     if ignored:
         counts = [str(sum(len(words.get(place, ())) for place in ignored)) for words, _ in held]
         left_out.append(f"{len(ignored)} segments are to be ignored, with {' and '.join(counts)} words in them")
     return Segmented(texts, left_out)
-
-
-def _told(outside: int) -> list[str]:
-    return [f"{outside} words lie in no segment"] if outside else []
-
-
-Place = tuple[str, int]
-"""A recording, and which of its segments."""
 
 
 def _held(segments: Mapping[str, Sequence[Piece]], side: Sequence[Piece]) -> tuple[dict[Place, list[str]], int]:

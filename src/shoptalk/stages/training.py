@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shoptalk.core import config, files, runtime
-from shoptalk.stages.progress import say
+from shoptalk.core.progress import say
 from shoptalk.stages.run import AnyRun, StageRun
 
 SET_BY_TRAINING = (

@@ -11,9 +11,9 @@ import numpy as np
 from shoptalk.core import audio, tables
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError, BoostError, RecipeError
+from shoptalk.core.progress import say
 from shoptalk.core.protocols import Feed, Options, Partial, Phrase, StreamingRecognizer
 from shoptalk.core.records import Samples
-from shoptalk.stages.progress import say
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -91,14 +91,14 @@ def recordings(name: str) -> list[str]:
     folder = Path(name)
     if name == STANDARD_INPUT or not folder.is_dir():
         return [name]
-    found = []
+    paths = []
     for path in sorted(folder.rglob("*")):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() in ENDINGS and path.is_file() and not is_hidden:
-            found.append(str(path))
-    if not found:
+            paths.append(str(path))
+    if not paths:
         raise AudioError(f"{name}: a folder without recordings ({' '.join(sorted(ENDINGS))}); name files or another")
-    return found
+    return paths
 
 
 def read_samples(name: str) -> Samples:

@@ -1,14 +1,11 @@
-"""What stages share while they work: progress, and products that are written whole and resumed."""
+"""Products of stages, and parts of them, written whole and resumed."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from shoptalk.core import files
-from shoptalk.core.progress import progress, say
 from shoptalk.core.records import Record
 from shoptalk.stages.run import StageRun
-
-__all__ = ["once", "progress", "say", "write"]
 
 
 def write(run: StageRun, make: Callable[[frozenset[str]], Iterable[Record]]) -> None:
