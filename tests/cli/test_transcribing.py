@@ -179,7 +179,7 @@ def test_lines_that_are_no_phrases_are_left_out_and_told(
     ],
 )
 def test_lists_of_users_are_read(name: str, kept: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    path = ROOT / "tests/core/cases" / name
+    path = ROOT / "tests/cases" / name
     phrases = writable(path, read_phrases(path), tokenizer())
     assert [phrase.text for phrase in phrases] == kept
     assert [phrase.weight for phrase in phrases] == [2.0 if name == "comma.txt" else 1.0]
@@ -189,7 +189,7 @@ def test_lists_of_users_are_read(name: str, kept: list[str], told: str, capsys: 
 
 
 def test_a_list_with_bad_lines_transcribes(capsys: pytest.CaptureFixture[str]) -> None:
-    bad = ROOT / "tests/core/cases/cjk.txt"
+    bad = ROOT / "tests/cases/cjk.txt"
     assert main(["transcribe", RECORDING, "--model", BASE, "--phrases", str(bad)]) == 0
     shown = capsys.readouterr()
     assert shown.out.strip() and "cjk.txt: line 1 is left out" in shown.err

@@ -97,7 +97,7 @@ def test_the_environment_is_read_here(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_a_key_that_occurs_twice_is_named_with_its_lines(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"r-dup\.yaml: .*the key 'lexicon' stands on lines 2 and 4; keep one"):
-        config.load(Path(__file__).parent / "cases" / "r-dup.yaml")
+        config.load(Path(__file__).parents[1] / "cases" / "r-dup.yaml")
     (tmp_path / "terms.yaml").write_text("- text: metformin\n  category: drug\n  text: apixaban\n", encoding="utf-8")
     with pytest.raises(LexiconError, match=r"terms\.yaml: .*the key 'text' stands on lines 1 and 3"):
         lexicon.load([tmp_path / "terms.yaml"])

@@ -14,7 +14,7 @@ from shoptalk.core.errors import ImportFormatError, LexiconError, TextError
 from shoptalk.corpus import lexicon
 from shoptalk.testsets import sources
 
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parents[1] / "cases"
 
 
 @pytest.mark.parametrize(
