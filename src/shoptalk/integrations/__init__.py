@@ -13,7 +13,7 @@
 - `asr_whisper`: Whisper by faster-whisper
 - `asr_moonshine`: Moonshine by its own runtime
 - `vad_silero`: Silero VAD
-- `onnx`: ONNX Runtime sessions, for Silero and Kokoro
+- `onnx`: ONNX Runtime sessions, for Kokoro; the weights of a graph, for Silero
 - `lhotse`: Lhotse's manifests and Kaldi's folders
 - `hf_datasets`: Hugging Face data sets
 - `registry`: MLflow's model registry

@@ -42,7 +42,7 @@ FRAMES_AT_ONCE = {16: 16, 4: 64, 1: 256}
 PyTorch prepares its convolutions and LSTMs for each shape that they meet, which takes longer than reading it. So there
 are few shapes.
 """
-FRAMES_UNTIL_ASKED = {16: 8, 4: 16, 1: 32}
+FRAMES_UNTIL_ASKED = {16: 8, 8: 8, 4: 8, 2: 16, 1: 32}
 """The same where the caller is asked for each audio whether its frames are enough."""
 
 # The model's authors' defaults (snakers4/silero-vad, MIT).
@@ -72,7 +72,7 @@ class _Reading:
 
     @classmethod
     def of(cls, place: int, samples_T: Samples) -> "_Reading":
-        frames_NT = _framed(samples_T)
+        frames_NT = framed(samples_T)
         return cls(place, frames_NT, np.zeros(len(frames_NT), np.float32), np.zeros((2, STATE), np.float32))
 
     @property
@@ -197,7 +197,7 @@ def _is_read(reading: _Reading, is_enough: IsEnough | None) -> bool:
     return is_enough is not None and is_enough(reading.place, reading.speech_N[: reading.read])
 
 
-def _framed(samples_T: Samples) -> npt.NDArray[np.float32]:
+def framed(samples_T: Samples) -> npt.NDArray[np.float32]:
     """The frames of an audio, each behind its context, (N, 576); silence where it has not begun or is over."""
     frames = -(-samples_T.size // FRAME)
     padded_T = np.zeros(CONTEXT + frames * FRAME, np.float32)
