@@ -19,7 +19,7 @@ def test_an_endpoint_gets_the_key_of_the_environment(monkeypatch: pytest.MonkeyP
     with served(FakeRecognizer(), api_key="secret") as url:
         section = OtherSection(kind="openai", model=MODEL, base_url=url + "/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "secret")
-        assert open_recognizer(section, batch=16).recognize([np.zeros(3200, np.float32)]) == [heard(2)]
+        assert open_recognizer(section, batch=16).recognize([np.zeros(9600, np.float32)]) == [heard(6)]
         monkeypatch.setenv("OPENAI_API_KEY", "")
         with pytest.raises(RecognitionError, match="HTTP 401"):
             open_recognizer(section, batch=16).recognize([np.zeros(3200, np.float32)])

@@ -1,6 +1,7 @@
 """CUDA graphs on a CPU, for tests of what captures and replays."""
 
 from contextlib import nullcontext
+from itertools import count
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -34,6 +35,7 @@ class Recorded(TorchDispatchMode):
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Let all that captures record; gives the pool and the stream of each capture, as they come."""
     captures: list[tuple[str, int]] = []
+    pools = (f"pool {number}" for number in count())
     lanes: list[graphs.Lane] = []  # kept, so that no two streams have the same id
 
     def capture(graph: Recorded, pool: str, stream: object) -> Recorded:
@@ -41,13 +43,14 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         return graph
 
     def lane_on(device: torch.device, *, priority: int = 0) -> graphs.Lane:
-        lanes.append(graphs.Lane(MagicMock(), f"pool {len(lanes)}"))
+        lanes.append(graphs.Lane(MagicMock(), next(pools)))
         return lanes[-1]
 
     monkeypatch.setattr(graphs, "lane_on", lane_on)
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: None)
     for name, replacement in {
         "CUDAGraph": Recorded,
+        "graph_pool_handle": lambda: next(pools),
         "graph": capture,
         "stream": lambda stream: nullcontext(),
         "current_stream": MagicMock,

@@ -153,10 +153,13 @@ def test_graphs_are_captured_anew_when_the_weights_were_changed(
         lengths_B = encoder.subsampling.frames(batch[1])
         [stale] = captured.decode([batch])
         assert_same(stale, before)
-        known = len(captures)
+        known = list(captures)
         captured.recapture()
         [after] = captured.decode([batch])
-        assert len(captures) == known + 2
+    assert len(captures) == len(known) + 2
+    assert {stream for _, stream in captures} == {stream for _, stream in known}, "a stream has its workspaces for good"
+    assert len({pool for pool, _ in captures}) == 4, "the pool of dropped graphs is gone"
+    with torch.inference_mode():
         assert_same(after, Looping(transducer).decode(encoder.padded(*batch, lengths_B), lengths_B))
     assert [row.confidences for row in after] != [row.confidences for row in before]
 

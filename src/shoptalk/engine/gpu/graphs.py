@@ -58,6 +58,11 @@ def lane_on(device: torch.device, *, priority: int = 0) -> Lane | None:
     return Lane(torch.cuda.Stream(device, priority=priority), torch.cuda.graph_pool_handle())
 
 
+def with_new_pool(lane: Lane | None) -> Lane | None:
+    """The lane for graphs that follow on dropped ones: their pool is gone, their stream's workspaces stay in use."""
+    return lane and lane._replace(pool=torch.cuda.graph_pool_handle())
+
+
 class Replay:
     """A function of tensors that stay where they are: write into `inputs`, then call."""
 
@@ -171,7 +176,7 @@ class GraphedEncoder:
     def forget(self) -> None:
         """Drop all graphs: they read the tensors of their capture, and hold its memory."""
         self.shelf.forget()
-        self.lane = lane_on(self.device) if self.lane else None
+        self.lane = with_new_pool(self.lane)
 
     def recapture(self) -> None:
         """To be called when the encoder has other weights: what was made of the old ones is made again."""
@@ -236,7 +241,7 @@ class Pipeline:
         """Drop all graphs, and with them the memory that they hold; the next batches capture again."""
         self.encoding.forget()
         self.decoders.forget()
-        self.lane = lane_on(self.looping.device, priority=-1) if self.lane else None
+        self.lane = with_new_pool(self.lane)
         self._starts.clear()
 
     def recapture(self) -> None:

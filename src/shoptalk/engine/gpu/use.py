@@ -53,13 +53,12 @@ class GpuPaths:
                 "local; add engine.attention_kernel, or leave them out"
             )
         self._encoder = encoder
-        self._is_padded = device.type == "cuda" and encoder.reach is None
+        self._has_kernel = has_kernel
         self._padded: Padded = encoder.padded
         if has_kernel:
             from shoptalk.engine.gpu.attention import fuse
 
             fuse(encoder)
-            self._is_padded = True
         if use.fp8_recordings:
             quantize(encoder, calibration)
         if use.fused_kernels:
@@ -84,7 +83,7 @@ class GpuPaths:
         lengths_B = self._encoder.subsampling.frames(frames_B)
         if self._graphs:
             return self._graphs.frames(features_BTM, frames_B), lengths_B
-        if not self._is_padded:
+        if not self._has_kernel:
             return self._encoder(features_BTM, frames_B)
         on_device = features_BTM.device
         return self._padded(features_BTM, frames_B.to(on_device), lengths_B.to(on_device)), lengths_B
