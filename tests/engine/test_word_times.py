@@ -29,13 +29,18 @@ PHRASES = Options((Phrase("metformin"), Phrase("blood pressure", 3.0)), alternat
 SMALL = StreamSetting(left_s=0.8, chunk_s=0.32, right_s=0.24, first_s=0.4)
 
 
-def check(timed: Sequence[Word], length_s: float, *, from_s: float = 0.0) -> None:
-    """The rules that hold for the words of any recognition."""
+def check_order(timed: Sequence[Word], length_s: float, *, from_s: float = 0.0) -> None:
+    """What holds for the words of any recognition, streams included."""
     edges_s = [from_s]
     for word in timed:
         edges_s += [word.start_s, word.end_s]
     edges_s.append(length_s)
     assert edges_s == sorted(edges_s), "in order, inside, apart"
+
+
+def check(timed: Sequence[Word], length_s: float, *, from_s: float = 0.0) -> None:
+    """What holds where all words are placed at once. In a stream the words of a short piece share its length."""
+    check_order(timed, length_s, from_s=from_s)
     if (length_s - from_s) * 1000 >= (len(timed) + 1) * SHORTEST_WORD_MS:
         assert all(1000 * (word.end_s - word.start_s) > SHORTEST_WORD_MS - 0.5 for word in timed)
 
@@ -217,9 +222,9 @@ def test_streams(models: Models, seed: int, samples_S: Samples, cuts: list[float
     for start, end in pairwise([0, *places, samples_S.size]):
         [partial] = streamer.feed([Feed(stream, samples_S[start:end])])
         final += partial.final
-        check([*final, *partial.tentative], end / SAMPLE_RATE_HZ)
+        check_order([*final, *partial.tentative], end / SAMPLE_RATE_HZ)
     [partial] = streamer.feed([Feed(stream, samples_S[:0], last=True)])
-    check([*final, *partial.final], samples_S.size / SAMPLE_RATE_HZ)
+    check_order([*final, *partial.final], samples_S.size / SAMPLE_RATE_HZ)
 
 
 # ---- the model that ships, on speech with pauses

@@ -229,8 +229,9 @@ class Streamer:
         silent = self._silent([(stream, stream.unclosed + pieces) for stream, pieces, _ in decoded])
         for row, (stream, pieces, _) in enumerate(decoded):
             until = stream.decoded + len(encoded[stream])
-            own_words = self._placed(stream, self._words(stream.unclosed + pieces), until)
-            stream.tentative = tuple(word for place, word in enumerate(own_words) if place not in silent[row])
+            own_words = self._words(stream.unclosed + pieces)
+            spoken = [word for place, word in enumerate(own_words) if place not in silent[row]]
+            stream.tentative = self._placed(stream, spoken, until)
 
     def _silent(self, pieces_of: Sequence[tuple[Stream, list[Piece]]]) -> list[set[int]]:
         """The places of each stream's words around which there is no speech; the window's samples alone decide.
@@ -276,16 +277,14 @@ class Streamer:
         """
         count = len(self._words(closed))
         plain = self._words(closed + unclosed)
-        own_words = self._placed(stream, plain, stream.decoded)
         before = len(stream.final_words)
         looped = loops([*stream.final_words, *plain[:count]])
-        for place in range(count):
-            if place not in silent and before + place not in looped:
-                final.append(own_words[place])
-                stream.final_words.append(plain[place])
-        stream.final_words = stream.final_words[-PHRASE_WORDS * REPEATS :]
-        if count:
-            stream.final_until_s = own_words[count - 1].end_s
+        kept = [plain[place] for place in range(count) if place not in silent and before + place not in looped]
+        in_time = self._placed(stream, [*kept, *plain[count:]], stream.decoded)[: len(kept)]
+        final += in_time
+        stream.final_words = [*stream.final_words, *kept][-PHRASE_WORDS * REPEATS :]
+        if in_time:
+            stream.final_until_s = in_time[-1].end_s
         stream.unclosed_is_silent = count in silent
 
     def _words(self, pieces: Sequence[Piece]) -> tuple[Word, ...]:
