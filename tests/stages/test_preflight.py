@@ -165,6 +165,14 @@ def test_more_gpus_than_there_are_is_told(run: Callable[..., Run], monkeypatch: 
     assert "train.devices is 4, but there are 1 GPUs" in told(run("train.devices=4"))
 
 
+def test_an_engine_for_an_absent_gpu_is_told(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cpu(NamedTuple):
+        kind: str = "cpu"
+
+    monkeypatch.setattr(device, "accelerator", Cpu)
+    assert "evaluate: engine.device is cuda, but PyTorch sees no GPU here" in told(run("engine.device=cuda"))
+
+
 def test_a_disk_that_is_too_full_or_not_writable_is_told(
     run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -90,6 +90,8 @@ class Engine:
         self.device = torch.device(runtime.device)
         if precision == "int8" and self.device.type != "cpu":
             raise ModelError(f"int8 is for a CPU, not for {self.device}; choose engine.precision bf16 or fp32")
+        if precision == "int8" and runtime.gpu != GpuUse():
+            raise ModelError("int8 goes with none of a GPU's paths; choose engine.precision bf16 or fp32")
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise DeviceError("PyTorch sees no CUDA device here; set engine.device to cpu, or install its CUDA build")
         self._precision: Precision = precision

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import sys
 import tarfile
 import weakref
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ import torch
 from tests.engine.gpu import recorded_graphs
 
 from shoptalk.core import audio
-from shoptalk.core.errors import DeviceError, GpuMemoryError, ModelError
+from shoptalk.core.errors import DeviceError, GpuMemoryError, MissingToolError, ModelError
 from shoptalk.core.protocols import Options, Phrase
 from shoptalk.core.records import Recognition, Samples
 from shoptalk.core.runtime import GpuUse, current, using_threads
@@ -298,3 +299,19 @@ def test_kernels_that_a_cpu_cannot_run_are_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(attention, "is_interpreted", lambda: False)
     with pytest.raises(ModelError, match="the kernels are for a GPU"):
         opened(GpuUse(attention_kernel=True))
+
+
+@ON_CPU
+def test_int8_is_refused_beside_the_paths_of_a_gpu() -> None:
+    with pytest.raises(ModelError, match="int8 goes with none of a GPU's paths"):
+        opened(GRAPHS, precision="int8")
+
+
+def test_only_the_kernels_need_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    for module in ("attention", "layers", "rounds"):
+        monkeypatch.delitem(sys.modules, f"shoptalk.engine.gpu.{module}", raising=False)
+    opened(BOTH)
+    for use in (GpuUse(attention_kernel=True), GpuUse(fused_kernels=True)):
+        with pytest.raises(MissingToolError, match="pip install triton"):
+            opened(use)
