@@ -132,7 +132,7 @@ def test_words_are_scored_in_the_segment_where_their_middle_lies(segments: Path)
     assert scores.figures["mean_of_files"].before.value == pytest.approx((3 / 5 + 0 / 1) / 2)
     assert scores.left_out == (
         "transcripts 1: 1 words lie in no segment",
-        "1 segments are to be ignored, with 2 words in them",
+        "segments to be ignored: 1, with 2 words in them",
     )
 
 
@@ -140,7 +140,7 @@ def test_two_systems_are_compared_in_the_same_segments(segments: Path) -> None:
     (segments / "b.ctm").write_text(WORDS.replace("1.9 0.4 fever", "1.5 0.4 fever"))
     scores = text_scores.score(Asked(segments / "a.stm", (segments / "a.ctm", segments / "b.ctm")))
     assert (scores.figures["wer"].before.count, scores.figures["wer"].after.count) == (3, 1)
-    assert scores.left_out[-1] == "1 segments are to be ignored, with 2 and 2 words in them"
+    assert scores.left_out[-1] == "segments to be ignored: 1, with 2 and 2 words in them"
 
 
 def test_a_recording_a_segment_or_what_one_side_lacks_is_left_out_and_told(segments: Path) -> None:

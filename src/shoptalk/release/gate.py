@@ -262,7 +262,7 @@ def _silence_check(scores: Scores, rule: SilenceRule) -> Check:
         if judged is not None:
             passed = judged <= rule.words_per_minute_at_most + ROUNDING
             shown = f"{rate.value or 0.0:.2f} a minute" + _range(rate, 1, 2)
-            why = f"{rate.count} words were recognised in {scores.silence.minutes:.1f} minutes without speech."
+            why = f"Words recognised in {scores.silence.minutes:.1f} minutes without speech: {rate.count}."
             finding = _Finding(passed, rate, shown, why)
     return _check("silence.words_per_minute_at_most", "Words recognised in silence", finding, wanted)
 

@@ -155,7 +155,7 @@ def by_segment(
             left_out.append(f"transcripts {number}: {outside} words lie in no segment")
     if ignored:
         counts = [str(sum(len(words.get(place, ())) for place in ignored)) for words, _ in held]
-        left_out.append(f"{len(ignored)} segments are to be ignored, with {' and '.join(counts)} words in them")
+        left_out.append(f"segments to be ignored: {len(ignored)}, with {' and '.join(counts)} words in them")
     return Segmented(texts, left_out)
 
 
