@@ -1,4 +1,4 @@
-"""Write what the code knows into the documents: the commands' help, the recipe's keys, the models, the known test sets.
+"""Write what is known into the documents: commands' help, the recipe's keys, models, test sets, what ran on a GPU.
 
     python scripts/paste_docs.py            # rewrite what stands between the marks
     python scripts/paste_docs.py --check    # change nothing; status 1 if a document is not current
@@ -9,9 +9,11 @@ The marks are comments. Each ends with the same comment and a slash, such as ``<
 - ``<!-- keys:SECTION -->``: a section of the recipe; ``recipe`` for the keys that are in no section.
 - ``<!-- models:sources -->``, ``<!-- models:hashes -->``: the model store.
 - ``<!-- sets:catalogue -->``: the known test sets.
+- ``<!-- gpu:speed -->``, ``<!-- gpu:training -->``: what was measured on a GPU, from results/.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -35,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
 MOST_FILES = 10
 """A model of more files has no row for each."""
-MARKED = re.compile(r"<!-- (help|keys|models|sets):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
+MARKED = re.compile(r"<!-- (help|keys|models|sets|gpu):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
 NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
 
 
@@ -70,7 +72,7 @@ def pasted(text: str) -> str:
 
 def block(kind: str, name: str) -> str:
     """What stands between two marks, and the marks."""
-    makers = {"help": command_help, "keys": section_keys, "models": models, "sets": known_test_sets}
+    makers = {"help": command_help, "keys": section_keys, "models": models, "sets": known_test_sets, "gpu": gpu_figures}
     content = makers[kind](name)
     return f"<!-- {kind}:{name} -->\n{content}\n<!-- /{kind}:{name} -->"
 
@@ -240,6 +242,59 @@ def known_test_sets(_: str) -> str:
             hub = ", ".join(f"`{part}`" for part in parts)
         rows.append((f"`{name}`", known.what, known.licence, use, known.page, hub))
     return table(("name", "what", "licence", "may be", "page", "hub data set, config, split"), rows)
+
+
+GPU_PATHS = {
+    "fused": "all kernels, bf16",
+    "fused_fp8": "all kernels, fp8 feed-forward",
+    "graphs": "graphs and device decoding",
+    "triton": "the same with the attention kernel",
+    "fp8": "graphs, fp8 feed-forward",
+    "looping": "device decoding",
+    "plain": "plain PyTorch, the engine's default",
+    "transformers": "transformers, `ParakeetForTDT`",
+}
+
+
+def gpu_figures(name: str) -> str:
+    """A table of results/engine_gpu.json or results/training_gpu.json; a sentence where nothing was measured."""
+    if name == "training":
+        source = ROOT / "results/training_gpu.json"
+        return (
+            training_table(json.loads(source.read_text())) if source.is_file() else "No training step ran on a GPU yet."
+        )
+    return speed_table(json.loads((ROOT / "results/engine_gpu.json").read_text()))
+
+
+def speed_table(result: dict[str, Any]) -> str:
+    """Median latency of one clip, and times real time by batch; paths that only an earlier run has are marked."""
+    batches = list(next(iter(result["paths"].values()))["inner"])
+    rows = []
+    for path, label in GPU_PATHS.items():
+        measured, mark = result["paths"].get(path), ""
+        if measured is None:
+            measured, mark = result.get("earlier_run", {}).get("paths", {}).get(path), " ¹"
+        if measured:
+            rates = [measured["inner"].get(batch) for batch in batches]
+            cells = [f"{rate:,.0f}" if rate else "" for rate in rates]
+            rows.append((label + mark, f"{measured['latency_ms']['median']:.4g}", *cells))
+    head = ("path", "one clip, ms", *(f"batch {batches[0]}", *batches[1:]))
+    note = "\n\n¹ of an earlier run, on another card of the same kind" if any("¹" in row[0] for row in rows) else ""
+    return f"{result['device']}, torch {result['torch']}, {result['date']}:\n\n{table(head, rows)}{note}"
+
+
+def training_table(result: dict[str, Any]) -> str:
+    """Hours of audio an hour and peak memory by batch, ours and transformers'."""
+    rows = []
+    for name, told in result["steps"].items():
+        for batch, measured in told["batches"].items():
+            if measured is None:
+                rows.append((name, batch, "memory does not suffice", ""))
+            else:
+                rows.append((name, batch, f"{measured['audio_hours_per_hour']:,.0f}", f"{measured['peak_gib']:.1f}"))
+    rows += [(name, "", f"did not run: {reason}"[:60], "") for name, reason in result["absent"].items()]
+    head = ("step", "clips", "audio-hours an hour", "peak memory, GiB")
+    return f"{result['device']}, {result['date']}:\n\n{table(head, rows)}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

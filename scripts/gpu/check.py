@@ -1,0 +1,235 @@
+"""All that a GPU can settle, most valuable first: `scripts/gpu_check.sh [--rehearse] [--out FOLDER] [--steps NAME …]`.
+
+Each step is a process of its own with its own time limit. What is known is in FOLDER/gpu_check.json at once, also of a
+step that crashed or was ended; FOLDER/log.txt has what the steps printed. A GPU run takes `LONGEST_S` at most.
+`--rehearse` runs every step on a CPU with tiny shapes, the kernels in Triton's interpreter.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from scripts.gpu.record import Record, Setting, write_json
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "gpu-results"
+RESULT, LOG = "gpu_check.json", "log.txt"
+LONGEST_S = 480.0
+"""For a whole run on a GPU."""
+SPARE_S = 15.0
+"""Of it, for unpacking and for starting processes."""
+LEAST_S = 5.0
+"""With less time left a step is not started."""
+REHEARSED_TIMES = 4
+"""A rehearsal may take so many times a step's limit: it shows that the steps work, on any machine."""
+LOG_BYTES = 4 * 2**20
+"""Most that one step may print."""
+LOOK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Step:
+    """A function of a module in this folder, and how long it may take."""
+
+    name: str
+    module: str
+    limit_s: float
+    what: str
+
+
+STEPS = (
+    Step("equal", "correctness", 40, "the engine on CUDA gives a CPU's words and times on real recordings"),
+    Step("settings", "correctness", 60, "each path behind its setting gives the words of plain PyTorch"),
+    Step("memory", "correctness", 25, "out of memory is a named error, and the engine lives on"),
+    Step("kernels", "correctness", 50, "the tests of the kernels"),
+    Step("training", "training", 45, "twenty bf16 steps with clipping and EMA, a checkpoint, and going on from it"),
+    Step("one_rank", "training", 25, "the same with one process of NCCL (gloo in a rehearsal)"),
+    Step("training_speed", "training", 60, "hours of audio an hour and peak memory, beside transformers' step"),
+    Step("speed", "speed", 100, "each path on clips of 10 s: throughput, latency, share of the card's peak"),
+    Step("long_speed", "speed", 30, "clips of 5 minutes"),
+    Step("service", "service", 30, "64 clips at once over HTTP"),
+)
+"""Most valuable first."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    arguments = parsed(words)
+    if arguments.report is not None:
+        from scripts.gpu import report
+
+        return report.write(arguments.report)
+    setting = Setting(rehearsed=arguments.rehearse)
+    if arguments.run_step:
+        return run_step(arguments.run_step, setting, arguments.out)
+    device = device_name(setting)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / LOG).write_text("")
+    chosen = [step for step in STEPS if step.name in arguments.steps]
+    return run_all(chosen, setting, arguments.out, device=device)
+
+
+def parsed(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rehearse", action="store_true", help="on a CPU, with tiny shapes")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the results go (default: gpu-results)")
+    names = [step.name for step in STEPS]
+    parser.add_argument("--steps", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--report", nargs="?", type=Path, const=OUT, metavar="FOLDER", help="write what a run found")
+    parser.add_argument("--run-step", choices=names, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def device_name(setting: Setting) -> str | None:
+    """The GPU's name, None in a rehearsal; ends the program where there is no GPU."""
+    if setting.rehearsed:
+        return None
+    program = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    if not found.stdout.strip():
+        raise SystemExit(
+            "gpu_check: NoCudaDevice: PyTorch sees no CUDA device here. Run it where there is one, with a CUDA build "
+            f"of PyTorch, or try it with --rehearse. {found.stderr[-500:]}"
+        )
+    return found.stdout.strip()
+
+
+def run_all(
+    steps: Sequence[Step],
+    setting: Setting,
+    out: Path,
+    *,
+    device: str | None,
+    clock: Callable[[], float] = time.monotonic,
+    command: Callable[[Step, Path], list[str]] | None = None,
+) -> int:
+    """All steps in turn; status 1 if any failed. `command` gives the process of a step."""
+    until = clock() + LONGEST_S - SPARE_S
+    result = about(setting, device)
+    own_command = command or (lambda step, part: step_command(step, setting, part))
+    with tempfile.TemporaryDirectory() as folder:
+        for step in steps:
+            limit_s = REHEARSED_TIMES * step.limit_s if setting.rehearsed else min(step.limit_s, until - clock())
+            print(f"{step.name}: {step.what}", flush=True)
+            told = run_one(step, own_command, Path(folder), out, limit_s, clock, result)
+            print(f"{step.name}: {'passed' if told['passed'] else 'FAILED'}, {told['seconds']} s", flush=True)
+            if told["error"]:
+                print(f"  {told['error']}", flush=True)
+    failed = [name for name, told in result["steps"].items() if not told["passed"]]
+    print(f"{len(result['steps']) - len(failed)} passed, {len(failed)} failed")
+    return int(bool(failed))
+
+
+def about(setting: Setting, device: str | None) -> dict[str, Any]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "command": f"scripts/gpu_check.sh{' --rehearse' if setting.rehearsed else ''}",
+        "date": date.today().isoformat(),
+        "commit": "unknown" if commit.returncode else commit.stdout.strip(),
+        "rehearsed": setting.rehearsed,
+        "device": device,
+        "python": platform.python_version(),
+        "steps": {},
+    }
+
+
+def step_command(step: Step, setting: Setting, part: Path) -> list[str]:
+    options = ["--rehearse"] if setting.rehearsed else []
+    return [sys.executable, "-m", "scripts.gpu.check", "--run-step", step.name, "--out", str(part), *options]
+
+
+def run_one(
+    step: Step,
+    command: Callable[[Step, Path], list[str]],
+    folder: Path,
+    out: Path,
+    limit_s: float,
+    clock: Callable[[], float],
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    """Run a step to its end or its limit, writing what is known of it all the while."""
+    part, printed = folder / f"{step.name}.json", folder / f"{step.name}.txt"
+    started = clock()
+
+    def note(passed: bool, error: str) -> dict[str, Any]:
+        parts = json.loads(part.read_text(encoding="utf-8")) if part.is_file() else {}
+        told = {"passed": passed, "seconds": round(clock() - started, 1), "error": error, "parts": parts}
+        result["steps"][step.name] = told
+        write_json(out / RESULT, result)
+        return told
+
+    if limit_s < min(LEAST_S, step.limit_s):
+        return note(False, "there was no time left for it")
+    note(False, "it did not end")
+    with printed.open("wb") as target:
+        process = subprocess.Popen(
+            command(step, part), cwd=ROOT, stdout=target, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        error = waited(process, limit_s, clock, lambda: note(False, "it did not end"))
+    if error:
+        error = f"{error}; last it printed: {last_line(printed)}"
+    append_log(out / LOG, step.name, printed)
+    parts = json.loads(part.read_text(encoding="utf-8")) if part.is_file() else {}
+    bad = [name for name, told in parts.items() if not told["passed"]]
+    if not error and bad:
+        error = f"failed: {', '.join(bad)}"
+    if not error and not parts:
+        error = "it told nothing"
+    return note(not error, error)
+
+
+def waited(
+    process: "subprocess.Popen[bytes]", limit_s: float, clock: Callable[[], float], look: Callable[[], object]
+) -> str:
+    """Why a process did not end well; empty if it did. Its whole group is ended at the limit."""
+    until = clock() + limit_s
+    while True:
+        try:
+            status = process.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            look()
+            if clock() < until:
+                continue
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"it was ended after {limit_s:.0f} s"
+        return f"its process ended with status {status}" if status else ""
+
+
+def last_line(printed: Path) -> str:
+    lines = printed.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:500] if lines else "nothing"
+
+
+def append_log(log: Path, name: str, printed: Path) -> None:
+    content = printed.read_bytes()[-LOG_BYTES:]
+    with log.open("ab") as target:
+        target.write(f"=== {name}\n".encode() + content + b"\n")
+    printed.unlink()
+
+
+def run_step(name: str, setting: Setting, part: Path) -> int:
+    """What a step's own process does."""
+    if setting.rehearsed:
+        os.environ["OMP_NUM_THREADS"] = "1"  # two that spin on a busy machine take many times as long
+        os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is made
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    step = next(step for step in STEPS if step.name == name)
+    run = getattr(importlib.import_module(f"scripts.gpu.{step.module}"), name)
+    run(Record(part), setting)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

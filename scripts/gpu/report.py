@@ -1,0 +1,138 @@
+"""Turn what a run found into results/ and the tables of docs/: `scripts/gpu_check.sh --report [FOLDER]`.
+
+A rehearsal gives results/gpu_check.json alone: it measures nothing. A run on a GPU also gives results/engine_gpu.json
+and results/training_gpu.json where those steps ran, and the tables made from them (`scripts/paste_docs.py`).
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.gpu.check import RESULT
+from scripts.gpu.kit import ROOT
+from scripts.gpu.record import write_json
+
+CHECK, ENGINE, TRAINING = "results/gpu_check.json", "results/engine_gpu.json", "results/training_gpu.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What decides whether a setting of the engine may be on where the recipe does not say."""
+
+    setting: str
+    parts: tuple[str, ...]
+    """Of the step `settings`: all must have passed."""
+    path: str
+    """Of the step `speed`: its best rate must be above that of `without`."""
+    without: str
+
+
+CANDIDATES = (
+    Candidate("device_decoding", ("device_decoding",), "looping", "plain"),
+    Candidate("cuda_graphs", ("cuda_graphs", "graphs_and_decoding", "swapped_weights"), "graphs", "looping"),
+    Candidate("attention_kernel", ("attention_kernel",), "triton", "graphs"),
+    Candidate("fused_kernels", ("fused_kernels", "all_kernels"), "fused", "graphs"),
+)
+"""Not 8-bit floats: they change words, and need recordings that nobody but the user has."""
+
+
+def write(folder: Path, root: Path = ROOT) -> int:
+    """Write the results below `root`; status 1, with the cure, where `folder` holds no run."""
+    source = folder / RESULT
+    if not source.is_file():
+        print(f"gpu_check: error: no {source}; run scripts/gpu_check.sh first, or name the folder of its results")
+        return 1
+    run = json.loads(source.read_text(encoding="utf-8"))
+    (root / CHECK).parent.mkdir(parents=True, exist_ok=True)
+    write_json(root / CHECK, summary(run, read(root / CHECK)))
+    written = [CHECK]
+    if run["device"] is not None:
+        for target, content in ((ENGINE, engine_figures(run)), (TRAINING, training_figures(run))):
+            if content:
+                write_json(root / target, content)
+                written.append(target)
+    print(f"written: {', '.join(written)}")
+    print("\n".join(advice(run)))
+    if root == ROOT:
+        subprocess.run([sys.executable, "scripts/paste_docs.py"], cwd=ROOT, check=True)
+    return 0
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no file."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
+
+
+def summary(run: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """What is published of a run: `rehearsed` says whether a rehearsal passed as a whole; a GPU's steps outlast later
+    rehearsals, which say nothing about a GPU."""
+    steps = {name: {"passed": step["passed"], "seconds": step["seconds"]} for name, step in run["steps"].items()}
+    head = {key: run[key] for key in ("command", "date", "commit")}
+    if not run["rehearsed"]:
+        return {"rehearsed": old.get("rehearsed", False), "device": run["device"], **head, "steps": steps}
+    is_whole = all(step["passed"] for step in steps.values())
+    if old.get("device") is not None:
+        return {**old, "rehearsed": is_whole}
+    return {"rehearsed": is_whole, "device": None, **head, "steps": steps}
+
+
+def figures_of(run: dict[str, Any], step: str, part: str) -> dict[str, Any]:
+    """The figures of a part; empty where it did not run or failed."""
+    told = run["steps"].get(step, {}).get("parts", {}).get(part, {})
+    return dict(told.get("figures") or {}) if told.get("passed") else {}
+
+
+def engine_figures(run: dict[str, Any]) -> dict[str, Any]:
+    """Recognition: clips of 10 s, of 5 minutes, and the service."""
+    figures = figures_of(run, "speed", "figures")
+    if not figures.get("paths"):
+        return {}
+    services = {name: figures_of(run, "service", name) for name in run["steps"].get("service", {}).get("parts", {})}
+    return {**figures, "long": figures_of(run, "long_speed", "figures"), "service": services}
+
+
+def training_figures(run: dict[str, Any]) -> dict[str, Any]:
+    """Training steps of the 0.6B shape, ours and transformers'."""
+    parts = run["steps"].get("training_speed", {}).get("parts", {})
+    measured = {name: figures_of(run, "training_speed", name) for name in parts}
+    if not any(measured.values()):
+        return {}
+    head = {key: run[key] for key in ("command", "date", "commit", "device")}
+    absent = {name: told["error"] for name, told in parts.items() if not told["passed"]}
+    return {**head, "steps": {name: told for name, told in measured.items() if told}, "absent": absent}
+
+
+def advice(run: dict[str, Any]) -> list[str]:
+    """Which settings may be on by default now, and what keeps the others from it."""
+    if run["device"] is None:
+        return ["It was a rehearsal on a CPU: it allows no path to be on by default."]
+    lines = [f"On {run['device']}:"]
+    for candidate in CANDIDATES:
+        reason = why_not(candidate, run)
+        what = f"stays off: {reason}" if reason else "may be on by default (`ON_A_GPU` in src/shoptalk/core/recipe.py)"
+        lines.append(f"- engine.{candidate.setting} {what}")
+    return [*lines, "- engine.fp8_manifest stays off: it changes words, and needs recordings of one's own"]
+
+
+def why_not(candidate: Candidate, run: dict[str, Any]) -> str:
+    """What keeps a setting from being on by default; empty for nothing."""
+    parts = run["steps"].get("settings", {}).get("parts", {})
+    for name in candidate.parts:
+        if not parts.get(name, {}).get("passed"):
+            return f"`{name}` did not pass"
+    if not run["steps"].get("kernels", {}).get("passed"):
+        return "the tests of the kernels did not pass"
+    fast, slow = (best_rate(run, path) for path in (candidate.path, candidate.without))
+    if not fast or not slow:
+        return f"`{candidate.path}` or `{candidate.without}` was not measured"
+    return "" if fast > slow else f"`{candidate.path}` is no faster than `{candidate.without}`"
+
+
+def best_rate(run: dict[str, Any], path: str) -> float:
+    """Times real time at the best batch; 0 where it was not measured."""
+    measured = figures_of(run, "speed", "figures").get("paths", {}).get(path, {})
+    return max((rate for rate in measured.get("inner", {}).values() if rate), default=0.0)

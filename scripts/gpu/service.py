@@ -1,0 +1,109 @@
+"""The step that serves: 64 clips at once over HTTP to the worker, its engine on the device."""
+
+import json
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from scripts.gpu.correctness import GENERAL, TINY, opened
+from scripts.gpu.kit import choose_recordings
+from scripts.gpu.record import Differs, Record, Setting
+
+from shoptalk.core import audio
+from shoptalk.core.recipe import ServeSection
+from shoptalk.core.runtime import GpuUse
+from shoptalk.engine.recognizer import Engine
+from shoptalk.service.http.app import TRANSCRIPTIONS, create_app
+
+CLIENTS = 64
+BATCH = 32
+START_S = 60.0
+
+
+def service(record: Record, setting: Setting) -> None:
+    """First by plain PyTorch, then by all that the engine has for a GPU."""
+    lines = choose_recordings((GENERAL / "test.jsonl").read_text(encoding="utf-8").splitlines())[:CLIENTS]
+    clips = [GENERAL / json.loads(line)["audio_filepath"] for line in lines]
+    expected = [recognition.text for recognition in Engine(TINY).recognize([audio.decode(clip) for clip in clips])]
+    uses = {"plain": GpuUse(), "graphs_and_decoding": GpuUse(cuda_graphs=True, device_decoding=True)}
+    for name, use in uses.items():
+        record.part(name, lambda use=use: answered(setting, use, clips, expected))  # type: ignore[misc]
+
+
+def answered(setting: Setting, use: GpuUse, clips: list[Path], expected: list[str]) -> dict[str, Any]:
+    """Seconds until an answer, after one round that warms it up; the answers are those of the engine on a CPU."""
+    with served(opened(setting, use, batch=BATCH, beam=1)) as url:
+        if not setting.rehearsed:
+            asked_together(url, clips)
+        started = time.perf_counter()
+        answers = asked_together(url, clips)
+        whole_s = time.perf_counter() - started
+    different = [
+        f"{text!r} for {wanted!r}" for (text, _), wanted in zip(answers, expected, strict=True) if text != wanted
+    ]
+    if different:
+        raise Differs(f"{len(different)} of {len(expected)} answers differ: {'; '.join(different[:5])}")
+    taken_s = sorted(seconds for _, seconds in answers)
+    audio_s = sum(audio.decode(clip).size for clip in clips) / audio.SAMPLE_RATE_HZ
+    return {
+        "clients": len(clips),
+        "p50_ms": round(1e3 * statistics.median(taken_s), 1),
+        "p95_ms": round(1e3 * taken_s[round(0.95 * (len(taken_s) - 1))], 1),
+        "audio_s": round(audio_s, 1),
+        "audio_s_per_s": round(audio_s / whole_s, 1),
+    }
+
+
+def asked_together(url: str, clips: list[Path]) -> list[tuple[str, float]]:
+    """Text and seconds of each clip, all sent at once."""
+    together = threading.Barrier(len(clips))
+
+    def ask(clip: Path) -> tuple[str, float]:
+        content = clip.read_bytes()
+        with httpx.Client(timeout=START_S) as client:
+            together.wait(START_S)
+            started = time.perf_counter()
+            answer = client.post(url, files={"file": (clip.name, content)}, data={"model": "check"})
+            answer.raise_for_status()
+            return str(answer.json()["text"]), time.perf_counter() - started
+
+    with ThreadPoolExecutor(len(clips)) as pool:
+        return list(pool.map(ask, clips))
+
+
+@contextmanager
+def served(engine: Engine) -> Iterator[str]:
+    """The address of transcriptions, on a loopback port, while the service runs in a thread."""
+    app = create_app(engine, ServeSection(queue=CLIENTS, batch=BATCH), model_name="check", api_key=None)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            wait_until_ready(base)
+            yield base + TRANSCRIPTIONS
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+def wait_until_ready(base: str) -> None:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{base}/health/ready", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise Differs(f"the service was not ready after {START_S:.0f} s")

@@ -1,0 +1,242 @@
+"""Steps that train: the real trainer at tiny shape, with one process of NCCL too, and how fast a step of 0.6B is."""
+
+import json
+import math
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from benchmarks.engine.gpu import DURATIONS, shape_of
+from scripts.gpu.correctness import GENERAL, TINY
+from scripts.gpu.kit import ROOT
+from scripts.gpu.record import Differs, Record, Setting
+
+from shoptalk.core import config
+from shoptalk.core.examples import read_manifest, write_manifest
+from shoptalk.core.recipe import ModelSection, TrainSection
+from shoptalk.integrations import nemo
+from shoptalk.tuning.module import Batch, TuningModule
+from shoptalk.tuning.tokenizer import train_tokenizer
+from shoptalk.tuning.trainer import ASRTrainer, TrainingData
+
+STEPS, ROUND = 20, 10
+RECIPE = (
+    "name=gpu-check", "seed=3", f"train.steps={STEPS}", f"train.eval_every_steps={ROUND}", "train.batch_s=12",
+    "train.warmup_steps=2", "train.learning_rate=0.0005", "train.dev_utterances=4", "train.ema=0.9",
+    "train.gradient_clip=1.0", "train.precision=bf16-mixed", "train.rehearsal=0",
+)  # fmt: skip
+UTTERANCES = 24
+CLIP_S, TOKENS_A_S = 15.0, 3
+BATCHES = (16, 32, 64)
+ROUNDS, WARM_UPS = 6, 2
+TEXTS = "models/shoptalk-base-en-tiny/training-text.txt"
+
+
+class Interrupted(Exception):
+    """The training was stopped on purpose, after its first round."""
+
+
+def training(record: Record, setting: Setting) -> None:
+    record.part("twenty_steps_and_going_on", lambda: trained(interrupted=True))
+
+
+def one_rank(record: Record, setting: Setting) -> None:
+    """Lightning's DDP with one process, by the backend that several GPUs would use."""
+    backend = "gloo" if setting.rehearsed else "nccl"
+    record.part(backend, lambda: trained(interrupted=False, backend=backend))
+
+
+def trained(*, interrupted: bool, backend: str = "") -> dict[str, Any]:
+    """Tune the tiny base with the trainer; if `interrupted`, stop it after a round and let another go on."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "speech.jsonl"
+        examples = [example for example in read_manifest(GENERAL / "rehearsal.jsonl") if example.duration_s >= 2]
+        shortest = sorted(examples, key=lambda example: (example.duration_s, example.id))
+        write_manifest(manifest, shortest[:UTTERANCES])
+        run = Path(folder) / "run"
+        stopped_at = 0
+        if interrupted:
+            try:
+                fit(run, manifest, backend, stop=f"step {ROUND}:")
+            except Interrupted:
+                stopped_at = ROUND
+        tuned = fit(run, manifest, backend)
+        history = json.loads((run / "history.json").read_text())
+        checked(history, run, tuned)
+        return {"stopped_at": stopped_at, "history": history, "moved": round(moved(tuned), 6)}
+
+
+def fit(run: Path, manifest: Path, backend: str, stop: str = "") -> Path:
+    """Train in `run`; raise `Interrupted` when the trainer says what begins with `stop`."""
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        if stop and line.startswith(stop):
+            raise Interrupted
+
+    data = TrainingData([manifest], [], [manifest])
+    trainer = ASRTrainer(config.changed(RECIPE), data, run, init=str(TINY), say=say)
+    trainer.prepare()
+    # MLflow is not needed to see whether a training works, and not on every machine.
+    with mock.patch("shoptalk.tuning.tracking.loggers", return_value=False):
+        if not backend:
+            return trainer.fit()
+        from lightning.pytorch.strategies import DDPStrategy
+
+        with mock.patch.object(trainer, "strategy", lambda: DDPStrategy(process_group_backend=backend)):
+            return trainer.fit()
+
+
+def checked(history: list[dict[str, float]], run: Path, tuned: Path) -> None:
+    """`Differs` unless both rounds are there, with finite losses, and the weights are the mean's."""
+    if [row["step"] for row in history] != [ROUND, STEPS]:
+        raise Differs(f"the history is {history}, not one row for each of two rounds")
+    if not all(math.isfinite(row["loss"]) for row in history):
+        raise Differs(f"a loss is not finite: {history}")
+    checkpoint = torch.load(run / "last.ckpt", map_location="cpu", weights_only=True)
+    if checkpoint["global_step"] != STEPS or not checkpoint["mean"]:
+        raise Differs(f"the checkpoint is of step {checkpoint['global_step']} with {len(checkpoint['mean'])} means")
+    if not tuned.is_file():
+        raise Differs(f"{tuned} is not there")
+
+
+def moved(tuned: Path) -> float:
+    """The largest change of a weight of the base; `Differs` if none changed, or one is no number."""
+    before, after = nemo.restore(TINY).state_dict(), nemo.restore(tuned).state_dict()
+    real = [name for name, weight in before.items() if weight.is_floating_point()]
+    furthest = max(float((after[name].float() - before[name].float()).abs().max()) for name in real)
+    if not 0 < furthest < math.inf:
+        raise Differs(f"the weights changed by {furthest}")
+    return furthest
+
+
+def training_speed(record: Record, setting: Setting) -> None:
+    """Hours of audio an hour of ours, then of transformers, at the same shape and batch."""
+    batches, clip_s = ((2,), 2.0) if setting.rehearsed else (BATCHES, CLIP_S)
+    device = setting.device
+    makers: dict[str, Callable[[str], Callable[[int, float], torch.Tensor]]] = {
+        "ours": lambda device: our_step(setting.size, device),
+        "transformers": lambda device: transformers_step(setting.size, device),
+    }
+    for name, make in makers.items():
+        record.part(name, lambda make=make: figures(make(device), batches, clip_s, device))  # type: ignore[misc]
+
+
+def figures(
+    step: Callable[[int, float], torch.Tensor], batches: Sequence[int], clip_s: float, device: str
+) -> dict[str, Any]:
+    """Audio-hours an hour and peak memory by batch; None where memory does not suffice."""
+    told: dict[str, Any] = {"clip_s": clip_s, "batches": {}}
+    for batch in batches:
+        try:
+            told["batches"][str(batch)] = measured(step, batch, clip_s, device)
+        except torch.OutOfMemoryError:
+            told["batches"][str(batch)] = None
+            torch.cuda.empty_cache()
+    rates = [row["audio_hours_per_hour"] for row in told["batches"].values() if row]
+    if not rates:
+        raise Differs("memory suffices for no batch")
+    return {**told, "best_audio_hours_per_hour": max(rates)}
+
+
+def measured(step: Callable[[int, float], torch.Tensor], batch: int, clip_s: float, device: str) -> dict[str, Any]:
+    is_cuda = device == "cuda"
+    wait = torch.cuda.synchronize if is_cuda else lambda: None
+    if is_cuda:
+        torch.cuda.reset_peak_memory_stats()
+    taken_s = []
+    loss = torch.zeros(())
+    for _ in range(WARM_UPS + (ROUNDS if is_cuda else 1)):
+        wait()
+        started = time.perf_counter()
+        loss = step(batch, clip_s)
+        wait()
+        taken_s.append(time.perf_counter() - started)
+    if not math.isfinite(float(loss)):
+        raise Differs(f"the loss is {float(loss)}")
+    step_s = statistics.median(taken_s[WARM_UPS:])
+    peak = torch.cuda.max_memory_allocated() if is_cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "step_s": round(step_s, 4),
+        "audio_hours_per_hour": round(batch * clip_s / step_s, 1),
+        "peak_gib": round(peak / 2**30, 2),
+        "loss": round(float(loss), 3),
+    }
+
+
+def our_step(size: str, device: str) -> Callable[[int, float], torch.Tensor]:
+    """A step of `TuningModule` as the trainer takes it under bf16-mixed: clipped, fused AdamW."""
+    shape = shape_of(size)
+    section = ModelSection(
+        d_model=shape.d_model, layers=shape.layers, heads=shape.heads, subsampling_channels=shape.channels,
+        mels=shape.mels, predictor=shape.predictor, joint=shape.joint, vocabulary=shape.vocabulary, durations=DURATIONS,
+    )  # fmt: skip
+    texts = (ROOT / TEXTS).read_text(encoding="utf-8").splitlines()[:4000]
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
+        model = nemo.build(section, tokenizer, sigma=0.0, omega=0.0)
+    train = TrainSection(freeze_batch_norm=False)
+    module = TuningModule(model, train, durations=DURATIONS, blank=shape.vocabulary, seed=1).to(device).train()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
+
+    def step(batch: int, clip_s: float) -> torch.Tensor:
+        with torch.autocast(device, dtype=torch.bfloat16):
+            loss = module.training_step(random_batch(shape.vocabulary, shape.mels, batch, clip_s, device), 0)
+        return stepped(loss, module, optimizer)
+
+    return step
+
+
+def random_batch(vocabulary: int, mels: int, batch: int, clip_s: float, device: str) -> Batch:
+    frames, tokens = round(clip_s * 100), round(clip_s * TOKENS_A_S)
+    return Batch(
+        torch.randn(batch, mels, frames, device=device),
+        torch.full((batch,), frames, device=device),
+        torch.randint(vocabulary, (batch, tokens), device=device),
+        torch.full((batch,), tokens, device=device),
+        torch.zeros(batch, 0, dtype=torch.long, device=device),
+    )
+
+
+def transformers_step(size: str, device: str) -> Callable[[int, float], torch.Tensor]:
+    """The same step with ParakeetForTDT and its own loss."""
+    from transformers import ParakeetEncoderConfig, ParakeetForTDT, ParakeetTDTConfig
+
+    shape = shape_of(size)
+    encoder = ParakeetEncoderConfig(
+        hidden_size=shape.d_model, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+        intermediate_size=4 * shape.d_model, num_mel_bins=shape.mels, subsampling_conv_channels=shape.channels,
+        attention_bias=False, convolution_bias=False, scale_input=False,
+    )  # fmt: skip
+    model = ParakeetForTDT(ParakeetTDTConfig(
+        vocab_size=shape.vocabulary + 1, decoder_hidden_size=shape.predictor, num_decoder_layers=shape.predictor_layers,
+        durations=list(DURATIONS), encoder_config=encoder, blank_token_id=shape.vocabulary,
+        pad_token_id=shape.vocabulary,
+    )).to(device).train()  # fmt: skip
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+
+    def step(batch: int, clip_s: float) -> torch.Tensor:
+        own = random_batch(shape.vocabulary, shape.mels, batch, clip_s, device)
+        mask_BT = torch.ones(own.features.shape[0], own.features.shape[2], dtype=torch.long, device=device)
+        inputs_BU = torch.nn.functional.pad(own.tokens, (1, 0), value=shape.vocabulary)  # the blank comes first
+        with torch.autocast(device, dtype=torch.bfloat16):
+            loss = model(
+                input_features=own.features.mT, attention_mask=mask_BT, decoder_input_ids=inputs_BU, labels=own.tokens
+            ).loss
+        return stepped(loss, model, optimizer)
+
+    return step
+
+
+def stepped(loss: torch.Tensor, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
