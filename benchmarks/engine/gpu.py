@@ -13,6 +13,7 @@ import functools
 import json
 import math
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -484,12 +485,15 @@ def table(result: dict[str, Any]) -> str:
 
 
 def about(arguments: argparse.Namespace) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    commit = ""
+    if shutil.which("git"):  # a machine that only computes may have none
+        told = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        commit = "" if told.returncode else told.stdout.strip()
     is_cuda = arguments.device == "cuda"
     return {
         "command": " ".join(["python benchmarks/engine/gpu.py", *sys.argv[1:]]),
         "date": date.today().isoformat(),
-        "commit": commit.stdout.strip() or "uncommitted",
+        "commit": commit or "uncommitted",
         "device": torch.cuda.get_device_name() if is_cuda else platform.processor() or platform.machine(),
         "cuda": torch.version.cuda,
         "torch": torch.__version__,

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,16 +133,23 @@ def run_all(
 
 
 def about(setting: Setting, device: str | None) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "command": f"scripts/gpu_check.sh{' --rehearse' if setting.rehearsed else ''}",
         "date": date.today().isoformat(),
-        "commit": "unknown" if commit.returncode else commit.stdout.strip(),
+        "commit": commit(),
         "rehearsed": setting.rehearsed,
         "device": device,
         "python": platform.python_version(),
         "steps": {},
     }
+
+
+def commit() -> str:
+    """The commit that is checked out; unknown where there is no git, or no repository."""
+    if not shutil.which("git"):
+        return "unknown"
+    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return "unknown" if told.returncode else told.stdout.strip()
 
 
 def step_command(step: Step, setting: Setting, part: Path) -> list[str]:

@@ -3,6 +3,7 @@
 In a rehearsal both engines are on a CPU.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -33,6 +34,7 @@ REHEARSED_TESTS = (
     "tests/engine/gpu/test_attention.py::test_it_gives_what_attention_over_all_frames_gives",
 )
 """`make test` runs all of them on a CPU; a rehearsal shows that the step works."""
+MIB = 2**20
 GPU_S, REHEARSED_S = 60.0, 6.0
 """Length of the recording that memory shall not suffice for."""
 
@@ -178,14 +180,21 @@ def scarce(engine: Engine, setting: Setting) -> Any:
 
 
 class LittleMemory:
-    """A context in which this process may have no more of the GPU's memory than it holds."""
+    """A context in which this process may have no more of the GPU's memory than it holds, and holds that in full."""
+
+    def __init__(self) -> None:
+        self._filling: list[torch.Tensor] = []
 
     def __enter__(self) -> None:
         torch.cuda.empty_cache()
         whole = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(torch.cuda.memory_reserved() / whole)
+        with contextlib.suppress(torch.OutOfMemoryError):  # blocks that are reserved have room left
+            while True:
+                self._filling.append(torch.empty(MIB, dtype=torch.uint8, device="cuda"))
 
     def __exit__(self, *reason: object) -> None:
+        self._filling.clear()
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
