@@ -87,7 +87,7 @@ if __name__ == "__main__":
 
 
 def started(*command: str, stdin: "IO[bytes] | int | None" = None) -> "subprocess.Popen[bytes]":
-    """A command in a group of its own, as a terminal starts it."""
+    """A command in a group of its own, as a terminal starts it; what a script starts with `&` ignores SIGINT."""
     return subprocess.Popen(
         [sys.executable, *command],
         stdin=stdin,
@@ -95,6 +95,7 @@ def started(*command: str, stdin: "IO[bytes] | int | None" = None) -> "subproces
         stderr=subprocess.PIPE,
         cwd=ROOT,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
