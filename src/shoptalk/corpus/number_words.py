@@ -1,5 +1,19 @@
-"""Numbers in English words: cardinals, ordinals, decimals, years, and digits one by one."""
+"""Numbers in English words: cardinals, ordinals, decimals, years, and digits one by one; and the months."""
 
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shoptalk.corpus.number_words import number, ordinal
+from shoptalk.corpus.number_words import MONTHS, number, ordinal
 from shoptalk.corpus.verbalise import spoken
 
 Rng = np.random.Generator
@@ -85,20 +85,6 @@ FRAMES = (
 )
 """What the sentences look like; every slot is drawn anew."""
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _FREQUENCIES = (
     "once a day",
@@ -208,7 +194,7 @@ def _large(rng: Rng) -> tuple[str, str]:
 
 
 def _date(rng: Rng) -> tuple[str, str]:
-    month, day = _choice(rng, _MONTHS), int(rng.integers(1, 29))
+    month, day = _choice(rng, MONTHS), int(rng.integers(1, 29))
     if rng.uniform() < 0.5:
         return f"{month} {day}", f"{month} {ordinal(day)}"
     year = str(int(rng.integers(1930, 2030)))

@@ -6,26 +6,12 @@ The rules run one after the other, each over the whole text; what one has put in
 import re
 from collections.abc import Callable, Sequence
 
-from shoptalk.corpus.number_words import cardinal, decade, digits, number, ordinal, year
+from shoptalk.corpus.number_words import MONTHS, cardinal, decade, digits, number, ordinal, year
 from shoptalk.corpus.spoken_units import UNITS
 
 Replacement = str | Callable[[re.Match[str]], str]
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_MONTH_NAMES = {name: name for name in _MONTHS} | {name[:3]: name for name in _MONTHS} | {"Sept": "September"}
+_MONTH_NAMES = {name: name for name in MONTHS} | {name[:3]: name for name in MONTHS} | {"Sept": "September"}
 _MONTH = "|".join(sorted(_MONTH_NAMES, key=len, reverse=True))
 _YEAR = r"(?:19|20)\d\d"
 _HALF_DAY = r"([AaPp])\.?[Mm]\b(?:\.(?=\s[a-z]|,))?"
@@ -101,7 +87,7 @@ def _date(written: str, year_written: str, month: int, day: int) -> str:
     value = int(year_written)
     if len(year_written) == 2:
         value += 2000 if value <= 30 else 1900
-    return f"{_MONTHS[month - 1]} {ordinal(day)}, {year(value)}"
+    return f"{MONTHS[month - 1]} {ordinal(day)}, {year(value)}"
 
 
 def _month_and_day(match: re.Match[str]) -> str:
