@@ -241,8 +241,8 @@ def fused_fp8(shape: Shape, device: str) -> Hears:
     return fused(shape, device, to_8_bits)
 
 
-def transformers(shape: Shape, device: str) -> Hears:
-    """ParakeetForTDT."""
+def parakeet_for_tdt(shape: Shape) -> Any:
+    """transformers' model of a shape, with random weights in float32."""
     from transformers import ParakeetEncoderConfig, ParakeetForTDT, ParakeetTDTConfig
 
     encoder = ParakeetEncoderConfig(
@@ -255,7 +255,12 @@ def transformers(shape: Shape, device: str) -> Hears:
         durations=list(DURATIONS), encoder_config=encoder, blank_token_id=shape.vocabulary,
         pad_token_id=shape.vocabulary,
     )  # fmt: skip
-    model = ParakeetForTDT(config).eval().to(device, torch.bfloat16)
+    return ParakeetForTDT(config)
+
+
+def transformers(shape: Shape, device: str) -> Hears:
+    """ParakeetForTDT."""
+    model = parakeet_for_tdt(shape).eval().to(device, torch.bfloat16)
     with torch.inference_mode():
         settle_joint(model.joint.head.bias, shape.vocabulary)
     model.generation_config.decoder_start_token_id = shape.vocabulary
@@ -269,20 +274,32 @@ def transformers(shape: Shape, device: str) -> Hears:
     return hears
 
 
+def model_section(shape: Shape) -> Any:
+    """A shape as the recipe's section `model`."""
+    from shoptalk.core.recipe import ModelSection
+
+    return ModelSection(
+        d_model=shape.d_model,
+        layers=shape.layers,
+        heads=shape.heads,
+        subsampling_channels=shape.channels,
+        mels=shape.mels,
+        predictor=shape.predictor,
+        joint=shape.joint,
+        vocabulary=shape.vocabulary,
+        durations=DURATIONS,
+    )
+
+
 def nemo(shape: Shape, device: str) -> Hears:
     """EncDecRNNTBPEModel with its label looping; its prediction network has one layer, as the bases' has."""
-    from shoptalk.core.recipe import ModelSection
     from shoptalk.integrations import nemo
     from shoptalk.tuning.tokenizer import train_tokenizer
 
-    section = ModelSection(
-        d_model=shape.d_model, layers=shape.layers, heads=shape.heads, subsampling_channels=shape.channels,
-        mels=shape.mels, predictor=shape.predictor, joint=shape.joint, vocabulary=shape.vocabulary, durations=DURATIONS,
-    )  # fmt: skip
     texts = Path("models/shoptalk-base-en-tiny/training-text.txt").read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
-        model = nemo.build(section, tokenizer, sigma=0.0, omega=0.0).eval().to(device)
+        model = nemo.build(model_section(shape), tokenizer, sigma=0.0, omega=0.0).eval().to(device)
     with torch.inference_mode():
         settle_joint(model.joint.joint_net[-1].bias, shape.vocabulary)
 

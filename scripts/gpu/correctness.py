@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from scripts.gpu.kit import RECORDINGS, ROOT, choose_recordings
+from scripts.gpu.kit import MIB, RECORDINGS, ROOT, choose_recordings
 from scripts.gpu.record import Differs, Record, Setting
 
 from shoptalk.core import audio
@@ -34,7 +34,6 @@ REHEARSED_TESTS = (
     "tests/engine/gpu/test_attention.py::test_it_gives_what_attention_over_all_frames_gives",
 )
 """`make test` runs all of them on a CPU; a rehearsal shows that the step works."""
-MIB = 2**20
 GPU_S, REHEARSED_S = 60.0, 6.0
 """Length of the recording that memory shall not suffice for."""
 

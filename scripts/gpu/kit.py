@@ -34,6 +34,7 @@ CARRIED = {
 RECORDINGS = 100
 GLIBC = (28, 39, 34, 31, 27, 24, 17, 12, 5)
 """Minor versions of glibc 2 whose wheels are taken; pip matches each exactly."""
+MIB = 2**20
 SHF_ALLOC, SHT_NULL, SHT_NOBITS = 2, 0, 8  # elf.h
 
 START = """How to carry and start it
@@ -60,11 +61,9 @@ def main() -> int:
     (arguments.target / "recordings.jsonl").write_text("".join(f"{line}\n" for line in recordings), encoding="utf-8")
     sizes = measured(arguments.target)
     (arguments.target / "START.txt").write_text(START.format(total=sizes["together"]), encoding="utf-8")
-    contents = {"packages": pins, "unpacked_mib": round(count / 2**20, 1), "mib": sizes}
+    contents = {"packages": pins, "unpacked_mib": round(count / MIB, 1), "mib": sizes}
     (arguments.target / "contents.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{arguments.target}: {len(pins)} packages, {count / 2**20:.0f} MiB unpacked; {RECORDINGS} recordings and the"
-    )
+    print(f"{arguments.target}: {len(pins)} packages, {count / MIB:.0f} MiB unpacked; {RECORDINGS} recordings and the")
     print(f"base ({BASE}) are among the tracked files; licences: NOTICE and licenses/")
     print("MiB: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()) + "\n")
     print(START.format(total=sizes["together"]))
@@ -186,8 +185,8 @@ def measured(kit: Path) -> dict[str, float]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
     tracked = sum((ROOT / name.decode()).stat().st_size for name in listed if name and (ROOT / name.decode()).is_file())
     own = sum(path.stat().st_size for path in kit.iterdir() if path.is_file())
-    return {name: round(size / 2**20, 2) for name, size in
-            {"tracked": tracked, "kit": own, "together": tracked + own}.items()}  # fmt: skip
+    sizes = {"tracked": tracked, "kit": own, "together": tracked + own}
+    return {name: round(size / MIB, 2) for name, size in sizes.items()}
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from typing import Any
 from unittest import mock
 
 import torch
-from benchmarks.engine.gpu import DURATIONS, shape_of
+from benchmarks.engine.gpu import DURATIONS, model_section, parakeet_for_tdt, shape_of
 from scripts.gpu.correctness import GENERAL, TINY
 from scripts.gpu.kit import ROOT
 from scripts.gpu.record import Differs, Record, Setting
 
 from shoptalk.core import config
 from shoptalk.core.examples import read_manifest, write_manifest
-from shoptalk.core.recipe import ModelSection, TrainSection
+from shoptalk.core.recipe import TrainSection
 from shoptalk.integrations import nemo
 from shoptalk.tuning.module import Batch, TuningModule
 from shoptalk.tuning.tokenizer import train_tokenizer
@@ -173,14 +173,10 @@ def measured(step: Callable[[int, float], torch.Tensor], batch: int, clip_s: flo
 def our_step(size: str, device: str) -> Callable[[int, float], torch.Tensor]:
     """A step of `TuningModule` as the trainer takes it under bf16-mixed: clipped, fused AdamW."""
     shape = shape_of(size)
-    section = ModelSection(
-        d_model=shape.d_model, layers=shape.layers, heads=shape.heads, subsampling_channels=shape.channels,
-        mels=shape.mels, predictor=shape.predictor, joint=shape.joint, vocabulary=shape.vocabulary, durations=DURATIONS,
-    )  # fmt: skip
     texts = (ROOT / TEXTS).read_text(encoding="utf-8").splitlines()[:4000]
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
-        model = nemo.build(section, tokenizer, sigma=0.0, omega=0.0)
+        model = nemo.build(model_section(shape), tokenizer, sigma=0.0, omega=0.0)
     train = TrainSection(freeze_batch_norm=False)
     module = TuningModule(model, train, durations=DURATIONS, blank=shape.vocabulary, seed=1).to(device).train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-5, fused=True)
@@ -206,19 +202,8 @@ def random_batch(vocabulary: int, mels: int, batch: int, clip_s: float, device: 
 
 def transformers_step(size: str, device: str) -> Callable[[int, float], torch.Tensor]:
     """The same step with ParakeetForTDT and its own loss."""
-    from transformers import ParakeetEncoderConfig, ParakeetForTDT, ParakeetTDTConfig
-
     shape = shape_of(size)
-    encoder = ParakeetEncoderConfig(
-        hidden_size=shape.d_model, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
-        intermediate_size=4 * shape.d_model, num_mel_bins=shape.mels, subsampling_conv_channels=shape.channels,
-        attention_bias=False, convolution_bias=False, scale_input=False,
-    )  # fmt: skip
-    model = ParakeetForTDT(ParakeetTDTConfig(
-        vocab_size=shape.vocabulary + 1, decoder_hidden_size=shape.predictor, num_decoder_layers=shape.predictor_layers,
-        durations=list(DURATIONS), encoder_config=encoder, blank_token_id=shape.vocabulary,
-        pad_token_id=shape.vocabulary,
-    )).to(device).train()  # fmt: skip
+    model = parakeet_for_tdt(shape).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
 
     def step(batch: int, clip_s: float) -> torch.Tensor:
