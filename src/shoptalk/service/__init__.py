@@ -2,7 +2,8 @@
 
 - `server`: running it with uvicorn, on safe addresses
 - `problems`: errors in OpenAI's form
-- `metrics`: what is counted
 - `http`: routes, requests and answers
+- `access`: API keys, and what they allow
+- `telemetry`: what the service tells about itself
 - `model`: the queue and the thread that recognises
 """

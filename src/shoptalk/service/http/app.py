@@ -21,9 +21,9 @@ from shoptalk.core.recipe import ServeSection
 from shoptalk.core.records import Recognition
 from shoptalk.service import problems
 from shoptalk.service.http import answers, uploads
-from shoptalk.service.metrics import Metrics
 from shoptalk.service.model.owner import Owner
 from shoptalk.service.problems import Problem
+from shoptalk.service.telemetry.metrics import Metrics
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 WARNING = "X-Shoptalk-Warning"

@@ -17,8 +17,8 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import PLAIN, Options, Recognizer
 from shoptalk.core.recipe import ServeSection
 from shoptalk.core.records import Recognition, Samples
-from shoptalk.service.metrics import Metrics
 from shoptalk.service.problems import Problem
+from shoptalk.service.telemetry.metrics import Metrics
 
 LOOK_S = 0.5
 """So often it is looked whether anybody still waits when the service stops."""
