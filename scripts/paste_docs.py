@@ -1,4 +1,4 @@
-"""Write what is known into the documents: commands' help, the recipe's keys, models, test sets, what ran on a GPU.
+"""Write what is known into the documents: help of commands, keys of the recipe, settings, models, test sets, GPU runs.
 
     python scripts/paste_docs.py            # rewrite what stands between the marks
     python scripts/paste_docs.py --check    # change nothing; status 1 if a document is not current
@@ -7,6 +7,7 @@ The marks are comments. Each ends with the same comment and a slash, such as ``<
 
 - ``<!-- help:COMMAND -->``: the help of a command; ``shoptalk`` for the list of all.
 - ``<!-- keys:SECTION -->``: a section of the recipe; ``recipe`` for the keys that are in no section.
+- ``<!-- settings:serve -->``: the settings of the service.
 - ``<!-- models:sources -->``, ``<!-- models:hashes -->``: the model store.
 - ``<!-- sets:catalogue -->``: the known test sets.
 - ``<!-- gpu:speed -->``, ``<!-- gpu:training -->``: what was measured on a GPU, from results/.
@@ -31,14 +32,15 @@ from shoptalk.cli import build_parser
 from shoptalk.core.files import write_text
 from shoptalk.core.models import store
 from shoptalk.core.recipe import NoEffect, Recipe, Section
+from shoptalk.service.settings import Settings
 from shoptalk.testsets import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
 MOST_FILES = 10
 """A model of more files has no row for each."""
-MARKED = re.compile(r"<!-- (help|keys|models|sets|gpu):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
-NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+MARKED = re.compile(r"<!-- (help|keys|settings|models|sets|gpu):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
+NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", Any: "value"}
 
 
 def main() -> int:
@@ -72,7 +74,14 @@ def pasted(text: str) -> str:
 
 def block(kind: str, name: str) -> str:
     """What stands between two marks, and the marks."""
-    makers = {"help": command_help, "keys": section_keys, "models": models, "sets": known_test_sets, "gpu": gpu_figures}
+    makers = {
+        "help": command_help,
+        "keys": section_keys,
+        "settings": lambda section: "\n".join(lines_of(Settings, section)),
+        "models": models,
+        "sets": known_test_sets,
+        "gpu": gpu_figures,
+    }
     content = makers[kind](name)
     return f"<!-- {kind}:{name} -->\n{content}\n<!-- /{kind}:{name} -->"
 

@@ -34,9 +34,10 @@ from tests.documents import (
 
 from shoptalk.cli import build_parser, main
 from shoptalk.core import config, records
-from shoptalk.core.recipe import EngineSection, Recipe, ServeSection
+from shoptalk.core.recipe import EngineSection, Recipe
 from shoptalk.corpus import carriers, lexicon
 from shoptalk.release.gate_policy import Policy, read_policy
+from shoptalk.service.settings import Settings
 from shoptalk.stages.table import BY_NAME
 
 SOURCE = ROOT / "src" / "shoptalk"
@@ -282,7 +283,7 @@ def served() -> Iterator[str]:
     from shoptalk.stages.recognizers import open_engine
 
     engine = open_engine(ROOT / BASE, EngineSection(fill_holes=False), batch=2)
-    app = create_app(engine, ServeSection(), model_name="shoptalk-demo", api_key=None)
+    app = create_app(engine, Settings(), model_name="shoptalk-demo", api_key=None)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -382,10 +383,12 @@ def is_command(words: list[str]) -> bool:
 
 
 def is_key(parts: list[str]) -> bool:
-    """A key of the recipe."""
+    """A key of the recipe, or a setting of the service."""
     from scripts.paste_docs import section_of
 
     section: type | None = Recipe
+    if parts[0] == "serve":
+        section, parts = Settings, parts[1:]
     for part in parts:
         if section is None or part not in section.model_fields:
             return False
@@ -396,7 +399,7 @@ def is_key(parts: list[str]) -> bool:
 def sections() -> list[str]:
     from scripts.paste_docs import section_of
 
-    return [name for name, field in Recipe.model_fields.items() if section_of(field)]
+    return ["serve", *(name for name, field in Recipe.model_fields.items() if section_of(field))]
 
 
 def sources() -> list[Path]:

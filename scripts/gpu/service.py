@@ -18,10 +18,10 @@ from scripts.gpu.kit import choose_recordings
 from scripts.gpu.record import Differs, Record, Setting
 
 from shoptalk.core import audio
-from shoptalk.core.recipe import ServeSection
 from shoptalk.core.runtime import GpuUse
 from shoptalk.engine.recognizer import Engine
 from shoptalk.service.http.app import TRANSCRIPTIONS, create_app
+from shoptalk.service.settings import Settings
 
 CLIENTS = 64
 BATCH = 32
@@ -82,7 +82,7 @@ def asked_together(url: str, clips: list[Path]) -> list[tuple[str, float]]:
 @contextmanager
 def served(engine: Engine) -> Iterator[str]:
     """The address of transcriptions, on a loopback port, while the service runs in a thread."""
-    app = create_app(engine, ServeSection(queue=CLIENTS, batch=BATCH), model_name="check", api_key=None)
+    app = create_app(engine, Settings(queue=CLIENTS, batch=BATCH), model_name="check", api_key=None)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

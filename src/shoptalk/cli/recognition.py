@@ -23,6 +23,7 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     serving = commands.add_parser("serve", help="90  answer the OpenAI transcription API with a bundle")
     serving.add_argument("bundle", help=MODEL)
     serving.add_argument("--recipe", help="recipe whose `serve` and `engine` sections are used; the defaults without")
+    serving.add_argument("--settings", metavar="FILE", help="YAML file of the service's settings, such as `port: 9000`")
     add_set(serving, "serve.port=9000")
     serving.set_defaults(call=serve)
     _add_transcribe(commands.add_parser("transcribe", help="print what recordings say, by a bundle or a .nemo"))
@@ -56,10 +57,15 @@ def serve(parsed: argparse.Namespace) -> None:
     """Serve a bundle, or a `.nemo`, until told to stop."""
     from shoptalk.core import config
     from shoptalk.core.quiet import quiet
+    from shoptalk.service import settings
     from shoptalk.stages import serving
 
     changes = tuple(parsed.set)
-    recipe = config.load(Path(parsed.recipe), changes) if parsed.recipe else config.changed(changes)
+    own = settings.read(Path(parsed.settings)) if parsed.settings else {}
+    if parsed.recipe:
+        recipe = config.load(Path(parsed.recipe), changes, settings=own)
+    else:
+        recipe = config.changed(changes, settings=own)
     with quiet():
         serving.serve(Path(parsed.bundle), recipe)
 

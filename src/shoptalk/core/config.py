@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -13,18 +13,30 @@ from pydantic_core import ErrorDetails
 
 from shoptalk.core import tables, yaml_text
 from shoptalk.core.errors import ApiKeyError, RecipeError, TextError
-from shoptalk.core.recipe import Recipe
+from shoptalk.core.recipe import Recipe, Section
 from shoptalk.core.resources import locate
 
+SectionType = TypeVar("SectionType", bound=Section)
 
-def load(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
+
+def load(path: Path, changes: tuple[str, ...] = (), *, settings: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe, the user's or one that ships, and apply ``section.key=value`` changes, values being YAML.
 
-    Wrong keys are `RecipeError`s.
+    `settings` replace keys of the section `serve`; the changes go over both. Wrong keys are `RecipeError`s.
     """
     path = locate(path)
     if not path.is_file():
         raise RecipeError(f"{path}: no such recipe; `shoptalk init` writes one, and recipes/demo.yaml ships")
+    return _changed(read_mapping(path, "a recipe is a mapping of sections"), changes, settings, str(path))
+
+
+def changed(changes: tuple[str, ...], *, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """The defaults with `settings` of the service and ``section.key=value`` changes."""
+    return _changed({}, changes, settings, "--set")
+
+
+def read_mapping(path: Path, form: str) -> dict[str, Any]:
+    """The mapping that a YAML file holds; `form` tells in the error what another content should have been."""
     try:
         content = yaml_text.load(tables.read_text(path)) or {}
     except yaml.YAMLError as error:
@@ -32,36 +44,41 @@ def load(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
     except TextError as error:
         raise RecipeError(str(error)) from None
     if not isinstance(content, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of sections, this is a {type(content).__name__}")
-    return _validated(content, changes, str(path))
+        raise RecipeError(f"{path}: {form}, this is a {type(content).__name__}")
+    return content
 
 
-def changed(changes: tuple[str, ...]) -> Recipe:
-    """The defaults with ``section.key=value`` changes."""
-    return _validated({}, changes, "--set")
-
-
-def _validated(content: dict[str, Any], changes: tuple[str, ...], where: str) -> Recipe:
-    for change in changes:
-        _apply(content, change)
+def validated(kind: type[SectionType], content: Mapping[str, Any], where: str, *, section: str = "") -> SectionType:
+    """The content as a section; `RecipeError` names each wrong key, below `section` where that is given."""
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         problems = []
         for problem in error.errors():
-            key = ".".join(map(str, problem["loc"]))
-            problems.append(f"{key}: {_message(problem)}")
+            key = ".".join(map(str, [section, *problem["loc"]] if section else problem["loc"]))
+            problems.append(f"{key}: {_message(kind, problem)}")
         raise RecipeError(f"{where}: {'; '.join(problems)}") from None
 
 
-def _message(problem: ErrorDetails) -> str:
+def _changed(
+    content: dict[str, Any], changes: tuple[str, ...], settings: Mapping[str, Any] | None, where: str
+) -> Recipe:
+    if settings:
+        own = content.get("serve") or {}
+        content["serve"] = {**own, **settings} if isinstance(own, dict) else own
+    for change in changes:
+        _apply(content, change)
+    return validated(Recipe, content, where)
+
+
+def _message(kind: type[Section], problem: ErrorDetails) -> str:
     """What pydantic says, and for an unknown key the nearest known one."""
     if problem["type"] != "extra_forbidden":
         return problem["msg"]
-    section: Any = Recipe
+    section: Any = kind
     for part in problem["loc"][:-1]:
-        kind = section.model_fields[part].annotation
-        kinds = (kind, *get_args(kind))  # a section that may be absent is a union with None
+        annotation = section.model_fields[part].annotation
+        kinds = (annotation, *get_args(annotation))  # a section that may be absent is a union with None
         section = next(candidate for candidate in kinds if hasattr(candidate, "model_fields"))
     known = list(section.model_fields)
     near = get_close_matches(str(problem["loc"][-1]), known, n=1)

@@ -357,29 +357,6 @@ class EngineSection(Section):
         return self.fill_holes or self.speech_only
 
 
-class ServeSection(Section):
-    host: str = "127.0.0.1"
-    """Address to bind; other than loopback needs SHOPTALK_API_KEY."""
-    port: int = Field(default=8178, ge=0, le=65535)
-    """Port to bind."""
-    max_upload_mb: float = Field(default=64.0, gt=0)
-    """Largest upload; a larger one is answered 413."""
-    max_audio_s: float = Field(default=600.0, gt=0)
-    """Longest recording; a longer one is answered 400."""
-    queue: int = Field(default=32, ge=1)
-    """Requests that may wait; a further one is answered 429."""
-    batch: int = Field(default=8, ge=1)
-    """Recordings that are recognised together."""
-    batch_wait_ms: float = Field(default=10.0, ge=0)
-    """How long the first recording of a batch waits for others."""
-    timeout_s: float = Field(default=120.0, gt=0)
-    """A request that takes longer is answered 504."""
-    upload_idle_s: float = Field(default=30.0, gt=0)
-    """An upload of which nothing arrives for so long is answered 408; at once with 503 when the server is to stop."""
-    drain_s: int = Field(default=30, ge=1)
-    """When told to stop, the server lets requests in progress finish for so long."""
-
-
 class Recipe(Section):
     name: str = "shoptalk"
     """Name of the experiment."""
@@ -396,7 +373,8 @@ class Recipe(Section):
     evaluate: EvaluateSection = EvaluateSection()
     package: PackageSection = PackageSection()
     engine: EngineSection = EngineSection()
-    serve: ServeSection = ServeSection()
+    serve: dict[str, Any] = {}
+    """Settings of the service, which no stage reads. Their names are in [service.md](service.md#settings)."""
 
 
 def effective(value: Any) -> Any:

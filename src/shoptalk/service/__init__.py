@@ -1,6 +1,7 @@
 """Stage 90: the OpenAI-compatible HTTP service around one recogniser.
 
 - `server`: running it with uvicorn, on safe addresses
+- `settings`: every setting, with its default
 - `problems`: errors in OpenAI's form
 - `http`: routes, requests and answers
 - `access`: API keys, and what they allow

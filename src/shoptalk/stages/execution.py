@@ -13,6 +13,7 @@ from shoptalk.core.models import store
 from shoptalk.core.progress import say
 from shoptalk.core.quiet import quiet
 from shoptalk.core.resources import locate
+from shoptalk.service import settings
 from shoptalk.stages import corpus, evaluation, packaging, preflight, training
 from shoptalk.stages.run import Run, StageRun
 from shoptalk.stages.table import BY_NAME, STAGES
@@ -23,7 +24,9 @@ RECIPE_COPY = "recipe.json"
 
 def open_run(recipe: Path, folder: Path, changes: Sequence[str], *, command: str) -> Run:
     """The run of a recipe with its ``section.key=value`` changes; its folder is made and `command` noted in it."""
-    run = Run(folder, config.load(recipe, tuple(changes)), locate(recipe).resolve().parent)
+    loaded = config.load(recipe, tuple(changes))
+    settings.of_recipe(loaded)  # a wrong key is told now, not when the bundle is served
+    run = Run(folder, loaded, locate(recipe).resolve().parent)
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from shoptalk.core import config
 from shoptalk.core.errors import BindingError
 from shoptalk.core.recipe import Recipe
+from shoptalk.service import settings as service_settings
 
 
 def serve(bundle: Path, recipe: Recipe) -> None:
@@ -15,13 +16,14 @@ def serve(bundle: Path, recipe: Recipe) -> None:
     from shoptalk.service.server import serve as answer
     from shoptalk.stages.recognizers import open_engine
 
-    section, key = recipe.serve, config.api_key("SHOPTALK_API_KEY") or None
-    check_binding(section.host, key)
-    _check_port(section.host, section.port)
-    engine = open_engine(bundle, recipe.engine, batch=section.batch)
-    app = create_app(engine, section, model_name=engine.name, api_key=key)
-    print(f"serving {bundle} on http://{section.host}:{section.port}/v1", flush=True)
-    answer(app, section.host, section.port, drain_s=section.drain_s)
+    settings = service_settings.of_recipe(recipe)
+    key = config.api_key("SHOPTALK_API_KEY") or None
+    check_binding(settings.host, key)
+    _check_port(settings.host, settings.port)
+    engine = open_engine(bundle, recipe.engine, batch=settings.batch)
+    app = create_app(engine, settings, model_name=engine.name, api_key=key)
+    print(f"serving {bundle} on http://{settings.host}:{settings.port}/v1", flush=True)
+    answer(app, settings.host, settings.port, drain_s=settings.drain_s)
 
 
 def _check_port(host: str, port: int) -> None:

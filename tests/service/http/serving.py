@@ -15,9 +15,9 @@ import openai
 import uvicorn
 
 from shoptalk.core.protocols import Options
-from shoptalk.core.recipe import ServeSection
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.service.http.app import create_app
+from shoptalk.service.settings import Settings
 
 MODEL = "tiny-tuned"
 CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus"}
@@ -70,7 +70,7 @@ def served(
     recognizer: FakeRecognizer, *, api_key: str | None = None, wait: bool = True, **options: Any
 ) -> Iterator[str]:
     """The base URL of the app on an ephemeral loopback port."""
-    app = create_app(recognizer, ServeSection(**options), model_name=MODEL, api_key=api_key, created=1_700_000_000)
+    app = create_app(recognizer, Settings(**options), model_name=MODEL, api_key=api_key, created=1_700_000_000)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

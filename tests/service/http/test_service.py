@@ -19,12 +19,13 @@ from starlette.testclient import TestClient
 from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, client, recording, served, until
 
 from shoptalk.core.errors import ApiKeyError, BindingError
-from shoptalk.core.recipe import Recipe, ServeSection
+from shoptalk.core.recipe import Recipe
 from shoptalk.core.records import Recognition, Word
 from shoptalk.integrations.asr_openai import OpenAiRecognizer
 from shoptalk.service.http import answers
 from shoptalk.service.http.app import TRANSCRIPTIONS, WARNING, create_app
 from shoptalk.service.server import check_binding
+from shoptalk.service.settings import Settings
 from shoptalk.stages import serving
 
 KEY = "correct-horse-battery"
@@ -343,7 +344,7 @@ def test_the_key_is_asked_for_below_v1_only() -> None:
 @pytest.mark.parametrize("key", ["Schlüssel", "пароль", "two words", "newline\n", "tab\t", "\x7f", "ключ-1"])
 def test_a_key_that_no_header_can_carry_is_refused_at_the_start(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ApiKeyError) as error:
-        create_app(FakeRecognizer(), ServeSection(), model_name=MODEL, api_key=key)
+        create_app(FakeRecognizer(), Settings(), model_name=MODEL, api_key=key)
     assert key.strip() not in str(error.value)
     monkeypatch.setenv("SHOPTALK_API_KEY", key)
     with pytest.raises(ApiKeyError, match="SHOPTALK_API_KEY: character"):
@@ -355,7 +356,7 @@ def test_a_key_that_no_header_can_carry_is_refused_at_the_start(key: str, monkey
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 @settings(max_examples=15, deadline=None)
 def test_any_key_that_is_accepted_matches(key: str) -> None:
-    app = create_app(FakeRecognizer(), ServeSection(), model_name=MODEL, api_key=key)
+    app = create_app(FakeRecognizer(), Settings(), model_name=MODEL, api_key=key)
     with TestClient(app) as asking:
         assert asking.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert asking.get("/v1/models", headers={"Authorization": f"Bearer {key}x"}).status_code == 401

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 SERVER = """
 import sys
 from tests.service.http.serving import MODEL, FakeRecognizer
-from shoptalk.core.recipe import ServeSection
+from shoptalk.service.settings import Settings
 from shoptalk.service.http.app import create_app
 from shoptalk.service.server import serve
 
@@ -31,7 +31,7 @@ class Stuck(FakeRecognizer):
         return super().recognize(audio, options)
 
 port, drain_s = int(sys.argv[1]), int(sys.argv[2])
-app = create_app(Stuck(), ServeSection(), model_name=MODEL, api_key=None)
+app = create_app(Stuck(), Settings(), model_name=MODEL, api_key=None)
 serve(app, "127.0.0.1", port, drain_s=drain_s)
 """
 BODY = (

@@ -17,12 +17,12 @@ from shoptalk import __version__
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.config import check_api_key
 from shoptalk.core.protocols import Recognizer
-from shoptalk.core.recipe import ServeSection
 from shoptalk.core.records import Recognition
 from shoptalk.service import problems
 from shoptalk.service.http import answers, uploads
 from shoptalk.service.model.owner import Owner
 from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.metrics import Metrics
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
@@ -46,7 +46,7 @@ _FORM = {
 
 def create_app(
     recognizer: Recognizer,
-    config: ServeSection,
+    config: Settings,
     *,
     model_name: str,
     api_key: str | None,
@@ -94,7 +94,7 @@ def _key_check(api_key: str | None) -> Callable[[Request], Awaitable[None]]:
     return check
 
 
-def _transcriptions(config: ServeSection, model_name: str) -> APIRouter:
+def _transcriptions(config: Settings, model_name: str) -> APIRouter:
     router = APIRouter()
     body = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
 
@@ -115,7 +115,7 @@ def _transcriptions(config: ServeSection, model_name: str) -> APIRouter:
     return router
 
 
-async def _transcribe(request: Request, owner: Owner, config: ServeSection, model_name: str) -> Response:
+async def _transcribe(request: Request, owner: Owner, config: Settings, model_name: str) -> Response:
     async with uploads.read_form(request, max_mb=config.max_upload_mb, patience_s=config.upload_idle_s) as form:
         wanted = uploads.check_fields(form, model_name=model_name)
         decoded = await uploads.read_audio(form, max_s=config.max_audio_s)

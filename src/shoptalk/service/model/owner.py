@@ -15,9 +15,9 @@ import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import PLAIN, Options, Recognizer
-from shoptalk.core.recipe import ServeSection
 from shoptalk.core.records import Recognition, Samples
 from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.metrics import Metrics
 
 LOOK_S = 0.5
@@ -36,7 +36,7 @@ class _Job:
 class Owner:
     """Owns the recogniser between `start` and `stop`; every method is called on the event loop."""
 
-    def __init__(self, recognizer: Recognizer, config: ServeSection, metrics: Metrics, clock: Callable[[], float]):
+    def __init__(self, recognizer: Recognizer, config: Settings, metrics: Metrics, clock: Callable[[], float]):
         self._recognizer = recognizer
         self._config = config
         self._metrics = metrics

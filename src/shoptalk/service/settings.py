@@ -1,0 +1,54 @@
+"""Every setting of the service, with its default: how it is served, never what is recognised.
+
+Settings are no experiment. They come from a file of their own (`shoptalk serve --settings`), from `--set serve.KEY=…`,
+or from the section `serve` of a recipe, which no signature covers.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from shoptalk.core import config
+from shoptalk.core.errors import RecipeError
+from shoptalk.core.recipe import Recipe, Section
+
+
+class Settings(Section):
+    """Immutable; an unknown key is an error."""
+
+    host: str = "127.0.0.1"
+    """Address to bind; other than loopback needs SHOPTALK_API_KEY."""
+    port: int = Field(default=8178, ge=0, le=65535)
+    """Port to bind."""
+    max_upload_mb: float = Field(default=64.0, gt=0)
+    """Largest upload; a larger one is answered 413."""
+    max_audio_s: float = Field(default=600.0, gt=0)
+    """Longest recording; a longer one is answered 400."""
+    queue: int = Field(default=32, ge=1)
+    """Requests that may wait; a further one is answered 429."""
+    batch: int = Field(default=8, ge=1)
+    """Recordings that are recognised together."""
+    batch_wait_ms: float = Field(default=10.0, ge=0)
+    """How long the first recording of a batch waits for others."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """A request that takes longer is answered 504."""
+    upload_idle_s: float = Field(default=30.0, gt=0)
+    """An upload of which nothing arrives for so long is answered 408; at once with 503 when the server is to stop."""
+    drain_s: int = Field(default=30, ge=1)
+    """When told to stop, the server lets requests in progress finish for so long."""
+
+
+def of_recipe(recipe: Recipe) -> Settings:
+    """The settings that a recipe has in its section `serve`; `RecipeError` names a wrong key."""
+    return config.validated(Settings, recipe.serve, "settings of the service", section="serve")
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """The keys of a settings file, as the section `serve` has them; `RecipeError` names a wrong one."""
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such file; settings are a YAML file such as `port: 9000`")
+    content = config.read_mapping(path, "settings are a mapping of keys")
+    config.validated(Settings, content, str(path))
+    return content
