@@ -2,7 +2,8 @@
 
 - `trainer`: from a base, or from nothing, to a tuned `.nemo`
 - `module`: the training step
-- `tdt_loss`: the TDT loss on a CPU
+- `tdt_loss`: the TDT loss, and how a CPU computes it
+- `tdt_on_device`: how other devices do
 - `data`: from manifests to batches
 - `lines`: what of the manifests is checked before training
 - `selection`: which recordings train, and how many are left out

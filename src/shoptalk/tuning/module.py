@@ -96,13 +96,8 @@ class TuningModule(LightningModule):
             batch = batch._replace(tokens=batch.tokens[chosen], lengths=batch.lengths[chosen])
         predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
         logits_BSUK = self.model.joint.joint(encoded_BCS.transpose(1, 2), predicted_BCU.transpose(1, 2))
-        if logits_BSUK.is_cuda:
-            loss: torch.Tensor = self.model.loss(
-                log_probs=logits_BSUK, targets=batch.tokens, input_lengths=frames_B, target_lengths=batch.lengths
-            )
-            return loss
-        own: torch.Tensor = self.loss(logits_BSUK, batch.tokens, frames_B, batch.lengths)
-        return own
+        loss: torch.Tensor = self.loss(logits_BSUK, batch.tokens, frames_B, batch.lengths)
+        return loss
 
     def _ctc(self, logits_BSV: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
         log_probs_SBV = logits_BSV.float().log_softmax(-1).transpose(0, 1)

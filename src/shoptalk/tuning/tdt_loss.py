@@ -1,4 +1,6 @@
-"""The Token-and-Duration Transducer loss on CPU (arXiv 2304.06795), which NeMo has for CUDA only.
+"""The Token-and-Duration Transducer loss (arXiv 2304.06795): here on a CPU, by `tdt_on_device` elsewhere.
+
+NeMo has it for CUDA only, by numba's compiler for CUDA, which not every machine's NumPy goes with.
 
 Shapes: B utterances, T encoder frames, U = target tokens + 1, V tokens (the blank is token V), D durations.
 
@@ -16,6 +18,8 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+
+from shoptalk.tuning.tdt_on_device import losses_on_device
 
 NEVER = -1e30  # log of an impossible event; finite, so that differences stay numbers
 
@@ -67,6 +71,17 @@ def tdt_losses(
     if blank + 1 + len(durations) != logits_BTUK.shape[-1]:
         raise ValueError(
             f"{logits_BTUK.shape[-1]} logits are not {blank + 1} tokens with blank and {len(durations)} durations"
+        )
+    if logits_BTUK.device.type != "cpu":
+        return losses_on_device(
+            logits_BTUK,
+            targets_BU,
+            frames_B,
+            lengths_B,
+            blank=blank,
+            durations=durations,
+            sigma=sigma,
+            plain_rnnt=plain_rnnt,
         )
     return _Losses.apply(  # type: ignore[no-untyped-call]
         logits_BTUK, targets_BU, frames_B, lengths_B, blank, tuple(durations), sigma, plain_rnnt

@@ -3,14 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
+from tests.waiting import NothingWaits
 
 from shoptalk.core import audio
 from shoptalk.engine.gpu.looping import Looping, Standing
@@ -24,16 +23,6 @@ ROOT = Path(__file__).parents[3]
 GENERAL = ROOT / "assets/general"
 TINY = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 D, X, J = 4, 5, 6
-WAITS = (
-    "_local_scalar_dense",
-    "nonzero",
-    "masked_select",
-    "unique",
-    "repeat_interleave",
-    "equal",
-    "is_nonzero",
-    "argwhere",
-)
 
 
 TINY_SHAPE = open_checkpoint(TINY)[0]
@@ -117,17 +106,6 @@ def test_real_speech_gives_what_plain_decoding_gives() -> None:
         found = Looping(transducer).decode(encoded_BTD, frames_B)
         assert_same(found, decode(Steps(transducer), encoded_BTD, frames_B))
     assert sum(len(one.tokens) for one in found) > 100
-
-
-class NothingWaits(TorchDispatchMode):
-    """Refuses what needs a value of a tensor on the host, or a shape that depends on one."""
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function.__name__.partition(".")[0]
-        assert name not in WAITS, name
-        if name in {"index", "index_put", "index_put_"}:
-            assert all(one is None or one.dtype not in {torch.bool, torch.uint8} for one in args[1]), "index by a mask"
-        return function(*args, **(kwargs or {}))
 
 
 def test_no_round_waits_for_a_result() -> None:
