@@ -19,6 +19,9 @@
 - `equivalents`: characters as others that mean the same
 - `terms`: written variants of a term, and phonetic distance
 - `tokens`: from SentencePiece pieces to words, and where words may lie in time
+- `segments`: a recognition cut into sentences, channels merged in the order of time
+- `subtitles`: words in time as SRT and WebVTT
+- `review`: what of a recognition a person should look at
 - `confidence`: the temperature of word confidences
 - `device`: what the processor and the accelerator can do, and what is chosen by it
 - `runtime`: threads, memory and kernels of a process

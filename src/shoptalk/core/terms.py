@@ -348,6 +348,27 @@ def phonetic_distance(a: str, b: str) -> float:
     return _distance(*sorted((_sounds(a), _sounds(b))))
 
 
+def nearest(text: str, others: Sequence[str], *, at_most: float) -> list[tuple[float, int]]:
+    """Those whose `phonetic_distance` is at most so much, as (distance, place in `others`), the nearest first."""
+    sounds = _sounds(text)
+    weight = _total_weight(sounds)
+    near = []
+    for place, other in enumerate(others):
+        other_sounds = _sounds(other)
+        other_weight = _total_weight(other_sounds)
+        if abs(weight - other_weight) > at_most * max(weight, other_weight):
+            continue  # what one has more would have to be left out, which alone costs as much
+        distance = _distance(*sorted((sounds, other_sounds)))
+        if distance <= at_most:
+            near.append((distance, place))
+    return sorted(near)
+
+
+@lru_cache(maxsize=65_536)
+def _total_weight(sounds: str) -> float:
+    return sum(map(_weight, sounds))
+
+
 @lru_cache(maxsize=65_536)
 def _sounds(text: str) -> str:
     text = " ".join(words(text))
@@ -358,7 +379,7 @@ def _sounds(text: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _distance(a: str, b: str) -> float:
-    most = max(sum(map(_weight, a)), sum(map(_weight, b)))
+    most = max(_total_weight(a), _total_weight(b))
     if most == 0.0:
         return 0.0
     costs = [0.0]

@@ -2,5 +2,5 @@
 
 - `app`: the routes
 - `uploads`: reading a request, bounded
-- `answers`: json, text, verbose_json, srt and vtt
+- `answers`: json, text, verbose_json, diarized_json, srt and vtt
 """

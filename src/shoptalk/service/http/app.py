@@ -35,7 +35,7 @@ _FORM = {
     "properties": {
         "file": {"type": "string", "format": "binary"},
         "model": {"type": "string"},
-        "response_format": {"type": "string", "enum": list(answers.FORMS), "default": "json"},
+        "response_format": {"type": "string", "enum": [*uploads.FORMS], "default": "json"},
         "timestamp_granularities[]": {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}},
         "language": {"type": "string", "description": "en; no other is understood"},
         "prompt": {"type": "string", "description": "accepted, without effect"},
@@ -121,7 +121,9 @@ async def _transcribe(request: Request, owner: Owner, config: Settings, model_na
         decoded = await uploads.read_audio(form, max_s=config.max_audio_s)
     recognition = await _unless_gone(request, owner.submit(decoded.samples_T))
     duration_s = decoded.samples_T.size / SAMPLE_RATE_HZ
-    answer = answers.render(recognition, form=wanted.form, duration_s=duration_s, granularities=wanted.granularities)
+    transcript = answers.Transcript([recognition], duration_s)
+    asked = answers.Asked(wanted.form, wanted.granularities)
+    answer = await asyncio.to_thread(answers.render, transcript, asked)
     if decoded.warnings:
         answer.headers[WARNING] = "; ".join(decoded.warnings)
     return answer

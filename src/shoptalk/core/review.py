@@ -1,0 +1,196 @@
+"""What of a recognition a person should look at: words of low confidence, and high-risk terms or what sounds like them.
+
+Each place comes with what else may stand there: other readings of the recogniser, and terms of the lexicon that sound
+alike.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+from shoptalk.core.records import Alternative, Recognition, Term, Word
+from shoptalk.core.terms import Index, index_of, mentions, nearest
+from shoptalk.core.text import words as words_of
+
+Reason = Literal["low_confidence", "high_risk_term", "sounds_like_high_risk_term"]
+
+CONFIDENCE = 0.7
+"""A word of lower confidence is looked at (results/review.json has what other thresholds find)."""
+NEAR = 0.3
+"""Phonetic distance to a high-risk term up to which other words may be that term (results/review.json)."""
+ALIKE = 0.5
+"""Phonetic distance up to which a term of the lexicon is offered for a place."""
+OFFERED = 3
+"""Terms of the lexicon that are offered for a place, at most."""
+LETTERS = 5
+"""Shorter words sound like too much else to be told as taken for a term."""
+READINGS = 4
+"""Other readings that a recogniser is asked for where a review is wanted, at least."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The lexicon of a model, ready to be looked for."""
+
+    terms: tuple[Term, ...]
+    index: Index
+    high: tuple[Term, ...]
+
+    @classmethod
+    def of(cls, terms: Iterable[Term]) -> "Watch":
+        """`TermError`: nothing is left of a term once it is reduced to words."""
+        known = tuple(terms)
+        return cls(known, index_of(known), tuple(term for term in known if term.risk == "high"))
+
+
+NOTHING = Watch.of(())
+"""Of a model whose lexicon nobody knows: only confidences count."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What else may stand at a place."""
+
+    text: str
+    source: Literal["reading", "term"]
+    probability: float | None = None
+    """Of the likeliest other reading that has it, the text itself being 1; None for a term."""
+    distance: float | None = None
+    """How unlike a term sounds, 0 to 1; None for a reading."""
+    risk: str | None = None
+    """Of a term."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Words to be looked at."""
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float | None
+    """The lowest of its words; None where the recogniser tells none."""
+    reasons: tuple[Reason, ...]
+    candidates: tuple[Candidate, ...]
+
+
+Span = tuple[int, int]
+"""Half-open, over the words of a recognition."""
+
+
+def places(recognition: Recognition, watch: Watch, *, below: float = CONFIDENCE) -> list[Place]:
+    """The places to look at, in order of time, none overlapping another; none where the words have no times."""
+    reasons_of: dict[Span, list[Reason]] = _of_terms(recognition.words, watch)
+    covered = {number for first, last in reasons_of for number in range(first, last)}
+    for number, word in enumerate(recognition.words):
+        if number not in covered and _is_low(word, below):
+            reasons_of[number, number + 1] = []
+    found = []
+    for (first, last), reasons in sorted(reasons_of.items()):
+        own = recognition.words[first:last]
+        if any(_is_low(word, below) for word in own):
+            reasons = ["low_confidence", *reasons]
+        confidences = [word.confidence for word in own if word.confidence is not None]
+        text = " ".join(word.word for word in own)
+        candidates = [*_readings(recognition, (first, last)), *_terms_like(text, watch)]
+        found.append(
+            Place(
+                text=text,
+                start_s=own[0].start_s,
+                end_s=own[-1].end_s,
+                confidence=min(confidences, default=None),
+                reasons=tuple(reasons),
+                candidates=tuple(candidates),
+            )
+        )
+    return found
+
+
+def _is_low(word: Word, below: float) -> bool:
+    return word.confidence is not None and word.confidence < below
+
+
+def _of_terms(recognised: Sequence[Word], watch: Watch) -> dict[Span, list[Reason]]:
+    """Where high-risk terms stand, and words that sound like one without being any term."""
+    if not watch.high:
+        return {}
+    tokens: list[str] = []
+    owner: list[int] = []  # the word of each token
+    for number, word in enumerate(recognised):
+        for token in words_of(word.word):
+            tokens.append(token)
+            owner.append(number)
+    reasons_of: dict[Span, list[Reason]] = {}
+    known: set[int] = set()  # words that belong to any term
+    for mention in mentions(watch.index, tokens):
+        first, last = owner[mention.start], owner[mention.end - 1] + 1
+        known.update(range(first, last))
+        if watch.terms[mention.term].risk == "high":
+            reasons_of[first, last] = ["high_risk_term"]
+    reasons_of |= {span: ["sounds_like_high_risk_term"] for span in _taken_for(recognised, watch.high, known)}
+    return reasons_of
+
+
+def _taken_for(recognised: Sequence[Word], terms: Sequence[Term], known: set[int]) -> list[Span]:
+    """Spans of one to three words that sound like a term, the nearest first chosen, none overlapping."""
+    names = [term.text for term in terms]
+    near: list[tuple[float, Span]] = []
+    for first in range(len(recognised)):
+        for last in range(first + 1, min(first + 4, len(recognised) + 1)):
+            if not known.isdisjoint(range(first, last)):
+                break
+            text = " ".join(word.word for word in recognised[first:last])
+            if sum(letter.isalpha() for letter in text) >= LETTERS:
+                near += [(distance, (first, last)) for distance, _ in nearest(text, names, at_most=NEAR)[:1]]
+    chosen: list[Span] = []
+    taken: set[int] = set()
+    for _, (first, last) in sorted(near):
+        if taken.isdisjoint(range(first, last)):
+            taken.update(range(first, last))
+            chosen.append((first, last))
+    return chosen
+
+
+def _terms_like(text: str, watch: Watch) -> list[Candidate]:
+    """Terms of the lexicon that sound like a place and are not what stands there."""
+    there = words_of(text)
+    names = [term.text for term in watch.terms]
+    offered = []
+    for distance, number in nearest(text, names, at_most=ALIKE):
+        if words_of(names[number]) != there:
+            risk = watch.terms[number].risk
+            offered.append(Candidate(names[number], "term", distance=round(distance, 3), risk=risk))
+    return offered[:OFFERED]
+
+
+# ---- other readings of a place
+
+
+def _readings(recognition: Recognition, span: Span) -> list[Candidate]:
+    """What other readings have in the place of these words, the likeliest first."""
+    probability_of: dict[str, float] = {}
+    there = recognition.words[span[0] : span[1]]
+    own = " ".join(word.word for word in there)
+    for alternative in recognition.alternatives:
+        text = _in_place(recognition.words, alternative, span)
+        if text.casefold() != own.casefold():
+            probability_of[text] = max(alternative.probability, probability_of.get(text, 0.0))
+    by_probability = sorted(probability_of.items(), key=lambda pair: -pair[1])
+    return [Candidate(text, "reading", probability=probability) for text, probability in by_probability]
+
+
+def _in_place(recognised: Sequence[Word], alternative: Alternative, span: Span) -> str:
+    """The words of a reading that stand where the span stands in the text; empty where it has none there."""
+    others = alternative.text.split()
+    names = [word.word.casefold() for word in recognised]
+    matcher = SequenceMatcher(None, names, [other.casefold() for other in others], autojunk=False)
+    first, last = span
+    start, end = len(others), 0
+    for _, i1, i2, j1, j2 in matcher.get_opcodes():
+        if i2 <= first or i1 >= last:
+            continue
+        is_alike = i2 - i1 == j2 - j1
+        start = min(start, j1 + max(0, first - i1) if is_alike else j1)
+        end = max(end, j2 - max(0, i2 - last) if is_alike else j2)
+    return " ".join(others[start:end])
