@@ -27,7 +27,7 @@ ShoptalkError
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
 ├── PolicyError (ValueError)        a policy of the gate is wrong
 ├── RegistryError (RuntimeError)    the model registry cannot do what was asked
-├── ApiKeyError (ValueError)        an API key that no HTTP request can carry
+├── ApiKeyError (ValueError)        an API key, or a file of them, that cannot be used
 ├── BindingError (ValueError)       an address that must not be served without an API key
 └── BoostError (ValueError)         a phrase that cannot be boosted
 """

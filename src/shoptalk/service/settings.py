@@ -38,6 +38,8 @@ class Settings(Section):
     """An upload of which nothing arrives for so long is answered 408; at once with 503 when the server is to stop."""
     drain_s: int = Field(default=30, ge=1)
     """When told to stop, the server lets requests in progress finish for so long."""
+    keys_file: Path | None = None
+    """API keys with scopes and limits, made by `shoptalk keys`; in force beside SHOPTALK_API_KEY."""
 
 
 def of_recipe(recipe: Recipe) -> Settings:

@@ -2,4 +2,7 @@
 
 - `callers`: who sends a request, and the scopes of an API key
 - `access`: telling callers by their API keys
+- `keys`: the file of API keys: hashed, with scopes and limits
+- `keyring`: the keys in force, read again when their file changes
+- `rates`: requests and seconds of audio a minute, recordings at the same time
 """

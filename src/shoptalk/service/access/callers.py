@@ -2,15 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-SCOPES = frozenset({"transcribe", "vocabularies", "models", "admin", "metrics"})
+Scope = Literal["transcribe", "vocabularies", "models", "admin", "metrics"]
 """What an API key can be good for.
 
 transcribe: recordings; vocabularies: the key's own lists of phrases; models: which models there are; admin: what
 changes the service, such as swapping a model; metrics: the figures for Prometheus.
 """
+SCOPES = frozenset(get_args(Scope))
 SUBPROTOCOL = "openai-insecure-api-key."
 """Before the key in the subprotocols of a WebSocket, the one header that a browser's script can choose."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a caller may use; None for no limit."""
+
+    requests_per_minute: float | None = None
+    audio_s_per_minute: float | None = None
+    concurrent: int | None = None
+    """Recordings at the same time."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,9 @@ class Caller:
 
     id: str
     scopes: frozenset[str]
+    limits: Limits = Limits()
+    keeps_audio: bool = False
+    """Whether the key's owner agreed that recordings are kept, encrypted, where the service is set to keep them."""
 
 
 ANONYMOUS = Caller("anonymous", SCOPES)
