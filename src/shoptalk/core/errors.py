@@ -15,7 +15,8 @@ ShoptalkError
 ├── ModelError (ValueError)         a model that cannot be had, or is not what it says
 │   ├── ChecksumError               wrong bytes
 │   ├── UnsafeCheckpointError       a checkpoint that could run code
-│   └── HubUnreachableError         a hub name where no hub can be reached
+│   ├── HubUnreachableError         a hub name where no hub can be reached
+│   └── WrongModelError             a model that answers, but not as the right one does
 ├── DiskFullError (RuntimeError)    no space is left for what is fetched or written
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
@@ -94,6 +95,10 @@ class UnsafeCheckpointError(ModelError):
 
 
 class HubUnreachableError(ModelError):
+    pass
+
+
+class WrongModelError(ModelError):
     pass
 
 

@@ -40,6 +40,34 @@ class Settings(Section):
     """When told to stop, the server lets requests in progress finish for so long."""
     keys_file: Path | None = None
     """API keys with scopes and limits, made by `shoptalk keys`; in force beside SHOPTALK_API_KEY."""
+    models: dict[str, Path] = {}
+    """Further models, bundles or `.nemo` files by the name that clients send; `--model NAME=PATH` adds one."""
+    default_model: str = ""
+    """The model of requests that name none, or one of OpenAI's; the first one without."""
+    aliases: dict[str, str] = {}
+    """Other names of models, beside OpenAI's (whisper-1, gpt-4o-transcribe …), which mean the default model."""
+    strict_models: bool = False
+    """Refuse aliases, OpenAI's names and requests that name no model."""
+    models_folder: Path | None = None
+    """Models that are swapped in lie below this folder; any path without."""
+    queue_audio_s: float = Field(default=14_400.0, gt=0)
+    """Audio that may be under way in one model; more is answered 429. One recording is taken whatever its length."""
+    timeout_per_audio_s: float = Field(default=0.5, ge=0)
+    """So much longer than `timeout_s` a request may take for each second of its audio."""
+    challenger: str = ""
+    """A model that also gets part of the default model's recordings, to be compared; its texts answer nobody."""
+    challenger_share: float = Field(default=0.1, ge=0, le=1)
+    """The part of the recordings that the challenger gets, when nothing else waits."""
+    golden_check: bool = True
+    """Hold what a model makes of a golden recording against its text; a model that differs does not become ready."""
+    golden_recording: Path | None = None
+    """A golden recording for all models, with `golden_text`; without, the bundle's own, or one that ships."""
+    golden_text: str = ""
+    """What the right model makes of `golden_recording`."""
+    golden_max_wer: float = Field(default=0.3, ge=0)
+    """Words in which a golden transcript may differ, as a part of the text's words."""
+    golden_every_s: float = Field(default=60.0, ge=0)
+    """How often the golden recording is transcribed again; 0: at the start only."""
 
 
 def of_recipe(recipe: Recipe) -> Settings:

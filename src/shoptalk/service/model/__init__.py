@@ -1,5 +1,11 @@
-"""The models that the service holds.
+"""The models: which there are, who is admitted to them, and whoever transcribes.
 
-- `work`: what is asked of a model
+- `models`: all models by name and alias, their start, swaps and end
+- `served`: one model: its worker, its readiness, who is admitted to it
+- `admission`: bounds in requests and audio seconds, when to come back, the time allowed
+- `golden`: the recording that tells a wrong model from a live one
+- `shadow`: part of the champion's recordings compared with the challenger
+- `differences`: how two transcripts differ, in counts
+- `work`: what is asked of whoever transcribes
 - `owner`: the queue, and the thread that recognises
 """

@@ -1,0 +1,109 @@
+"""Admission to a model: bounded in requests and in audio seconds, and how long who is turned away had better wait."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
+
+HALF_LIFE_S = 60.0
+"""Of what counts for the measured speed, in seconds of work."""
+UNMEASURED = 1.0
+"""Audio seconds per second that are assumed before anything was measured."""
+LONGEST_WAIT_S = 600.0
+"""No client is told to wait longer."""
+
+
+def time_allowed_s(settings: Settings, audio_s: float) -> float:
+    """How long the transcription of so many seconds of audio may take, from the end of its upload."""
+    return settings.timeout_s + settings.timeout_per_audio_s * audio_s
+
+
+def retry_headers(wait_s: float) -> dict[str, str]:
+    """When to come back: whole seconds for HTTP, and the milliseconds that OpenAI's clients prefer."""
+    wait_s = min(max(wait_s, 0.1), LONGEST_WAIT_S)
+    return {"Retry-After": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
+
+
+class Speed:
+    """Audio seconds per second of work, measured while work is under way; what is old counts less."""
+
+    def __init__(self, clock: Callable[[], float]):
+        self._clock = clock
+        self._since = 0.0
+        self._audio_s = 0.0
+        self._busy_s = 0.0
+
+    @property
+    def measured(self) -> float:
+        """Audio seconds per second; `UNMEASURED` at first."""
+        return self._audio_s / self._busy_s if self._busy_s and self._audio_s else UNMEASURED
+
+    def begin(self) -> None:
+        """Work begins where none was under way."""
+        self._since = self._clock()
+
+    def done(self, audio_s: float) -> None:
+        """So much audio of the work under way is done."""
+        passed_s = self._clock() - self._since
+        self._since += passed_s
+        kept = 0.5 ** (passed_s / HALF_LIFE_S)
+        self._audio_s = self._audio_s * kept + audio_s
+        self._busy_s = self._busy_s * kept + passed_s
+
+
+class Admission:
+    """The recordings that a model has been given and has not answered; every method is called on the event loop."""
+
+    def __init__(self, *, requests: int, audio_s: float, clock: Callable[[], float]):
+        """At most so many requests at a time, and so many seconds of audio in all."""
+        self._most_requests = requests
+        self._most_audio_s = audio_s
+        self._speed = Speed(clock)
+        self.requests = 0
+        self.audio_s = 0.0
+        self.refused = 0
+
+    @property
+    def speed(self) -> float:
+        """Audio seconds that are transcribed in a second."""
+        return self._speed.measured
+
+    @property
+    def wait_s(self) -> float:
+        """How long all that is under way will take."""
+        return self.audio_s / self.speed
+
+    def require_room(self, audio_s: float = 0.0) -> None:
+        """`Problem` 429 if a recording of this length would not be taken now.
+
+        A single recording is taken whatever its length. Asked with 0 seconds it refuses early, before an upload is
+        read, what would be refused after it.
+        """
+        if self.requests >= self._most_requests:
+            enough_s = self.audio_s / self.requests  # one of them must end
+        elif self.requests and self.audio_s + audio_s > self._most_audio_s:
+            enough_s = self.audio_s + audio_s - self._most_audio_s
+        else:
+            return
+        self.refused += 1
+        headers = retry_headers(enough_s / self.speed)
+        under_way = f"{self.requests} recordings with {self.audio_s:.0f} s of audio are under way"
+        message = f"the model is busy: {under_way}; try again in {headers['Retry-After']} s"
+        raise Problem(429, message, code="queue_full", headers=headers)
+
+    @contextmanager
+    def place(self, audio_s: float) -> Iterator[None]:
+        """Count a recording as under way; `require_room` names the error."""
+        self.require_room(audio_s)
+        if not self.requests:
+            self._speed.begin()
+        self.requests += 1
+        self.audio_s += audio_s
+        try:
+            yield
+            self._speed.done(audio_s)
+        finally:
+            self.requests -= 1
+            self.audio_s = max(0.0, self.audio_s - audio_s) if self.requests else 0.0

@@ -1,0 +1,347 @@
+"""One model that is served: its worker from start to end, swaps, its readiness, and who is admitted to it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import ShoptalkError, WrongModelError
+from shoptalk.core.records import Recognition
+from shoptalk.service.model import golden as golden_recording
+from shoptalk.service.model.admission import Admission, retry_headers
+from shoptalk.service.model.differences import Compare
+from shoptalk.service.model.golden import Golden
+from shoptalk.service.model.work import Work
+from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
+
+NOT_READY = retry_headers(5.0)
+
+log = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What transcribes with one model: a process, in the service. Every method is called on the event loop."""
+
+    name: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers; False also while its process starts anew."""
+
+    async def start(self) -> None:
+        """Load the model and warm up; returns when it is ready, or raises the named error that says why it cannot."""
+
+    async def transcribe(self, work: Work) -> Recognition:
+        """As a `Transcriber` does."""
+
+    async def stop(self) -> None:
+        """End it; what is still under way is not answered."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What belongs to a model beside its weights."""
+
+    compare: Compare
+    """Counts words, and mentions of the model's own lexicon."""
+    golden: Golden | None = None
+    """None: whether it is the right model is not asked."""
+    created: int = 0
+    """When the model was made, in Unix time; 0 where that is unknown."""
+
+
+class Source(Protocol):
+    """Where models come from."""
+
+    def about(self, path: Path) -> About:
+        """What is known of a bundle or a `.nemo`; a `ShoptalkError` if it cannot be served. Called in a thread."""
+
+    def worker(self, name: str, path: Path) -> Worker:
+        """A worker for it, which was not started yet."""
+
+
+class State(StrEnum):
+    """Whether a model answers, and why not."""
+
+    STARTING = "starting"
+    READY = "ready"
+    WRONG = "wrong model"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass
+class _Live:
+    """A worker that was started, and how many requests it still has."""
+
+    path: Path
+    worker: Worker
+    about: About
+    distance: float | None
+    """From the golden recording's text, in differing words per word; None where there is no such recording."""
+    requests: int = 0
+
+    @property
+    def is_right(self) -> bool:
+        return self.about.golden is None or self.distance is None or self.distance <= self.about.golden.max_wer
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """How a model is doing."""
+
+    name: str
+    state: State
+    reason: str
+    """Why it is not ready, or why it was not swapped; empty otherwise."""
+    created: int
+    """When its weights were made, in Unix time; 0 where that is unknown."""
+    golden_wer: float | None
+    """Words in which its last golden transcript differs, as a part of the text's words."""
+    requests: int
+    """Under way now."""
+    audio_s: float
+    """Of the requests under way."""
+    refused: int
+    """Answered 429, since the start."""
+    speed: float
+    """Audio seconds per second."""
+    swaps: int
+
+
+class Served:
+    """A `Transcriber` of one name, whatever weights are behind it; every method is called on the event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        source: Source,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+    ):
+        self.name = name
+        self.admission = Admission(
+            requests=settings.queue + settings.batch, audio_s=settings.queue_audio_s, clock=clock
+        )
+        self.error: ShoptalkError | None = None
+        """What kept the model from its first start."""
+        self.on_answer: Callable[[Work, Recognition, float, Compare], None] | None = None
+        """Gets what was transcribed, and the seconds it took; returns at once and raises nothing."""
+        self.on_swap: Callable[[], None] | None = None
+        """Called when other weights answer; returns at once and raises nothing."""
+        self._path = path
+        self._source = source
+        self._settings = settings
+        self._clock = clock
+        self._live: _Live | None = None
+        self._stopped = False
+        self._swapping = False
+        self._swaps = 0
+        self._reason = ""
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def state(self) -> State:
+        """Whether it answers now."""
+        if self._stopped:
+            return State.STOPPED
+        if self._live is None:
+            return State.FAILED if self.error else State.STARTING
+        if not self._live.is_right:
+            return State.WRONG
+        return State.READY if self._live.worker.ready else State.RESTARTING
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers now and is the right model."""
+        return self.state is State.READY
+
+    @property
+    def path(self) -> Path:
+        """Where the weights are from that answer now, or will."""
+        return self._live.path if self._live else self._path
+
+    async def start(self) -> None:
+        """Bring the first worker up; what fails is in `error` and in the log, and the state tells it."""
+        try:
+            live = await self._bring_up(self._path)
+        except ShoptalkError as error:
+            self.error, self._reason = error, str(error)
+            log.critical("model %s cannot be served: %s: %s", self.name, type(error).__name__, error)
+            return
+        self._live = live
+        self._judge(live)
+
+    async def transcribe(self, work: Work) -> Recognition:
+        """The recognition of one recording.
+
+        `Problem` 503 while the model is not ready, 429 if too much is under way, 504 if `work.within_s` runs out, and
+        what the worker answers.
+        """
+        live = self._require_live()
+        audio_s = work.samples_T.size / SAMPLE_RATE_HZ
+        if work.background:  # it waits for all others anyway, and must not take their places
+            with live.lease():
+                return await self._within(live.worker, work, wait_s=0.0)
+        wait_s = self.admission.wait_s
+        with self.admission.place(audio_s), live.lease():
+            began_s = self._clock()
+            recognition = await self._within(live.worker, work, wait_s=wait_s)
+        if self.on_answer:
+            self.on_answer(work, recognition, self._clock() - began_s, live.about.compare)
+        return recognition
+
+    def require_room(self) -> None:
+        """`Problem` 429 or 503 if nothing would be taken now: asked before an upload is read."""
+        self._require_live()
+        self.admission.require_room()
+
+    def _require_live(self) -> _Live:
+        if self._live is None or self.state in (State.STOPPED, State.WRONG):
+            message = f"the model {self.name!r} is not ready ({self.state.value}); try again"
+            raise Problem(503, message, code="not_ready", headers=NOT_READY)
+        return self._live
+
+    async def _within(self, worker: Worker, work: Work, *, wait_s: float) -> Recognition:
+        """What the worker answers in time; `wait_s` is how long the queue before it was thought to take."""
+        limit = asyncio.timeout(work.within_s)
+        try:
+            async with limit:
+                return await worker.transcribe(work)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        audio_s = work.samples_T.size / SAMPLE_RATE_HZ
+        message = f"no text of {audio_s:.0f} s of audio within {work.within_s:.0f} s"
+        if wait_s > work.within_s / 2:
+            headers = {**retry_headers(wait_s), "x-should-retry": "true"}
+            raise Problem(504, f"{message}: the model is busy; try again", code="timeout", headers=headers)
+        headers = {"x-should-retry": "false"}
+        raise Problem(504, f"{message}; send a shorter recording", code="timeout", headers=headers)
+
+    async def swap(self, path: Path) -> None:
+        """Serve other weights without a request that fails.
+
+        The old ones answer until the new ones are warm and known to be right; their worker ends with its last request.
+        A `ShoptalkError` says why the old model goes on instead; `Problem` 409 while another swap is under way.
+        """
+        is_loading = self._live is None and not self.error
+        if self._swapping or is_loading:
+            raise Problem(409, f"the model {self.name!r} is being loaded; try again", code="swap_under_way")
+        self._swapping = True
+        try:
+            new = await self._bring_up(path)
+            if not new.is_right:
+                await new.worker.stop()
+                raise WrongModelError(_wrong(path, new))
+        except ShoptalkError as error:
+            self._reason = f"was not swapped: {error}"
+            log.error("model %s was not swapped: %s: %s", self.name, type(error).__name__, error)
+            raise
+        finally:
+            self._swapping = False
+        if self._stopped:
+            await new.worker.stop()
+            raise Problem(503, "the server stops; the model was not swapped", code="not_ready", headers=NOT_READY)
+        old, self._live = self._live, new
+        self._swaps += 1
+        self._reason, self.error = "", None
+        if self.on_swap:
+            self.on_swap()
+        if old:
+            retiring = asyncio.create_task(_retire(old))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
+
+    async def probe(self) -> None:
+        """Transcribe the golden recording; the state says what came of it. A worker that is busy is asked next time."""
+        live = self._live
+        if live is None or live.about.golden is None:
+            return
+        try:
+            live.distance = await golden_recording.distance(live.about.golden, live.worker, live.about.compare)
+        except (Problem, TimeoutError) as error:
+            log.warning("model %s did not transcribe its golden recording: %s", self.name, type(error).__name__)
+            return
+        if live is self._live:
+            self._judge(live)
+
+    async def stop(self) -> None:
+        """End the workers, when the last requests are answered."""
+        self._stopped = True
+        retiring = tuple(self._retiring)
+        if self._live:
+            await _retire(self._live)
+        await asyncio.gather(*retiring)
+
+    def report(self) -> ModelReport:
+        """How it is doing."""
+        return ModelReport(
+            name=self.name,
+            state=self.state,
+            reason=self._reason,
+            created=self._live.about.created if self._live else 0,
+            golden_wer=self._live.distance if self._live else None,
+            requests=self.admission.requests,
+            audio_s=self.admission.audio_s,
+            refused=self.admission.refused,
+            speed=self.admission.speed,
+            swaps=self._swaps,
+        )
+
+    async def _bring_up(self, path: Path) -> _Live:
+        """A worker that is warm, with what it makes of its golden recording; the errors are named."""
+        about = await asyncio.to_thread(self._source.about, path)
+        worker = self._source.worker(self.name, path)
+        distance = None
+        try:
+            await worker.start()
+            if about.golden:
+                distance = await golden_recording.distance(about.golden, worker, about.compare)
+        except (Problem, TimeoutError) as error:
+            await worker.stop()
+            message = f"{path}: the model does not transcribe its golden recording ({error or 'out of time'})"
+            raise WrongModelError(message) from None
+        except BaseException:
+            await worker.stop()
+            raise
+        return _Live(path, worker, about, distance)
+
+    def _judge(self, live: _Live) -> None:
+        """Tell once when the model turns out to be wrong, and once when it is right again."""
+        reason = "" if live.is_right else _wrong(live.path, live)
+        if reason != self._reason:
+            self._reason = reason
+            log.log(logging.CRITICAL if reason else logging.WARNING, "model %s: %s", self.name, reason or "right again")
+
+
+def _wrong(path: Path, live: _Live) -> str:
+    limit = live.about.golden.max_wer if live.about.golden else 0.0
+    return (
+        f"{path}: differs from the text of its golden recording in {live.distance:.0%} of the words, {limit:.0%} are "
+        "allowed; package the model again, or set serve.golden_recording and serve.golden_text to what it was made for"
+    )
+
+
+async def _retire(live: _Live) -> None:
+    """Stop a worker that gets no further requests, when its last one is answered."""
+    while live.requests:
+        await asyncio.sleep(0.05)
+    await live.worker.stop()
