@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os.path import isfile  # Path.is_file raises where a name is too long
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -65,10 +65,22 @@ MOST_RETRIES = 16
 """So often in a row is reading tried again behind a place that cannot be read."""
 
 
+CANCELLING = -0.5
+"""Two channels of a lower correlation would cancel in their sum; one of them then counts with the other sign."""
+MAX_CHANNELS = 8
+"""Channels that are decoded each for itself."""
+GROWTH_S = 300.0
+"""A recording's place in memory grows by so much at a time."""
+
+Watch = Callable[[int], None]
+"""Called with the number of samples that decoding is about to hold, of all channels; what it raises ends decoding."""
+
+
 class Decoded(NamedTuple):
     """A recording, and what of it had to be left out or changed."""
 
     samples_T: Samples
+    """Mixed to mono, or the first channel where `channels` has each."""
     lost_s: float = 0.0
     """Seconds that could not be decoded."""
     silent_s: float = 0.0
@@ -79,6 +91,8 @@ class Decoded(NamedTuple):
     """The place of the first of them, counted at the rate of the file."""
     peak: float = 0.0
     """The largest value of a file of float samples, if it was over 1 and so the whole was scaled down."""
+    channels: tuple[Samples, ...] = ()
+    """Each channel for itself, all of one length; empty where they were mixed."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -115,8 +129,18 @@ def read_and_warn(
     return decoded
 
 
-def read(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz: int = SAMPLE_RATE_HZ) -> Decoded:
+def read(
+    source: Path | bytes | BinaryIO,
+    *,
+    max_s: float = 3 * 3600.0,
+    rate_hz: int = SAMPLE_RATE_HZ,
+    separate: bool = False,
+    watch: Watch = lambda samples: None,
+) -> Decoded:
     """Decode any container PyAV knows (wav, flac, mp3, ogg, m4a, webm) to mono samples (T,), stopping at `max_s`.
+
+    Two channels are mixed so that they do not cancel, also where one has the other's signal with its sign changed. With
+    `separate`, each channel is decoded for itself.
 
     What cannot be decoded is skipped, if it is the smaller part. `AudioError`: nothing there, not audio, or broken.
     `AudioTooLongError`: longer than `max_s` seconds; no more than that is ever held in memory.
@@ -129,31 +153,51 @@ def read(source: Path | bytes | BinaryIO, *, max_s: float = 3 * 3600.0, rate_hz:
         raise AudioError(f"{name} is empty; send a recording")
     if kind := next((kind for start, kind in NO_AUDIO.items() if head.startswith(start)), ""):
         raise AudioError(f"{name} cannot be decoded as audio: it is {kind}; {CURE}")
-    decoding = _Decoding(name, rate_hz)
-    samples_T = _whole(source, decoding, head, max_s)
-    if not samples_T.size:
+    start = 0 if isinstance(source, Path) else source.tell()
+    decoding = _Decoding(name, rate_hz, separate=separate)
+    channels = _whole(source, decoding, head, max_s, watch)
+    if decoding.cancels:
+        del channels  # before the second pass holds as much
+        if not isinstance(source, Path):
+            source.seek(start)
+        decoding = _Decoding(name, rate_hz, sign=-1)
+        channels = _whole(source, decoding, head, max_s, watch)
+    if not channels or not channels[0].size:
         raise AudioError(f"{name} holds no audio; send a recording")
-    missing_s = decoding.expected_s - samples_T.size / rate_hz + decoding.silent_s
+    missing_s = decoding.expected_s - channels[0].size / rate_hz + decoding.silent_s
     lost_s = max(decoding.lost_s, missing_s) if missing_s > TORN_S else decoding.lost_s
     peak = decoding.peak if decoding.peak > 1 else 0.0
     if peak:
-        samples_T = samples_T / np.float32(peak)
-    return Decoded(samples_T, lost_s, decoding.silent_s, decoding.zeroed, decoding.first_zeroed, peak)
+        for samples_T in channels:
+            samples_T /= np.float32(peak)
+    return Decoded(
+        channels[0],
+        lost_s,
+        decoding.silent_s,
+        decoding.zeroed,
+        decoding.first_zeroed,
+        peak,
+        tuple(channels) if separate else (),
+    )
 
 
-def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: float) -> Samples:
+def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: float, watch: Watch) -> list[Samples]:
     """All that can be decoded, if it is the larger part; else `AudioError` says what the file seems to be."""
     import av
 
-    chunks: list[Samples] = []
+    tracks: list[_Track] = []
     total = 0
     reason: object = ""
     try:
-        for chunk_T in decoding.chunks(str(source) if isinstance(source, Path) else source):
-            chunks.append(chunk_T)
-            total += chunk_T.size
+        for chunk_CT in decoding.chunks(str(source) if isinstance(source, Path) else source):
+            while len(tracks) < len(chunk_CT):
+                tracks.append(_Track(total, round(GROWTH_S * decoding.rate_hz)))
+            total += chunk_CT.shape[1]
             if total > max_s * decoding.rate_hz:
                 raise AudioTooLongError(f"{decoding.name} is longer than {max_s:g} s; cut it into parts")
+            watch(total * len(tracks))
+            for number, track in enumerate(tracks):
+                track.add(chunk_CT[number] if number < len(chunk_CT) else np.zeros(chunk_CT.shape[1], np.float32))
         if decoding.packets_lost > decoding.packets_decoded:
             reason = "most of it is broken"
     except AudioError:
@@ -162,7 +206,29 @@ def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: f
         reason = getattr(error, "strerror", None) or error
     if reason:
         raise AudioError(f"{decoding.name} cannot be decoded as audio ({_kind(head) or reason}); {CURE}")
-    return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+    return [track.whole() for track in tracks]
+
+
+class _Track:
+    """Samples that come piece by piece, held once: the array grows in place."""
+
+    def __init__(self, silence: int, growth: int) -> None:
+        """Begins with so much silence, and takes memory for `growth` samples at a time."""
+        self._samples_T = np.zeros(silence, np.float32)
+        self._size = silence
+        self._growth = growth
+
+    def add(self, piece_T: Samples) -> None:
+        end = self._size + piece_T.size
+        if end > self._samples_T.size:
+            self._samples_T.resize(max(end, self._samples_T.size + self._growth), refcheck=False)
+        self._samples_T[self._size : end] = piece_T
+        self._size = end
+
+    def whole(self) -> Samples:
+        """All samples; nothing can be added then."""
+        self._samples_T.resize(self._size, refcheck=False)
+        return self._samples_T
 
 
 def _name(source: Path | bytes | BinaryIO) -> str:
@@ -199,7 +265,8 @@ def _kind(head: bytes) -> str:
 class _Decoding:
     """One pass over the first audio stream of a file, with counts of what went wrong."""
 
-    def __init__(self, name: str, rate_hz: int) -> None:
+    def __init__(self, name: str, rate_hz: int, *, separate: bool = False, sign: int = 1) -> None:
+        """`sign` is that of the second of two channels where they are mixed."""
         self.lost_s = 0.0
         self.silent_s = 0.0
         self.expected_s = 0.0
@@ -211,11 +278,20 @@ class _Decoding:
         self.first_zeroed = 0
         self.peak = 0.0
         self._samples = 0
+        self._separate = separate
+        self._sign = sign
+        self._powers = [0.0, 0.0]  # of two channels that are mixed
+        self._product = 0.0
         self.name = name
         self.rate_hz = rate_hz
 
+    @property
+    def cancels(self) -> bool:
+        """Whether two channels were mixed that are too much alike with opposite signs."""
+        return self._sign > 0 and self._product < CANCELLING * float(np.sqrt(self._powers[0] * self._powers[1]))
+
     def chunks(self, source: str | BinaryIO) -> Iterator[Samples]:
-        """Mono samples, frame by frame."""
+        """Samples of each channel, or of all mixed, (C, T), frame by frame."""
         import av
 
         with av.open(source, mode="r", options={"format_whitelist": FORMATS}) as container:
@@ -235,18 +311,42 @@ class _Decoding:
                 silence = self._silence(frame)
                 finite = self._without_nonsense(frame, is_float)
                 if resampler and form != _form(frame):  # another recording is joined to the first
-                    yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+                    yield from self._pieces(resampler.resample(None))
                     resampler = None
                 if resampler is None:
                     form = _form(frame)
-                    resampler = av.AudioResampler(format="flt", layout="mono", rate=self.rate_hz)
+                    resampler = self._resampler(frame)
                 elif silence:
-                    yield from (out.to_ndarray()[0] for out in resampler.resample(None))
-                    resampler = av.AudioResampler(format="flt", layout="mono", rate=self.rate_hz)
+                    yield from self._pieces(resampler.resample(None))
+                    resampler = self._resampler(frame)
                 yield from self._zeros(silence)
-                yield from (out.to_ndarray()[0] for out in resampler.resample(finite))
+                yield from self._pieces(resampler.resample(finite))
             if resampler:
-                yield from (out.to_ndarray()[0] for out in resampler.resample(None))
+                yield from self._pieces(resampler.resample(None))
+
+    def _resampler(self, frame: Any) -> Any:
+        """To the rate that is asked for, and to the channels that are kept or mixed here; more are mixed by FFmpeg."""
+        import av
+
+        channels = len(frame.layout.channels)
+        if self._separate and channels > MAX_CHANNELS:
+            raise AudioError(f"{self.name} has {channels} channels; {MAX_CHANNELS} at most are decoded each for itself")
+        layout = frame.layout.name if self._separate or channels == 2 else "mono"
+        return av.AudioResampler(format="fltp", layout=layout, rate=self.rate_hz)
+
+    def _pieces(self, frames: Any) -> Iterator[Samples]:
+        for frame in frames:
+            samples_CT = frame.to_ndarray()
+            yield samples_CT if self._separate or len(samples_CT) == 1 else self._mixed(samples_CT)
+
+    def _mixed(self, samples_CT: Samples) -> Samples:
+        """The mean of two channels, (1, T)."""
+        left_T, right_T = samples_CT
+        exact_CT = samples_CT.astype(np.float64)  # samples of a damaged file may be so large that sums overflow
+        self._powers[0] += float(exact_CT[0] @ exact_CT[0])
+        self._powers[1] += float(exact_CT[1] @ exact_CT[1])
+        self._product += float(exact_CT[0] @ exact_CT[1])
+        return ((left_T + np.float32(self._sign) * right_T) * np.float32(0.5))[None]
 
     def _silence(self, frame: Any) -> int:
         """Samples of silence before a frame, at the rate that is asked for: what its timestamp tells to be missing.
@@ -273,7 +373,7 @@ class _Decoding:
     @staticmethod
     def _zeros(count: int) -> Iterator[Samples]:
         if count:
-            yield np.zeros(count, np.float32)
+            yield np.zeros((1, count), np.float32)
 
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         """The decoded frames; a packet that cannot be decoded is counted and skipped."""

@@ -44,6 +44,8 @@ MAX_WEIGHT = 4.0
 """Of a phrase. Of more, most phrases that a transcript then contains were made up."""
 MAX_CHARACTERS = 200
 """Of a phrase."""
+MAX_ALTERNATIVES = 16
+"""Other readings that can be asked for."""
 
 
 @dataclass(frozen=True)
