@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from shoptalk.core import bundle, checkpoint
 from shoptalk.core.errors import ChecksumError, ModelError
 from shoptalk.core.recipe import PackageSection
+from shoptalk.core.records import Term
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin, score_table
 
@@ -162,6 +163,20 @@ def test_a_temperature_is_handed_on_and_verified(made: Path, tiny_nemo: Path, tm
     (folder / "calibration.json").write_text('{"temperature": 9}')
     with pytest.raises(ChecksumError, match="calibration"):
         bundle.open_bundle(folder)
+
+
+def test_the_lexicon_is_handed_on_and_verified(made: Path, tiny_nemo: Path, tmp_path: Path) -> None:
+    assert bundle.read_terms(made) == bundle.read_terms(tiny_nemo) == ()
+    term = Term(
+        id="apixaban", text="apixaban", category="drug", variants=("Eliquis",), risk="high", facts={"dose": ("5 mg",)}
+    )
+    folder = packaging.write(tiny_nemo, tmp_path / "b", config=CONFIG, origin=ORIGIN, scores=None, terms=[term])
+    assert bundle.read_terms(folder) == (term.model_copy(update={"facts": {}}),)
+    bundle.open_bundle(folder)
+    lines = (folder / "terms.jsonl").read_text().replace("high", "low")
+    (folder / "terms.jsonl").write_text(lines)
+    with pytest.raises(ChecksumError, match=r"terms\.jsonl"):
+        bundle.read_terms(folder)
 
 
 @pytest.mark.parametrize("wrong", [{"ece": 0.1}, {"temperature": 0}, {"temperature": float("nan")}])

@@ -8,6 +8,7 @@
 | `model.nemo` | the same model for stock NeMo |
 | `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
 | `calibration.json` | the temperature that makes word confidences believable, where one was fitted |
+| `terms.jsonl` | the lexicon that it was tuned on: texts, variants, risks |
 | `checksums.json` | sha256 of every other file |
 """
 
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk.core.errors import ChecksumError, ModelError
-from shoptalk.core.files import file_sha256
+from shoptalk.core.files import file_sha256, read
+from shoptalk.core.records import Term
 
 CHECKSUMS = "checksums.json"
 CALIBRATION = "calibration.json"
+TERMS = "terms.jsonl"
 FORMAT = 1
 """Raised when a reader of older bundles would misread a new one."""
 
@@ -58,19 +61,12 @@ class Bundle:
 def open_bundle(folder: Path) -> Bundle:
     """Verify every file of a bundle; `ChecksumError` names the one that is missing or was changed."""
     require_bundle(folder)
-    try:
-        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ChecksumError(f"{folder / CHECKSUMS}: cannot be read ({error}); copy the bundle again") from None
+    sums = _checksums(folder)
     wanted = {"model.safetensors", "tokenizer.model", "vocab.txt", "config.yaml", "model.nemo", "bundle.json"}
-    if not isinstance(sums, dict) or not wanted <= sums.keys():
+    if not wanted <= sums.keys():
         raise ChecksumError(f"{folder / CHECKSUMS}: does not name all files of a bundle; copy the bundle again")
     for name, expected in sums.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise ChecksumError(f"{path}: is missing; copy the bundle again")
-        if file_sha256(path) != expected:
-            raise ChecksumError(f"{path}: was changed since the bundle was made; copy the bundle again")
+        _verify(folder / name, expected)
     about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     if about["format"] != FORMAT:
         raise ModelError(f"{folder}: bundle format {about['format']}, this version reads {FORMAT}; package it again")
@@ -79,10 +75,42 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(folder, about["origin"], about["name"], about["title"], fitted)
 
 
+def read_terms(path: Path) -> tuple[Term, ...]:
+    """The lexicon of a bundle, which alone is verified; none of a `.nemo`, or of a bundle that was made without."""
+    if not path.is_dir():
+        return ()
+    require_bundle(path)
+    expected = _checksums(path).get(TERMS)
+    if expected is None:
+        return ()
+    _verify(path / TERMS, expected)
+    return tuple(read(path / TERMS, Term))
+
+
 def require_bundle(folder: Path) -> None:
     """`ModelError` for a folder that is no bundle at all, at the cost of one look."""
     if not (folder / CHECKSUMS).is_file():
         raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`")
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    try:
+        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ChecksumError(f"{folder / CHECKSUMS}: cannot be read ({error}); copy the bundle again") from None
+    if not isinstance(sums, dict):
+        raise ChecksumError(f"{folder / CHECKSUMS}: does not name all files of a bundle; copy the bundle again")
+    for name in sums:
+        if Path(name).name != name:
+            raise ChecksumError(f"{folder / name}: is missing; copy the bundle again")
+    return sums
+
+
+def _verify(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ChecksumError(f"{path}: is missing; copy the bundle again")
+    if file_sha256(path) != expected:
+        raise ChecksumError(f"{path}: was changed since the bundle was made; copy the bundle again")
 
 
 def temperature(calibration: Mapping[str, Any], folder: Path) -> float:

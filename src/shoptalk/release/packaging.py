@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from shoptalk.core import checkpoint
-from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, temperature
+from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, TERMS, temperature
 from shoptalk.core.errors import ModelError
 from shoptalk.core.files import file_sha256, write_folder
 from shoptalk.core.recipe import PackageSection
+from shoptalk.core.records import Term
 from shoptalk.release import card
 
 if TYPE_CHECKING:
     import torch
+
+_OF_A_TERM = {"id", "text", "category", "spoken", "variants", "risk"}
+"""What of a term is needed to tell it in a text."""
 
 
 def write(
@@ -30,12 +34,14 @@ def write(
     origin: card.Origin,
     scores: Mapping[str, Any] | None,
     calibration: Mapping[str, Any] | None = None,
+    terms: Sequence[Term] = (),
 ) -> Path:
     """Make the bundle of a checked `.nemo`, whole or not at all; the same input gives the same bytes.
 
     `scores` maps a figure's name to ``{"before": rate, "after": rate}``, a rate being a number or an object with
     `value`, `low` and `high`; plain numbers in it are counts. `calibration` has a `temperature` and what else is worth
-    knowing of it. An older bundle in `folder` is replaced.
+    knowing of it. `terms` is the lexicon: by it a service tells which words are of high risk. An older bundle in
+    `folder` is replaced.
     """
     if folder.exists() and not (folder / CHECKSUMS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: holds something else than a bundle; name another folder, or empty this one")
@@ -43,7 +49,7 @@ def write(
     if calibration is not None:
         temperature(calibration, folder)
     with write_folder(folder) as partial:
-        _fill(partial, info, config, origin, scores, calibration)
+        _fill(partial, info, config, origin, scores, calibration, terms)
     return folder
 
 
@@ -54,6 +60,7 @@ def _fill(
     origin: card.Origin,
     scores: Mapping[str, Any] | None,
     calibration: Mapping[str, Any] | None,
+    terms: Sequence[Term],
 ) -> None:
     """Write every file of a bundle, the checksums last."""
     model_config = _portable(info.config)
@@ -67,6 +74,8 @@ def _fill(
     _write_text(folder / "scores.json", _json(dict(scores or {})))
     if calibration is not None:
         _write_text(folder / CALIBRATION, _json(dict(calibration)))
+    if terms:
+        _write_text(folder / TERMS, "".join(f"{term.model_dump_json(include=_OF_A_TERM)}\n" for term in terms))
     _write_text(folder / "README.md", card.render(info, config=config, origin=origin, scores=scores))
     sums = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
     _write_text(folder / CHECKSUMS, _json(sums))

@@ -96,7 +96,8 @@ STAGES = (
         name="package",
         purpose="bundle the tuned model with its card and scores",
         product="80-bundle",
-        inputs=("dataset", "train", "evaluate"),
+        inputs=("lexicon", "dataset", "train", "evaluate"),
+        code_version=2,
         reads=("package", "name", "train.init", "train.model"),
     ),
 )
