@@ -98,6 +98,74 @@ def options_of_each(options: Sequence[Options], audio: Sequence[Samples]) -> Seq
     return options or [PLAIN] * len(audio)
 
 
+class PendingWindow(NamedTuple):
+    """A stretch of a recording that is to be transcribed alone, in a batch with any others."""
+
+    samples_T: Samples
+    options: Options = PLAIN
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a recording went on."""
+
+    windows: Sequence[PendingWindow] = ()
+    """Further windows to transcribe; they are numbered on from those that the recording had before."""
+    words: Sequence[Word] = ()
+    """Further words that never change; those of all steps are the words of the recognition."""
+    recognition: Recognition | None = None
+    """The end: there are no further steps."""
+
+
+Recording = TypeVar("Recording")
+"""A recording that is under way; only the recogniser that began it knows what is in it."""
+
+
+class WindowedRecognizer(Recognizer, Protocol[Recording]):
+    """A recogniser of windows: whoever calls it decides which windows, of which recordings, make a batch, and when."""
+
+    name: str
+
+    def begin(self, samples_T: Samples, options: Options = PLAIN) -> tuple[Recording, list[PendingWindow]]:
+        """A recording with its first windows, numbered from 0; `RecognitionError` for options that it cannot give."""
+
+    def recognize_windows(self, windows: Sequence[PendingWindow]) -> list[Recognition]:
+        """One `Recognition` for each window, in order; it does not depend on what else is in the batch."""
+
+    def go_on(self, news: Sequence[tuple[Recording, Mapping[int, Recognition]]]) -> list[Step]:
+        """Take recognitions of windows by their numbers, in any order; one `Step` for each recording, in order.
+
+        What comes out in the end does not depend on how the windows were dealt out to calls. A recording without
+        windows goes on with an empty mapping.
+        """
+
+
+def in_windows(
+    recognizer: WindowedRecognizer[Recording], audio: Sequence[Samples], options: Sequence[Options]
+) -> list[Recognition]:
+    """`Recognizer.recognize` by means of windows: all windows that are known are transcribed together."""
+    recordings: dict[int, Recording] = {}
+    pending: dict[int, list[PendingWindow]] = {}
+    for place, (samples_T, own) in enumerate(zip(audio, options, strict=True)):
+        recordings[place], pending[place] = recognizer.begin(samples_T, own)
+    counts = dict.fromkeys(recordings, 0)
+    recognitions: dict[int, Recognition] = {}
+    while recordings:
+        windows = [window for place in recordings for window in pending[place]]
+        results = iter(recognizer.recognize_windows(windows) if windows else ())
+        news: list[tuple[Recording, dict[int, Recognition]]] = []
+        for place, recording in recordings.items():
+            numbers = range(counts[place], counts[place] + len(pending[place]))
+            news.append((recording, {number: next(results) for number in numbers}))
+            counts[place] = numbers.stop
+        for place, step in zip(list(recordings), recognizer.go_on(news), strict=True):
+            pending[place] = list(step.windows)
+            if step.recognition is not None:
+                recognitions[place] = step.recognition
+                del recordings[place]
+    return [recognitions[place] for place in range(len(audio))]
+
+
 def refuse_extras(options: Sequence[Options], recognizer: str) -> None:
     """`RecognitionError` if phrases or alternatives are asked of a recogniser that has neither."""
     if any(own.phrases or own.alternatives for own in options):

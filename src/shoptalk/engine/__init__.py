@@ -14,6 +14,7 @@
 - `phrases`: phrases as an automaton over characters
 - `boosting`: phrases as bonuses on tokens
 - `long_form`: audio of any length, in windows
+- `under_way`: a recording from its windows to its words
 - `gaps`: speech without words, transcribed again
 - `invented`: words without speech, loops, and words that only phrases gave, left out
 - `streaming`: audio as it comes, chunk by chunk

@@ -3,7 +3,8 @@
 Shapes: T samples. A stretch is (start, end) in seconds.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,8 +13,11 @@ from shoptalk.core.protocols import Vad
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, NEXT_S, Window, merge, moved, of_words, same, windows
 
+Result = TypeVar("Result")
 Stretch = tuple[float, float]
 Recognize = Callable[[Sequence[Samples]], list[Recognition]]
+Asking = Generator[list[Samples], list[Recognition], Result]
+"""It yields audio that it wants to have transcribed, is sent the recognitions, and returns its result in the end."""
 
 SPEECH_S = 1.0
 """So much speech without a word is a gap; a recogniser that drops one short word is wrong, not silent."""
@@ -38,6 +42,18 @@ AROUND_S = 3.0
 
 
 def fill(samples_T: Samples, recognition: Recognition, vad: Vad, recognize: Recognize) -> Recognition:
+    """`filling` with a recogniser that is called."""
+    asking = filling(samples_T, recognition, vad)
+    try:
+        audio = next(asking)
+        while True:
+            audio = asking.send(recognize(audio))
+    except StopIteration as end:
+        filled: Recognition = end.value
+        return filled
+
+
+def filling(samples_T: Samples, recognition: Recognition, vad: Vad) -> Asking[Recognition]:
     """`recognition` with the words of its gaps, as far as transcribing them again gives any; the others are its `gaps`.
 
     The VAD listens only where no words are. A recognition without word times is returned as it is.
@@ -49,7 +65,7 @@ def fill(samples_T: Samples, recognition: Recognition, vad: Vad, recognize: Reco
     for around_s in TRIES:
         gaps = find_gaps(recognition, speech, duration_s)
         if gaps:
-            words_of_gaps = _transcribed_again(samples_T, gaps, around_s, recognize)
+            words_of_gaps = yield from _transcribed_again(samples_T, gaps, around_s)
             recognition = _with_words(recognition, gaps, words_of_gaps)
     gaps = find_gaps(recognition, speech, duration_s)
     return recognition.model_copy(update={"gaps": tuple(gaps)})
@@ -104,9 +120,9 @@ def _speech(samples_T: Samples, stretches: Iterable[Stretch], vad: Vad) -> Itera
 
 
 def _transcribed_again(
-    samples_T: Samples, gaps: Sequence[Stretch], around_s: tuple[float, float], recognize: Recognize
-) -> list[list[Word]]:
-    """The words in and around each gap, in seconds of the whole audio; all gaps are transcribed in one call."""
+    samples_T: Samples, gaps: Sequence[Stretch], around_s: tuple[float, float]
+) -> Asking[list[list[Word]]]:
+    """The words in and around each gap, in seconds of the whole audio; all gaps are asked for together."""
     starts_s: list[float] = []
     windows_of_gaps: list[list[Window]] = []
     for start_s, end_s in gaps:
@@ -116,7 +132,7 @@ def _transcribed_again(
         windows_of_gaps.append(list(windows(part_T, longest_s=LONGEST_S, context_s=CONTEXT_S)))
 
     all_windows = [window for own in windows_of_gaps for window in own]
-    recognitions = iter(recognize([window.samples_T for window in all_windows]))
+    recognitions = iter((yield [window.samples_T for window in all_windows]))
     words_of_gaps = []
     for first_s, own in zip(starts_s, windows_of_gaps, strict=True):
         merged = merge((window, next(recognitions)) for window in own)

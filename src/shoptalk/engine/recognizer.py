@@ -4,7 +4,7 @@ Shapes: B recordings, S samples, T frames, M mel bins, D width of the encoder.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from shoptalk.core import confidence
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import open_bundle
 from shoptalk.core.errors import DeviceError, ModelError
-from shoptalk.core.protocols import Options, Vad, options_of_each
+from shoptalk.core.protocols import PLAIN, Options, PendingWindow, Step, Vad, in_windows, options_of_each
 from shoptalk.core.records import Alternative, Recognition, Samples, Word
 from shoptalk.core.runtime import GpuUse, Runtime, set_threads
 from shoptalk.core.runtime import current as current_runtime
@@ -28,15 +28,15 @@ from shoptalk.engine.beam import Scored, decode_nbest
 from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
-from shoptalk.engine.gaps import fill
 from shoptalk.engine.gpu.memory import in_fitting_batches, named
 from shoptalk.engine.gpu.use import Batch, GpuPaths
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.int8 import quantize
-from shoptalk.engine.invented import speech_only, where_words_stand, without_loops
-from shoptalk.engine.long_form import CONTEXT_S, LONGEST_S, Window, merge, windows
+from shoptalk.engine.invented import speech_only, where_words_stand
+from shoptalk.engine.long_form import LONGEST_S
 from shoptalk.engine.steps import Steps
 from shoptalk.engine.transducer import Transducer
+from shoptalk.engine.under_way import UnderWay
 from shoptalk.engine.weights import open_checkpoint
 
 SHORTEST = SAMPLE_RATE_HZ // 10
@@ -144,33 +144,36 @@ class Engine:
         `BoostError` for a phrase that cannot be boosted. Words and their times cost nothing, so they are always there;
         `tokens.placed` says what holds for them.
         """
-        options = options_of_each(options, audio)
-        longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
-        windows_of_each: list[list[Window]] = []
-        all_samples: list[Samples] = []
-        all_options: list[Options] = []
-        for samples_T, own in zip(audio, options, strict=True):
-            own_windows = list(windows(samples_T, longest_s=longest_s, context_s=CONTEXT_S))
-            windows_of_each.append(own_windows)
-            all_samples += [window.samples_T for window in own_windows]
-            all_options += [own] * len(own_windows)
+        return in_windows(self, audio, options_of_each(options, audio))
 
-        window_recognitions = iter(self._transcribe(all_samples, all_options))
-        recognitions = []
-        for samples_T, own, own_windows in zip(audio, options, windows_of_each, strict=True):
-            if len(own_windows) == 1:
-                recognition = next(window_recognitions)
-            else:
-                recognition = merge((window, next(window_recognitions)) for window in own_windows)
-            if self._gap_vad:
-                recognition = fill(samples_T, recognition, self._gap_vad, self._with_phrases(own))
-            recognitions.append(without_loops(recognition))
+    def begin(self, samples_T: Samples, options: Options = PLAIN) -> tuple[UnderWay, list[PendingWindow]]:
+        """A recording and its windows; `BoostError` for a phrase that cannot be boosted."""
+        if options.phrases:
+            compile_phrases(options.phrases, self.tokenizer)
+        longest_s = ONE_PASS_S if self.encoder.reach else LONGEST_S
+        recording = UnderWay(samples_T, options, longest_s=longest_s, vad=self._gap_vad)
+        return recording, recording.first_windows
+
+    def recognize_windows(self, windows: Sequence[PendingWindow]) -> list[Recognition]:
+        """One `Recognition` for each window, in order; those of like length are encoded together.
+
+        `GpuMemoryError` where memory of the GPU does not suffice for one window alone.
+        """
+        return self._transcribe([window.samples_T for window in windows], [window.options for window in windows])
+
+    def go_on(self, news: Sequence[tuple[UnderWay, Mapping[int, Recognition]]]) -> list[Step]:
+        """The gaps of a recording are asked for once all its windows are there; its words come when they are filled."""
+        asked = [recording.take(windows) for recording, windows in news]
+        ended = {place: own for place, own in enumerate(asked) if isinstance(own, Recognition)}
+        audio = [news[place][0].samples_T for place in ended]
+        recognitions = list(ended.values())
         if self.speech_vad:
             recognitions = speech_only(audio, recognitions, self.speech_vad)
-        return [self._finished(*pair) for pair in zip(audio, recognitions, strict=True)]
-
-    def _with_phrases(self, own: Options) -> Callable[[Sequence[Samples]], list[Recognition]]:
-        return lambda audio: self._transcribe(audio, [Options(own.phrases)] * len(audio))
+        steps = [Step(windows=() if isinstance(own, Recognition) else own) for own in asked]
+        for place, samples_T, recognition in zip(ended, audio, recognitions, strict=True):
+            end = self._finished(samples_T, recognition)
+            steps[place] = Step(words=end.words, recognition=end)
+        return steps
 
     def _transcribe(self, audio: Sequence[Samples], options: Sequence[Options]) -> list[Recognition]:
         """Those that are decoded greedily on the device where the engine does so, the others on the host.
