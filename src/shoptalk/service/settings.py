@@ -29,9 +29,13 @@ class Settings(Section):
     queue: int = Field(default=32, ge=1)
     """Requests that may wait; a further one is answered 429."""
     batch: int = Field(default=8, ge=1)
-    """Recordings that are recognised together."""
+    """Recordings, or windows of long ones, that are recognised together."""
     batch_wait_ms: float = Field(default=10.0, ge=0)
     """How long the first recording of a batch waits for others."""
+    batch_aim_ms: float = Field(default=500.0, gt=0)
+    """A batch should take no longer, so that what comes meanwhile has its turn soon."""
+    hang_s: float = Field(default=60.0, gt=0)
+    """A worker process that is silent for so long, and for as long as its batch would play, is started anew."""
     timeout_s: float = Field(default=120.0, gt=0)
     """A request that takes longer is answered 504."""
     upload_idle_s: float = Field(default=30.0, gt=0)

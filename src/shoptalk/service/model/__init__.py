@@ -7,5 +7,10 @@
 - `shadow`: part of the champion's recordings compared with the challenger
 - `differences`: how two transcripts differ, in counts
 - `work`: what is asked of whoever transcribes
+- `worker`: a model in a process of its own, started anew if it dies
+- `worker_process`: that process
+- `scheduler`: which windows are transcribed next
+- `messages`: what the two processes tell each other
+- `memory`: audio that they share
 - `owner`: the queue, and the thread that recognises
 """
