@@ -96,7 +96,8 @@ def _deciding(engine: Engine) -> dict[str, torch.Tensor]:
     joint.weight.copy_(mixed_JK * (len(all_ND) / DIRECTIONS) ** 0.5 / spread_K @ axes_DK.t())
     joint.bias.copy_(-joint.weight @ mean_D)
     start_NJ = steps.start(1).predicted_BJ.repeat(len(all_ND), axis=0)
-    steps.out_bias_O -= steps.logits(steps.project(all_ND), start_NJ).mean(axis=0)
+    projected_NJ = steps.project(encoded_BTD).reshape(len(all_ND), -1)
+    steps.out_bias_O -= steps.logits(projected_NJ, start_NJ).mean(axis=0)
     low, high = -20.0, 20.0
     for _ in range(20):
         steps.out_bias_O[steps.blank] = (low + high) / 2

@@ -1,0 +1,154 @@
+"""The servers that are compared: how each is started, when it is ready, what it costs, and how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+LITSERVE = ROOT / ".local/bench-service/litserve"
+"""Where LitServe lies, and what it needs beyond what `.venv` has (`litserve.txt`)."""
+START_S = 300.0
+"""A server that is not ready by then has failed."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A server that can be started."""
+
+    name: str
+    command: tuple[str, ...]
+    """`{model}`, `{port}` and `{settings}` are filled in."""
+    path: tuple[Path, ...] = ()
+    """More folders to import from."""
+    has_engine: bool = True
+    """Whether our engine answers, whose texts are known."""
+
+
+NEMO = Kind("FastAPI, NeMo under a lock", (str(HERE / "locked_nemo.py"), "{model}", "{port}"), has_engine=False)
+LIT = Kind("LitServe, our engine", (str(HERE / "litserve_engine.py"), "{model}", "{port}", "{settings}"), (LITSERVE,))
+OURS = Kind(
+    "shoptalk serve",
+    ("-m", "shoptalk.cli", "serve", "{model}", "--set", "serve.port={port}", "--set={settings}"),
+)
+KINDS = {"nemo": NEMO, "litserve": LIT, "ours": OURS}
+
+
+@dataclass
+class Running:
+    """A server process and all that it started."""
+
+    kind: Kind
+    process: subprocess.Popen[bytes]
+    port: int
+    begun: float
+    ready_s: float = 0.0
+    """From the start of the process until it said that it is ready."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{TRANSCRIPTIONS}"
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body; 0 while nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def cpu_s(self) -> dict[int, tuple[str, float]]:
+        """Name and processor seconds so far of each process of the server, by process id."""
+        used = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+                fields = rest.split()
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if int(fields[3]) == self.process.pid:  # the session
+                used[int(folder.name)] = (line[-60:] or name, (int(fields[11]) + int(fields[12])) / TICKS)
+        return used
+
+    def resident_mib(self) -> int:
+        """Memory of all processes now."""
+        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.cpu_s()]
+        return round(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+
+def command_line(kind: Kind, model: Path, port: int, settings: Sequence[str]) -> list[str]:
+    """What starts a server. A part with `{settings}` is repeated for each of them."""
+    command = [sys.executable]
+    for part in kind.command:
+        if "{settings}" in part:
+            command += [part.replace("{settings}", setting) for setting in settings]
+        else:
+            command.append(part.replace("{model}", str(model)).replace("{port}", str(port)))
+    return command
+
+
+@contextmanager
+def started(kind: Kind, model: Path, settings: Sequence[str], log: Path) -> Iterator[Running]:
+    """A server that is ready; it and all that it started end with the block."""
+    port = free_port()
+    with log.open("wb") as output:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            command_line(kind, model, port, settings),
+            cwd=ROOT,
+            env=environment(kind),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        running = Running(kind, process, port, begun)
+        try:
+            wait_until_ready(running, log)
+            running.ready_s = time.perf_counter() - begun
+            yield running
+        finally:
+            stop(running)
+
+
+def wait_until_ready(running: Running, log: Path) -> None:
+    """`RuntimeError` with the end of the log where the server ends or is not ready in time."""
+    until = running.begun + START_S
+    while running.get("/health/ready")[0] != 200:
+        if running.process.poll() is not None or time.perf_counter() > until:
+            raise RuntimeError(f"{running.kind.name} did not start: {log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.02)
+
+
+def stop(running: Running) -> None:
+    """As an operator would; what is left after ten seconds is killed."""
+    running.process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        running.process.wait(10)
+    for pid in running.cpu_s():
+        os.kill(pid, signal.SIGKILL)
+    running.process.wait()
+
+
+def environment(kind: Kind) -> Mapping[str, str]:
+    path = [str(ROOT / "src"), *map(str, kind.path)]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONWARNINGS": "ignore"}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
