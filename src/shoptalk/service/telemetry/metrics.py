@@ -1,30 +1,230 @@
-"""What the service counts; nothing that was spoken is among it."""
+"""What the service counts for Prometheus; nothing that was spoken is among it.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+Every label has few values: routes and models that the service does not have count as ``other``, and the key of a caller
+is no label.
+"""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from shoptalk.service.telemetry.account import OTHER, Account
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_STAGE_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 _BATCH = (1, 2, 4, 8, 16, 32, 64)
+_REAL_TIME_FACTORS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_AUDIO_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 1200.0, 3600.0, 10800.0)
+
+
+class BatchFigures(Protocol):
+    """What a worker tells of a batch."""
+
+    @property
+    def windows(self) -> int: ...
+    @property
+    def audio_s(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def waited_s(self) -> Sequence[float]: ...
+
+
+class ModelReport(Protocol):
+    """How a model is doing when the figures are asked for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def swaps(self) -> int: ...
+    @property
+    def golden_wer(self) -> float | None: ...
 
 
 class Metrics:
     """The figures of one app, in a registry of their own."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, models: Sequence[str] = ()) -> None:
+        """`models` are the names that may be labels."""
+        self.registry = registry = CollectorRegistry()
+        self.models = tuple(models)
+        by_model = ["model"]
         self.requests = Counter(
-            "shoptalk_requests", "Transcription requests by HTTP status", ["status"], registry=self.registry
+            "shoptalk_requests",
+            "Requests below /v1 by HTTP status, model and route",
+            ["status", "model", "route"],
+            registry=registry,
+        )
+        self.errors = Counter(
+            "shoptalk_errors", "Answers with an error by its code", ["code", "route"], registry=registry
         )
         self.request_s = Histogram(
-            "shoptalk_request_seconds", "From the first byte to the answer", buckets=_LATENCY_S, registry=self.registry
+            "shoptalk_request_seconds",
+            "Transcription requests from the first byte to the answer",
+            by_model,
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.first_byte_s = Histogram(
+            "shoptalk_first_byte_seconds",
+            "Transcription requests from the first byte to the answer's first byte",
+            by_model,
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.stage_s = Histogram(
+            "shoptalk_stage_seconds",
+            "Stages of transcription requests: upload, decode, recognise (with its wait), answer",
+            ["stage", "model"],
+            buckets=_STAGE_S,
+            registry=registry,
+        )
+        self.queue_s = Histogram(
+            "shoptalk_queue_seconds",
+            "How long windows wait for their batch",
+            by_model,
+            buckets=_STAGE_S,
+            registry=registry,
         )
         self.batch_s = Histogram(
-            "shoptalk_batch_seconds", "Recognition of one batch", buckets=_LATENCY_S, registry=self.registry
+            "shoptalk_batch_seconds", "Recognition of one batch", by_model, buckets=_LATENCY_S, registry=registry
         )
         self.batch_size = Histogram(
-            "shoptalk_batch_size", "Recordings in a batch", buckets=_BATCH, registry=self.registry
+            "shoptalk_batch_size", "Windows in a batch", by_model, buckets=_BATCH, registry=registry
         )
-        self.audio_s = Counter("shoptalk_audio_seconds", "Audio that was recognised", registry=self.registry)
-        self.queue_depth = Gauge("shoptalk_queue_depth", "Recordings that wait for the model", registry=self.registry)
-        self.admitted = Gauge("shoptalk_requests_in_progress", "Admitted requests", registry=self.registry)
-        self.model_ready = Gauge("shoptalk_model_ready", "1 while the model answers", registry=self.registry)
-        self.model_load_s = Gauge("shoptalk_model_load_seconds", "Time the warm-up took", registry=self.registry)
+        self.real_time_factor = Histogram(
+            "shoptalk_real_time_factor",
+            "Seconds that a batch takes for a second of its audio",
+            by_model,
+            buckets=_REAL_TIME_FACTORS,
+            registry=registry,
+        )
+        self.recording_s = Histogram(
+            "shoptalk_recording_seconds",
+            "Length of the recordings that were recognised",
+            by_model,
+            buckets=_AUDIO_S,
+            registry=registry,
+        )
+        self.audio_s = Counter("shoptalk_audio_seconds", "Audio that was recognised", by_model, registry=registry)
+        self.words = Counter("shoptalk_words", "Words that were recognised", by_model, registry=registry)
+        self.unsure_words = Counter(
+            "shoptalk_unsure_words", "Recognised words of a confidence below 0.5", by_model, registry=registry
+        )
+        self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
+        self.queue_depth = Gauge(
+            "shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry
+        )
+        self.in_progress = Gauge(
+            "shoptalk_requests_in_progress", "Transcription requests under way", registry=registry
+        )
+        self.model_load_s = Gauge(
+            "shoptalk_model_load_seconds", "Time the last start of the model took", by_model, registry=registry
+        )
+        self.restarts = Counter(
+            "shoptalk_worker_restarts", "Worker processes that were started again", by_model, registry=registry
+        )
+        self.audit_lost = Gauge(
+            "shoptalk_audit_lost_lines", "Lines of the audit log that were lost since the start", registry=registry
+        )
+        self.audit_failing = Gauge(
+            "shoptalk_audit_failing", "1 while the audit log cannot be written", registry=registry
+        )
+        self.keys_broken = Gauge(
+            "shoptalk_keys_file_broken", "1 while the file of API keys cannot be read", registry=registry
+        )
+
+    def model_label(self, name: str) -> str:
+        """The name, or ``other`` for a model that the service does not have."""
+        return name if name in self.models else OTHER
+
+    def began(self, account: Account) -> None:
+        """A request of a known route came in."""
+        if is_transcription(account.route):
+            self.in_progress.inc()
+
+    def ended(self, account: Account) -> None:
+        """A request was answered."""
+        model = self.model_label(account.model)
+        self.requests.labels(str(account.status), model, account.route).inc()
+        if account.code:
+            self.errors.labels(account.code, account.route).inc()
+        if not is_transcription(account.route):
+            return
+        self.request_s.labels(model).observe(account.seconds)
+        if account.first_byte_s is not None:
+            self.first_byte_s.labels(model).observe(account.first_byte_s)
+        for stage, seconds in account.stages.items():
+            self.stage_s.labels(stage, model).observe(seconds)
+        if account.audio_s:
+            self.recording_s.labels(model).observe(account.audio_s)
+            self.audio_s.labels(model).inc(account.audio_s)
+            self.words.labels(model).inc(account.words)
+            self.unsure_words.labels(model).inc(account.unsure_words)
+            self.gaps.labels(model).inc(account.gaps)
+
+    def batches_of(self, model: str) -> Callable[[BatchFigures], None]:
+        """What a worker of this model calls with each batch's figures."""
+        label = self.model_label(model)
+
+        def observe(figures: BatchFigures) -> None:
+            self.batch_s.labels(label).observe(figures.seconds)
+            self.batch_size.labels(label).observe(figures.windows)
+            for waited_s in figures.waited_s:
+                self.queue_s.labels(label).observe(waited_s)
+            if figures.audio_s:
+                self.real_time_factor.labels(label).observe(figures.seconds / figures.audio_s)
+
+        return observe
+
+    def watch_models(self, report: Callable[[], Iterable[ModelReport]]) -> None:
+        """Ask for a report of all models whenever the figures are read."""
+        self.registry.register(_Reports(report))
+
+    def text(self) -> bytes:
+        """All figures in Prometheus' form, of content type `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+def is_transcription(route: str) -> bool:
+    """Whether a route takes recordings."""
+    return route.startswith("/v1/audio/")
+
+
+class _Reports(Collector):
+    """Figures that are not counted but asked for."""
+
+    def __init__(self, report: Callable[[], Iterable[ModelReport]]) -> None:
+        self._report = report
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked before the models are there."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        ready = GaugeMetricFamily("shoptalk_model_ready", "1 while the model answers", labels=["model"])
+        requests = GaugeMetricFamily("shoptalk_model_requests", "Requests that the model has", labels=["model"])
+        refused = CounterMetricFamily("shoptalk_model_refused", "Requests refused as too many", labels=["model"])
+        swaps = CounterMetricFamily("shoptalk_model_swaps", "Times that its weights were swapped", labels=["model"])
+        golden = GaugeMetricFamily(
+            "shoptalk_model_golden_wer", "Word error rate of the last golden transcript", labels=["model"]
+        )
+        for model in self._report():
+            ready.add_metric([model.name], float(model.state == "ready"))
+            requests.add_metric([model.name], model.requests)
+            refused.add_metric([model.name], model.refused)
+            swaps.add_metric([model.name], model.swaps)
+            if model.golden_wer is not None:
+                golden.add_metric([model.name], model.golden_wer)
+        yield from (ready, requests, refused, swaps, golden)
