@@ -30,6 +30,7 @@ ShoptalkError
 ├── RegistryError (RuntimeError)    the model registry cannot do what was asked
 ├── ApiKeyError (ValueError)        an API key, or a file of them, that cannot be used
 ├── BindingError (ValueError)       an address that must not be served without an API key
+├── TelemetryError (ValueError)     figures or spans cannot be told as the environment asks
 └── BoostError (ValueError)         a phrase that cannot be boosted
 """
 
@@ -154,6 +155,10 @@ class ApiKeyError(ShoptalkError, ValueError):
 
 
 class BindingError(ShoptalkError, ValueError):
+    pass
+
+
+class TelemetryError(ShoptalkError, ValueError):
     pass
 
 

@@ -2,6 +2,7 @@
 
 - `server`: running it with uvicorn, on safe addresses
 - `settings`: every setting, with its default
+- `account`: what is known of a request while it is served
 - `problems`: errors in OpenAI's form
 - `http`: routes, requests and answers
 - `access`: API keys, and what they allow

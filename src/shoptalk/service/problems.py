@@ -7,6 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shoptalk.service.account import account_of
+
 
 class Problem(Exception):
     """An answer other than 200; the message is written for the client and repeats nothing that was spoken."""
@@ -44,6 +46,7 @@ def install(app: FastAPI) -> None:
 
     async def on_problem(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, Problem):
+            account_of(request).code = error.code
             return answer(error)
         return answer(Problem(500, "the server failed; try again", code="internal_error"))
 
@@ -52,11 +55,13 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         code = {404: "unknown_url", 405: "method_not_allowed"}.get(status, "http_error")
         message = f"{request.method} {request.url.path}: {getattr(error, 'detail', 'failed')}"
+        account_of(request).code = code
         return answer(Problem(status, message, code=code, headers=headers))
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
         where = str((first.get("loc") or ("request",))[-1])
+        account_of(request).code = "invalid_value"
         return answer(Problem(400, f"{where}: {first.get('msg', 'invalid')}", code="invalid_value", param=where))
 
     app.add_exception_handler(Problem, on_problem)

@@ -39,12 +39,15 @@ def transcribe(url: str, content: bytes, name: str = "speech.wav", **options: An
 
 
 def figures(url: str) -> dict[str, float]:
+    """Values of the figures by name; those of requests also by status, as ``NAME:STATUS``."""
     families = text_string_to_metric_families(httpx.get(url + "/metrics").text)
-    return {
-        sample.name + "".join(f":{v}" for v in sample.labels.values()): sample.value
-        for family in families
-        for sample in family.samples
-    }
+    values: dict[str, float] = {}
+    for family in families:
+        for sample in family.samples:
+            status = sample.labels.get("status")
+            name = f"{sample.name}:{status}" if status else sample.name
+            values[name] = values.get(name, 0.0) + sample.value
+    return values
 
 
 @pytest.mark.parametrize("form", CODECS)

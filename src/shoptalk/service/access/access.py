@@ -13,6 +13,7 @@ from shoptalk.core.config import check_api_key
 from shoptalk.service.access.callers import ANONYMOUS, SCOPES, Caller, Scope, key_of
 from shoptalk.service.access.keyring import KeyRing
 from shoptalk.service.access.rates import Rates
+from shoptalk.service.account import account_of
 from shoptalk.service.problems import Problem
 from shoptalk.service.settings import Settings
 
@@ -83,6 +84,7 @@ class Access:
         async def caller_with_scope(request: Request) -> Caller:
             caller = self.identify(request.headers)
             request.state.caller = caller
+            account_of(request).caller = caller.id
             if scope not in caller.scopes:
                 message = f"this API key lacks the scope {scope!r}; ask whoever runs the server for one that has it"
                 raise Problem(403, message, code="insufficient_scope")

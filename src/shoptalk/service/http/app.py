@@ -1,29 +1,30 @@
 """The HTTP service: `POST /v1/audio/transcriptions` as OpenAI defines it, models, health and metrics."""
 
 import asyncio
-import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoptalk import __version__
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.config import check_api_key
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.records import Recognition
 from shoptalk.service import problems
+from shoptalk.service.access.access import Access, open_access
+from shoptalk.service.access.callers import Caller
+from shoptalk.service.account import account_of
 from shoptalk.service.http import answers, uploads
 from shoptalk.service.model.owner import Owner
 from shoptalk.service.problems import Problem
 from shoptalk.service.settings import Settings
-from shoptalk.service.telemetry.metrics import Metrics
+from shoptalk.service.telemetry import spans
+from shoptalk.service.telemetry.metrics import CONTENT_TYPE, Metrics
+from shoptalk.service.telemetry.watching import Telemetry, Watching, keep_messages_out
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 WARNING = "X-Shoptalk-Warning"
@@ -61,50 +62,43 @@ def create_app(
 
     ``app.state.stopping`` says whether the server was told to stop; whoever runs the server sets it.
     """
-    check_api_key(api_key or "", "the API key")
-    metrics = Metrics()
+    access = open_access(config, api_key)
+    telemetry = Telemetry([model_name], spans.open_spans(), clock)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        owner = Owner(recognizer, config, metrics, clock)
+        owner = Owner(recognizer, config, telemetry.metrics, clock)
         app.state.owner = owner
+        keep_messages_out(asyncio.get_running_loop())
         owner.start()
         yield
         await owner.stop()
+        telemetry.spans.close()
 
     app = FastAPI(title="Shoptalk", version=__version__, lifespan=lifespan)
     app.state.api_key = api_key
     app.state.stopping = lambda: False
-    app.add_middleware(_Measured, metrics=metrics, clock=clock)
+    app.add_middleware(Watching, telemetry=telemetry)
     problems.install(app)
-    app.include_router(_transcriptions(config, model_name), dependencies=[Depends(_key_check(api_key))])
-    app.include_router(_models(model_name, created), dependencies=[Depends(_key_check(api_key))])
-    app.include_router(_operations(metrics))
+    app.include_router(_transcriptions(config, model_name, access, telemetry))
+    app.include_router(_models(model_name, created), dependencies=[Depends(access.require("models"))])
+    app.include_router(_operations(telemetry.metrics))
     return app
 
 
-def _key_check(api_key: str | None) -> Callable[[Request], Awaitable[None]]:
-    async def check(request: Request) -> None:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        given = key.strip() if scheme.lower() == "bearer" else ""
-        if api_key and not hmac.compare_digest(given.encode(), api_key.encode()):
-            message = "the API key is missing or wrong; send it as `Authorization: Bearer KEY`"
-            raise Problem(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-
-    return check
-
-
-def _transcriptions(config: Settings, model_name: str) -> APIRouter:
+def _transcriptions(config: Settings, model_name: str, access: Access, telemetry: Telemetry) -> APIRouter:
     router = APIRouter()
+    identified = Depends(access.require("transcribe"))
     body = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
 
     @router.post(TRANSCRIPTIONS, openapi_extra=body, response_class=Response)
-    async def transcribe(request: Request) -> Response:
+    async def transcribe(request: Request, caller: Annotated[Caller, identified]) -> Response:
         owner: Owner = request.app.state.owner
         owner.admit()
         try:
-            async with asyncio.timeout(config.timeout_s):
-                return await _transcribe(request, owner, config, model_name)
+            with access.recording(caller):
+                async with asyncio.timeout(config.timeout_s):
+                    return await _transcribe(request, config, model_name, access, telemetry)
         except TimeoutError:
             raise Problem(504, f"no answer within {config.timeout_s:g} s; try again", code="timeout") from None
         except ClientDisconnect:
@@ -115,15 +109,28 @@ def _transcriptions(config: Settings, model_name: str) -> APIRouter:
     return router
 
 
-async def _transcribe(request: Request, owner: Owner, config: Settings, model_name: str) -> Response:
-    async with uploads.read_form(request, max_mb=config.max_upload_mb, patience_s=config.upload_idle_s) as form:
+async def _transcribe(
+    request: Request, config: Settings, model_name: str, access: Access, telemetry: Telemetry
+) -> Response:
+    owner: Owner = request.app.state.owner
+    account = account_of(request)
+    async with AsyncExitStack() as stack:
+        with telemetry.stage(account, "upload"):
+            reading = uploads.read_form(request, max_mb=config.max_upload_mb, patience_s=config.upload_idle_s)
+            form = await stack.enter_async_context(reading)
         wanted = uploads.check_fields(form, model_name=model_name)
-        decoded = await uploads.read_audio(form, max_s=config.max_audio_s)
-    recognition = await _unless_gone(request, owner.submit(decoded.samples_T))
+        account.model = model_name
+        with telemetry.stage(account, "decode"):
+            decoded = await uploads.read_audio(form, max_s=config.max_audio_s)
     duration_s = decoded.samples_T.size / SAMPLE_RATE_HZ
-    transcript = answers.Transcript([recognition], duration_s)
-    asked = answers.Asked(wanted.form, wanted.granularities)
-    answer = await asyncio.to_thread(answers.render, transcript, asked)
+    access.count_audio(request.state.caller, duration_s)
+    with telemetry.stage(account, "recognise", model=model_name, audio_s=duration_s):
+        recognition = await _unless_gone(request, owner.submit(decoded.samples_T))
+    account.recognised(model_name, duration_s, recognition)
+    with telemetry.stage(account, "answer", form=wanted.form):
+        transcript = answers.Transcript([recognition], duration_s)
+        asked = answers.Asked(wanted.form, wanted.granularities)
+        answer = await asyncio.to_thread(answers.render, transcript, asked)
     if decoded.warnings:
         answer.headers[WARNING] = "; ".join(decoded.warnings)
     return answer
@@ -180,34 +187,6 @@ def _operations(metrics: Metrics) -> APIRouter:
 
     @router.get("/metrics")
     async def figures() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return router
-
-
-class _Measured:
-    """ASGI wrapper that counts transcription requests by status and measures how long they take."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float]):
-        self._app = app
-        self._metrics = metrics
-        self._clock = clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != TRANSCRIPTIONS:
-            await self._app(scope, receive, send)
-            return
-        started = self._clock()
-        status = 500
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            self._metrics.requests.labels(str(status)).inc()
-            self._metrics.request_s.observe(self._clock() - started)

@@ -40,6 +40,7 @@ class Owner:
         self._recognizer = recognizer
         self._config = config
         self._metrics = metrics
+        self._name = metrics.models[0]
         self._clock = clock
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()  # bounded by `admit`
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-owner")
@@ -81,12 +82,10 @@ class Owner:
             message = f"{self._admitted} requests are waiting already; try again in {wait_s} s"
             raise Problem(429, message, code="queue_full", headers={"Retry-After": str(wait_s)})
         self._admitted += 1
-        self._metrics.admitted.set(self._admitted)
 
     def leave(self) -> None:
         """Give the place back."""
         self._admitted -= 1
-        self._metrics.admitted.set(self._admitted)
 
     def submit(self, samples_T: Samples, options: Options = PLAIN) -> "asyncio.Future[Recognition]":
         """Queue one recording; cancelling the future withdraws it, if it is not being recognised yet."""
@@ -94,7 +93,7 @@ class Owner:
             raise Problem(503, "the model stopped; try again", code="not_ready", headers={"Retry-After": "5"})
         job = _Job(samples_T, options, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
-        self._metrics.queue_depth.set(self._jobs.qsize())
+        self._metrics.queue_depth.labels(self._name).set(self._jobs.qsize())
         return job.recognition
 
     async def _run(self) -> None:
@@ -103,8 +102,8 @@ class Owner:
         if self._broken:
             return
         self._warm = True
-        self._metrics.model_load_s.set(self._clock() - started)
-        self._metrics.model_ready.set(1)
+        self._metrics.model_load_s.labels(self._name).set(self._clock() - started)
+        self._metrics.model_ready.labels(self._name).set(1)
         more = True
         while more and not self._broken:
             batch, more = await self._gather()
@@ -128,7 +127,7 @@ class Owner:
             else:
                 batch.append(job)
             deadline = deadline or asyncio.get_running_loop().time() + self._config.batch_wait_ms / 1000
-        self._metrics.queue_depth.set(self._jobs.qsize())
+        self._metrics.queue_depth.labels(self._name).set(self._jobs.qsize())
         return batch, more
 
     async def _recognize(self, batch: list[_Job]) -> None:
@@ -136,11 +135,10 @@ class Owner:
         started = self._clock()
         result = await self._call([job.samples_T for job in batch], [job.options for job in batch])
         self._last_batch_s = self._clock() - started
-        self._metrics.batch_s.observe(self._last_batch_s)
-        self._metrics.batch_size.observe(len(batch))
+        self._metrics.batch_s.labels(self._name).observe(self._last_batch_s)
+        self._metrics.batch_size.labels(self._name).observe(len(batch))
         if isinstance(result, list) and len(result) == len(batch):
             for job, recognition in zip(batch, result, strict=True):
-                self._metrics.audio_s.inc(job.samples_T.size / SAMPLE_RATE_HZ)
                 if not job.recognition.done():
                     job.recognition.set_result(recognition)
         elif len(batch) > 1:
@@ -169,7 +167,7 @@ class Owner:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """However the owner ended: nobody is left waiting, and the service says that it is not ready."""
         self._warm = False
-        self._metrics.model_ready.set(0)
+        self._metrics.model_ready.labels(self._name).set(0)
         if self._broken:
             log.critical("the model does not answer; restart the service")
         while not self._jobs.empty():

@@ -12,7 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from shoptalk.service.telemetry.account import OTHER, Account
+from shoptalk.core import review
+from shoptalk.service.account import OTHER, Account
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -33,6 +34,8 @@ class BatchFigures(Protocol):
     def seconds(self) -> float: ...
     @property
     def waited_s(self) -> Sequence[float]: ...
+    @property
+    def waiting(self) -> int: ...
 
 
 class ModelReport(Protocol):
@@ -120,20 +123,17 @@ class Metrics:
         self.audio_s = Counter("shoptalk_audio_seconds", "Audio that was recognised", by_model, registry=registry)
         self.words = Counter("shoptalk_words", "Words that were recognised", by_model, registry=registry)
         self.unsure_words = Counter(
-            "shoptalk_unsure_words", "Recognised words of a confidence below 0.5", by_model, registry=registry
+            "shoptalk_unsure_words",
+            f"Recognised words of a confidence below {review.CONFIDENCE}",
+            by_model,
+            registry=registry,
         )
         self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
-        self.queue_depth = Gauge(
-            "shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry
-        )
-        self.in_progress = Gauge(
-            "shoptalk_requests_in_progress", "Transcription requests under way", registry=registry
-        )
+        self.queue_depth = Gauge("shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry)
+        self.in_progress = Gauge("shoptalk_requests_in_progress", "Transcription requests under way", registry=registry)
+        self.model_ready = Gauge("shoptalk_model_ready", "1 while the model answers", by_model, registry=registry)
         self.model_load_s = Gauge(
             "shoptalk_model_load_seconds", "Time the last start of the model took", by_model, registry=registry
-        )
-        self.restarts = Counter(
-            "shoptalk_worker_restarts", "Worker processes that were started again", by_model, registry=registry
         )
         self.audit_lost = Gauge(
             "shoptalk_audit_lost_lines", "Lines of the audit log that were lost since the start", registry=registry
@@ -148,11 +148,6 @@ class Metrics:
     def model_label(self, name: str) -> str:
         """The name, or ``other`` for a model that the service does not have."""
         return name if name in self.models else OTHER
-
-    def began(self, account: Account) -> None:
-        """A request of a known route came in."""
-        if is_transcription(account.route):
-            self.in_progress.inc()
 
     def ended(self, account: Account) -> None:
         """A request was answered."""
@@ -179,6 +174,7 @@ class Metrics:
         label = self.model_label(model)
 
         def observe(figures: BatchFigures) -> None:
+            self.queue_depth.labels(label).set(figures.waiting)
             self.batch_s.labels(label).observe(figures.seconds)
             self.batch_size.labels(label).observe(figures.windows)
             for waited_s in figures.waited_s:
@@ -213,7 +209,6 @@ class _Reports(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        ready = GaugeMetricFamily("shoptalk_model_ready", "1 while the model answers", labels=["model"])
         requests = GaugeMetricFamily("shoptalk_model_requests", "Requests that the model has", labels=["model"])
         refused = CounterMetricFamily("shoptalk_model_refused", "Requests refused as too many", labels=["model"])
         swaps = CounterMetricFamily("shoptalk_model_swaps", "Times that its weights were swapped", labels=["model"])
@@ -221,10 +216,9 @@ class _Reports(Collector):
             "shoptalk_model_golden_wer", "Word error rate of the last golden transcript", labels=["model"]
         )
         for model in self._report():
-            ready.add_metric([model.name], float(model.state == "ready"))
             requests.add_metric([model.name], model.requests)
             refused.add_metric([model.name], model.refused)
             swaps.add_metric([model.name], model.swaps)
             if model.golden_wer is not None:
                 golden.add_metric([model.name], model.golden_wer)
-        yield from (ready, requests, refused, swaps, golden)
+        yield from (requests, refused, swaps, golden)

@@ -90,7 +90,9 @@ def open_spans() -> Spans:
         raise TelemetryError(f"OTEL_TRACES_EXPORTER={exporter}: only otlp and none are there")
     protocol = next((value for name in _PROTOCOLS if (value := config.environment(name))), "http/protobuf")
     if protocol.strip().lower() != "http/protobuf":
-        raise TelemetryError(f"the OTLP protocol {protocol!r} is not there; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf")
+        raise TelemetryError(
+            f"the OTLP protocol {protocol!r} is not there; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        )
     return Spans(_provider())
 
 

@@ -1,18 +1,20 @@
 """What is known of a request while it is served: the one source of metrics, spans and audit log.
 
-Nothing that was spoken is in it, nor anything that a client may write freely: no text, no phrase, no file name, no path.
+Nothing that was spoken is in it, nor anything that a client may write freely: no text, no phrase, no file name, and no
+path.
 """
 
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from shoptalk.core import review
 from shoptalk.core.records import Recognition
 
 OTHER = "other"
-"""Stands for every route and every model that the service does not have."""
-UNSURE = 0.5
-"""A word of a lower confidence counts as unsure."""
+"""Stands for every route, method and model that the service does not have."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Any other method counts as `OTHER`: it may be any word that a client writes."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Account:
     audio_s: float = 0.0
     words: int = 0
     unsure_words: int = 0
+    """Of a confidence below `review.CONFIDENCE`."""
     gaps: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     """Seconds of each stage."""
@@ -49,9 +52,8 @@ class Account:
         self.model = model
         self.audio_s += audio_s
         self.words += len(recognition.words)
-        self.unsure_words += sum(
-            1 for word in recognition.words if word.confidence is not None and word.confidence < UNSURE
-        )
+        confidences = [word.confidence for word in recognition.words if word.confidence is not None]
+        self.unsure_words += sum(confidence < review.CONFIDENCE for confidence in confidences)
         self.gaps += len(recognition.gaps)
 
 
