@@ -1,0 +1,73 @@
+"""Figures that workers and models tell."""
+
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from shoptalk.service.telemetry.metrics import CONTENT_TYPE, Metrics
+
+
+@dataclass(frozen=True)
+class Batch:
+    windows: int = 4
+    audio_s: float = 20.0
+    seconds: float = 0.5
+    waited_s: tuple[float, ...] = (0.1, 0.2, 0.0, 0.3)
+    waiting: int = 7
+
+
+@dataclass(frozen=True)
+class Report:
+    name: str
+    state: str = "ready"
+    requests: int = 3
+    refused: int = 2
+    swaps: int = 1
+    golden_wer: float | None = None
+
+
+def figures(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    families = text_string_to_metric_families(metrics.text().decode())
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def test_batches_are_counted_by_model() -> None:
+    metrics = Metrics(["tiny"])
+    metrics.batches_of("tiny")(Batch())
+    metrics.batches_of("unknown")(Batch(audio_s=0.0))
+    counted = figures(metrics)
+    assert counted["shoptalk_batch_size_sum", "tiny"] == 4
+    assert counted["shoptalk_queue_seconds_count", "tiny"] == 4
+    assert counted["shoptalk_queue_depth", "tiny"] == 7
+    assert counted["shoptalk_real_time_factor_sum", "tiny"] == 0.5 / 20
+    assert counted["shoptalk_batch_size_sum", "other"] == 4
+    assert ("shoptalk_real_time_factor_sum", "other") not in counted
+
+
+def test_models_are_asked_when_the_figures_are_read() -> None:
+    metrics = Metrics(["tiny", "big"])
+    reports = [Report("tiny", golden_wer=0.25)]
+    metrics.watch_models(lambda: reports)
+    reports.append(Report("big", state="wrong model"))
+    counted = figures(metrics)
+    assert counted["shoptalk_model_requests", "tiny"] == 3
+    assert counted["shoptalk_model_refused_total", "big"] == 2
+    assert counted["shoptalk_model_swaps_total", "big"] == 1
+    assert counted["shoptalk_model_golden_wer", "tiny"] == 0.25
+    assert ("shoptalk_model_golden_wer", "big") not in counted
+
+
+def test_the_names_of_earlier_releases_are_there() -> None:
+    names = {family.name for family in text_string_to_metric_families(Metrics(["tiny"]).text().decode())}
+    assert CONTENT_TYPE.startswith("text/plain")
+    assert names >= {
+        "shoptalk_requests",
+        "shoptalk_request_seconds",
+        "shoptalk_batch_seconds",
+        "shoptalk_batch_size",
+        "shoptalk_audio_seconds",
+        "shoptalk_queue_depth",
+        "shoptalk_requests_in_progress",
+        "shoptalk_model_ready",
+        "shoptalk_model_load_seconds",
+    }
