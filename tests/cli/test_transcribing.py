@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
@@ -223,3 +224,69 @@ def test_any_list_is_read_or_refused_as_no_text(content: bytes, tmp_path: Path) 
     assert (compile_phrases(writable(path, phrases, tokenizer()), tokenizer()) is None) == (
         not writable(path, phrases, tokenizer())
     )
+
+
+def test_an_audio_file_comes_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in ([], ["--stream"]):
+        assert main(["transcribe", RECORDING, "--model", BASE, *options]) == 0
+        by_name = capsys.readouterr().out
+        from_stdin(monkeypatch, Path(RECORDING).read_bytes())
+        assert main(["transcribe", "-", "--model", BASE, *options]) == 0
+        assert capsys.readouterr().out == by_name
+    from_stdin(monkeypatch, b"%PDF-1.7 " * 100)
+    assert main(["transcribe", "-", "--model", BASE]) == 2
+    assert "it is a PDF" in capsys.readouterr().err
+
+
+def test_a_folder_is_written_whole_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in"
+    (source / "ward").mkdir(parents=True)
+    for name in ("one.opus", "ward/two.opus"):
+        (source / name).write_bytes(Path(RECORDING).read_bytes())
+    (source / "broken.wav").write_bytes(b"RIFF" + bytes(100))
+    command = ["transcribe", str(source), "--model", BASE, "--to", str(tmp_path / "out"), "--format", "vtt"]
+    assert main(command) == 2
+    told = capsys.readouterr()
+    assert "broken.wav cannot be decoded" in told.err and "transcribe: 3 of 3 (100 %)" in told.err
+    assert "h of audio" in told.err and not told.out
+    written = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix == ".vtt")
+    assert [str(path.relative_to(tmp_path / "out")) for path in written] == ["one.vtt", "ward/two.vtt"]
+    content = written[0].read_bytes()
+    assert content.startswith(b"WEBVTT\n\n00:00:0") and written[1].read_bytes() == content
+    before = written[0].stat()
+    written[1].unlink()
+    assert main(command) == 2
+    assert "1 transcripts are there already" in capsys.readouterr().err
+    assert written[0].stat() == before and written[1].read_bytes() == content
+    assert not list((tmp_path / "out").rglob("*.partial"))
+
+
+def test_options_that_contradict_each_other_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = {
+        "--json --format srt": "contradict each other",
+        "--stream --to x": "--stream prints text or JSON lines alone",
+        "--review": "--review is told in JSON",
+        "--channel-names A,B": "needs --channels each",
+    }
+    for options, told in refused.items():
+        assert main(["transcribe", RECORDING, "--model", BASE, *options.split()]) == 2
+        assert told in capsys.readouterr().err
+    assert main(["transcribe", RECORDING, RECORDING, "--model", BASE, "--format", "srt"]) == 2
+    assert "add --to FOLDER" in capsys.readouterr().err
+
+
+def test_channels_are_told_apart_and_places_to_look_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mono_T = audio.decode(Path(RECORDING))
+    both_TC = np.stack([mono_T, np.roll(mono_T, mono_T.size // 2)], axis=1)
+    soundfile.write(tmp_path / "both.wav", both_TC, 16_000)
+    both = ["transcribe", str(tmp_path / "both.wav"), "--model", BASE, "--channels", "each"]
+    assert main([*both, "--channel-names", "Doctor,Patient"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(("Doctor: ", "Patient: ")) and "\nPatient: " in f"\n{shown}" and "Doctor: " in shown
+    assert main([*both, "--format", "json", "--review"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert [own["speaker"] for own in line["channels"]] == ["A", "B"]
+    places = [place for own in line["channels"] for place in own["review"]]
+    assert places and all(place["confidence"] < 0.7 for place in places)

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoptalk.cli.parsing import Commands, add_set
+from shoptalk.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shoptalk.core.recipe import Recipe
-    from shoptalk.core.records import Recognition
+    from shoptalk.stages.transcribing import Recording
+    from shoptalk.stages.transcripts import Form
 
 MODEL = "folder made by `shoptalk package`, or a .nemo file"
 FORMS = ("onnx-asr", "sherpa-onnx")
@@ -40,15 +42,20 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         "audio",
         nargs="+",
         metavar="AUDIO",
-        help="recordings of any length and format, or folders; -: raw PCM, s16le, 16 kHz, mono",
+        help="recordings of any format, or folders; -: standard input, a recording or raw PCM (s16le, 16 kHz, mono)",
     )
     parser.add_argument("--model", required=True, help=MODEL)
+    parser.add_argument("--format", choices=("text", "json", "srt", "vtt"), help="text without")
+    parser.add_argument("--json", action="store_true", help="as --format json: a line with words, times, confidences")
+    parser.add_argument("--to", metavar="FOLDER", help="a file for each; what is there and still right stays")
     parser.add_argument("--stream", action="store_true", help="print words as they become final, while audio comes")
-    parser.add_argument("--json", action="store_true", help="a JSON line for each, with words, times, confidences")
     parser.add_argument("--phrases", metavar="FILE", help="what counts for more: a phrase a line, a tab, a weight")
     parser.add_argument(
-        "--alternatives", type=int, default=0, choices=range(17), metavar="N", help="other readings, with --json"
+        "--alternatives", type=int, default=0, choices=range(17), metavar="N", help="other readings, with json"
     )
+    parser.add_argument("--review", action="store_true", help="words to look at, with json")
+    parser.add_argument("--channels", choices=("mix", "each"), default="mix", help="each: told apart; mix without")
+    parser.add_argument("--channel-names", metavar="NAMES", help="Doctor,Patient; A,B without")
     add_set(parser, "engine.precision=int8")
     parser.set_defaults(call=transcribe)
 
@@ -71,58 +78,120 @@ def serve(parsed: argparse.Namespace) -> None:
 
 
 def transcribe(parsed: argparse.Namespace) -> int:
-    """Print what each recording says, one after the other; 2 if some could not be read, which are told on the way."""
+    """Print or write what each recording says; 2 if some could not be read, which are told on the way."""
     from shoptalk.core import config
     from shoptalk.core.errors import AudioError
     from shoptalk.core.quiet import quiet
     from shoptalk.stages import transcribing
 
     recipe = config.changed(tuple(parsed.set))
-    names: list[str] = []
+    form = parsed.format or ("json" if parsed.json else "text")
+    _check_transcribe(parsed, form)
+    recordings: list[Recording] = []
     failed = False
     for given in parsed.audio:
         try:
-            names += transcribing.recordings(given)
+            recordings += transcribing.recordings(given)
         except AudioError as error:
             _tell(error)
             failed = True
-    if not names:
+    if not recordings:
         return 2
-    is_named = len(parsed.audio) > 1 or names != parsed.audio
+    is_named = len(parsed.audio) > 1 or [recording.name for recording in recordings] != parsed.audio
+    if is_named and form in ("srt", "vtt") and not parsed.to:
+        raise RecipeError(f"--format {form} of several recordings are several files; add --to FOLDER")
     with quiet():
-        print_recording = _streaming(parsed, recipe, is_named) if parsed.stream else _whole(parsed, recipe, is_named)
-        for name in names:
-            try:
-                print_recording(name)
-            except AudioError as error:
-                _tell(error)
-                failed = True
-    return 2 if failed else 0
+        if parsed.stream:
+            return 2 if _stream_all(parsed, recipe, recordings, is_named) or failed else 0
+        return 2 if _whole(parsed, recipe, recordings, is_named, form) or failed else 0
+
+
+def _check_transcribe(parsed: argparse.Namespace, form: str) -> None:
+    """`RecipeError` for options that do not go together."""
+    if parsed.json and form != "json":
+        raise RecipeError(f"--json and --format {form} contradict each other; leave one out")
+    if parsed.stream and (form in ("srt", "vtt") or parsed.to or parsed.review or parsed.channels == "each"):
+        raise RecipeError("--stream prints text or JSON lines alone; leave out --to, --review, --channels, subtitles")
+    if parsed.review and form != "json":
+        raise RecipeError("--review is told in JSON; add --format json")
+    if parsed.channel_names and parsed.channels != "each":
+        raise RecipeError("--channel-names needs --channels each")
 
 
 def _tell(error: Exception) -> None:
-    print(f"shoptalk: {type(error).__name__}: {error}", file=sys.stderr)
+    from shoptalk.core.progress import tell
+
+    tell(f"shoptalk: {type(error).__name__}: {error}")
 
 
-def _whole(parsed: argparse.Namespace, recipe: "Recipe", is_named: bool) -> "Callable[[str], None]":
-    """What prints one recording when all of it was recognised."""
+def _whole(
+    parsed: argparse.Namespace, recipe: "Recipe", recordings: "list[Recording]", is_named: bool, form: "Form"
+) -> bool:
+    """Print or write what each recording says, when all of it was recognised; whether some could not be read."""
+    from shoptalk.core import bundle, review
+    from shoptalk.core.progress import counted, say, show
     from shoptalk.core.protocols import Options
-    from shoptalk.stages import transcribing
+    from shoptalk.core.resources import locate
+    from shoptalk.stages import transcribing, transcripts
     from shoptalk.stages.recognizers import open_engine
 
-    path = Path(parsed.phrases or "")
+    path, model = Path(parsed.phrases or ""), locate(Path(parsed.model))
     phrases = transcribing.read_phrases(path) if parsed.phrases else {}
-    engine = open_engine(Path(parsed.model), recipe.engine, batch=recipe.evaluate.batch)
-    options = Options(transcribing.writable(path, phrases, engine.tokenizer), parsed.alternatives)
+    engine = open_engine(model, recipe.engine, batch=recipe.evaluate.batch)
+    readings = max(parsed.alternatives, review.READINGS) if parsed.review else parsed.alternatives
+    wish = transcripts.Wish(
+        form=form,
+        each_channel=parsed.channels == "each",
+        channel_names=tuple((parsed.channel_names or "").split(",")) if parsed.channel_names else (),
+        review=parsed.review,
+        options=Options(transcribing.writable(path, phrases, engine.tokenizer), readings),
+    )
+    watch = review.Watch.of(bundle.read_terms(model) if parsed.review else ())
+    folder = None
+    left = recordings
+    if parsed.to:
+        made_by = transcripts.made_by(model, recipe.engine, wish)
+        folder = transcripts.Folder(Path(parsed.to), recordings, form, made_by=made_by)
+        left = [recording for recording in dict.fromkeys(recordings) if not folder.is_made(recording)]
+        if len(left) < len(recordings):
+            say(f"{len(recordings) - len(left):,} transcripts are there already")
 
-    def print_recording(name: str) -> None:
-        [recognition] = engine.recognize([transcribing.read_samples(name)], [options])
-        if parsed.json:
-            _print_json({"audio": name, **_fields(recognition)})
-        else:
-            print(f"{name}: {recognition.text}" if is_named else recognition.text, flush=True)
+    failed = False
+    tally = transcripts.Tally()
+    with counted("transcribe", total=len(left), note=tally.note, silent=not folder) as advance:
+        for done in transcripts.recognise(left, engine, wish):
+            if done.error:
+                _tell(done.error)
+                failed = True
+            elif folder:
+                folder.write(done.recording, transcripts.rendered(done, wish, watch))
+            else:
+                text = transcripts.rendered(done, wish, watch)
+                show(_named(done.recording.name, text) if is_named and form == "text" else text.removesuffix("\n"))
+            tally.add(done.duration_s)
+            advance(1)
+    return failed
 
-    return print_recording
+
+def _named(name: str, text: str) -> str:
+    """A text behind the recording's name; one of several lines below it."""
+    lines = text.rstrip("\n")
+    return f"{name}:\n{lines}" if "\n" in lines else f"{name}: {lines}"
+
+
+def _stream_all(parsed: argparse.Namespace, recipe: "Recipe", recordings: "list[Recording]", is_named: bool) -> bool:
+    """Print each recording while it is recognised; whether some could not be read."""
+    from shoptalk.core.errors import AudioError
+
+    print_recording = _streaming(parsed, recipe, is_named)
+    failed = False
+    for recording in recordings:
+        try:
+            print_recording(recording.name)
+        except AudioError as error:
+            _tell(error)
+            failed = True
+    return failed
 
 
 def _streaming(parsed: argparse.Namespace, recipe: "Recipe", is_named: bool) -> "Callable[[str], None]":
@@ -137,7 +206,7 @@ def _streaming(parsed: argparse.Namespace, recipe: "Recipe", is_named: bool) -> 
 
     def print_recording(name: str) -> None:
         partials = transcribing.stream(streamer, transcribing.read_blocks(name), options)
-        if parsed.json:
+        if parsed.json or parsed.format == "json":
             for partial in partials:
                 final, tentative = (
                     [word.model_dump() for word in words] for words in (partial.final, partial.tentative)
@@ -152,12 +221,6 @@ def _streaming(parsed: argparse.Namespace, recipe: "Recipe", is_named: bool) -> 
         print(flush=True)
 
     return print_recording
-
-
-def _fields(recognition: "Recognition") -> dict[str, Any]:
-    """What a JSON line tells; gaps also under the name that they had before."""
-    told = recognition.model_dump(exclude_defaults=True)
-    return told | {"unheard": told["gaps"]} if "gaps" in told else told
 
 
 def _print_json(line: dict[str, Any]) -> None:

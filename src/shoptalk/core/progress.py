@@ -16,6 +16,17 @@ EVERY_S = 30.0
 SELDOM_S = 600.0
 
 
+def show(text: str) -> None:
+    """Print a result on standard output at once; a bar on the same terminal stays below it."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """Print a line on standard error at once, above a bar; for what is no progress."""
+    tqdm.write(text, file=sys.stderr)
+
+
 def say(text: str) -> None:
     """Print a line of progress on standard error at once, indented below its stage."""
     tqdm.write(f"   {text}", file=sys.stderr)
@@ -30,13 +41,27 @@ def progress(items: Iterable[T], name: str, *, total: int | None, done: int = 0)
 
 
 @contextmanager
-def counted(name: str, *, total: int | None, done: int = 0) -> Iterator[Callable[[int], object]]:
-    """Give a function that is called with how many more are done; shows the count until the block ends."""
+def counted(
+    name: str, *, total: int | None, done: int = 0, note: Callable[[], str] | None = None, silent: bool = False
+) -> Iterator[Callable[[int], object]]:
+    """Give a function that is called with how many more are done; shows the count until the block ends.
+
+    `note` gives what is shown behind the count. `silent` work shows a bar on a terminal and no lines elsewhere.
+    """
     if sys.stderr.isatty():
         with tqdm(desc=f"   {name}", total=total, initial=done, mininterval=0.5, smoothing=0.05) as bar:
-            yield bar.update
+
+            def update(more: int) -> None:
+                if note:
+                    bar.set_postfix_str(note(), refresh=False)
+                bar.update(more)
+
+            yield update
         return
-    lines = Lines(name, total, done)
+    if silent:
+        yield lambda more: None
+        return
+    lines = Lines(name, total, done, note=note)
     try:
         yield lines.advance
     finally:
@@ -46,8 +71,16 @@ def counted(name: str, *, total: int | None, done: int = 0) -> Iterator[Callable
 class Lines:
     """Counts, and says the count in a line where enough time has passed; `clock` gives seconds."""
 
-    def __init__(self, name: str, total: int | None, done: int, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        name: str,
+        total: int | None,
+        done: int,
+        clock: Callable[[], float] = time.monotonic,
+        note: Callable[[], str] | None = None,
+    ):
         self._name = name
+        self._note = note
         self._total = total
         self._before = done
         self._count = done
@@ -77,7 +110,7 @@ class Lines:
         if self._total and self._before < self._count < self._total:
             left_s = passed_s * (self._total - self._count) / (self._count - self._before)
             line += f", about {_told(left_s)} left"
-        return line
+        return f"{line}; {self._note()}" if self._note else line
 
 
 def _told(seconds: float) -> str:

@@ -5,9 +5,9 @@ alike.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Any, Literal
 
 from shoptalk.core.records import Alternative, Recognition, Term, Word
 from shoptalk.core.terms import Index, index_of, mentions, nearest
@@ -105,6 +105,19 @@ def places(recognition: Recognition, watch: Watch, *, below: float = CONFIDENCE)
             )
         )
     return found
+
+
+def fields(place: Place) -> dict[str, Any]:
+    """A place as JSON tells it; what has no value is left out."""
+    told: dict[str, Any] = {"text": place.text, "start": place.start_s, "end": place.end_s}
+    if place.confidence is not None:
+        told["confidence"] = place.confidence
+    told["reasons"] = list(place.reasons)
+    told["alternatives"] = []
+    for candidate in place.candidates:
+        own = {key: value for key, value in asdict(candidate).items() if value is not None}
+        told["alternatives"].append(own)
+    return told
 
 
 def _is_low(word: Word, below: float) -> bool:

@@ -12,6 +12,7 @@
 - `recognizers`: opening the engine and other recognisers
 - `packaging`: 80
 - `transcribing`: recordings, PCM and phrases read for `shoptalk transcribe`
+- `transcripts`: many recordings recognised in shared batches, rendered, and kept in a folder
 - `exporting`: ONNX graphs, written and checked
 - `publishing`: results/NAME.json and the table of the README
 - `text_scores`: transcripts and references read and scored, without a run

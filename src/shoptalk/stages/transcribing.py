@@ -1,17 +1,18 @@
 """`shoptalk transcribe`: recordings and raw PCM read whole or block by block, and phrases read from a file."""
 
+import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
 from shoptalk.core import audio, tables
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError, BoostError, RecipeError
-from shoptalk.core.progress import say
+from shoptalk.core.progress import say, tell
 from shoptalk.core.protocols import Feed, Options, Partial, Phrase, StreamingRecognizer
 from shoptalk.core.records import Samples
 
@@ -28,6 +29,23 @@ ENDINGS = frozenset(
     ".wav .w64 .aif .aiff .au .caf .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .mkv .webm .aac .amr .wma".split()
 )
 """What recordings in a folder are told by; a file that is named itself may have any ending."""
+HEAD_BYTES = 4096
+"""Of what comes on standard input so much tells encoded audio from raw PCM: two frames of MP3, 128 ms of PCM."""
+ENCODED = (
+    *(b"RIFF RF64 RIFX FORM fLaC OggS caff .snd #!AMR riff".split()),
+    b"\x1aE\xdf\xa3",
+    b"\x30\x26\xb2\x75",
+    b"ID3",
+)
+"""First bytes of audio files; MP4 and bare MPEG frames are told otherwise."""
+_KILOBITS = (
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0),
+)
+"""Bit rates of MP3: of MPEG 2 and 2.5, and of MPEG 1."""
+_RATES_HZ = (44_100, 48_000, 32_000)
+_RATE_DIVISOR = {3: 1, 2: 2, 0: 4}
+"""Of the sample rate, by the version's bits: MPEG 1, 2, 2.5."""
 COMMA_WEIGHT = re.compile(r"(.*\S)\s*,\s*(\d+(?:\.\d+)?)")
 SHOWN = 20
 """Lines of a list that are told one by one."""
@@ -86,58 +104,124 @@ def _tell(path: Path, remarks: Sequence[str]) -> None:
         say(f"--phrases {path}: {len(remarks) - SHOWN} more lines")
 
 
-def recordings(name: str) -> list[str]:
+class Recording(NamedTuple):
+    """A recording that is to be transcribed."""
+
+    name: str
+    """Its path as given, or below the folder that was given; or `STANDARD_INPUT`."""
+    place: Path
+    """Where its transcript goes, below any folder: relative to the folder that was given, with its own ending."""
+
+
+def recordings(given: str) -> list[Recording]:
     """A recording as it is named; of a folder all recordings in it and below, by name. `AudioError` if it has none."""
-    folder = Path(name)
-    if name == STANDARD_INPUT or not folder.is_dir():
-        return [name]
-    paths = []
+    folder = Path(given)
+    if given == STANDARD_INPUT:
+        return [Recording(given, Path("standard-input"))]
+    if not folder.is_dir():
+        return [Recording(given, Path(folder.name))]
+    found = []
     for path in sorted(folder.rglob("*")):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        place = path.relative_to(folder)
+        is_hidden = any(part.startswith(".") for part in place.parts)
         if path.suffix.lower() in ENDINGS and path.is_file() and not is_hidden:
-            paths.append(str(path))
-    if not paths:
-        raise AudioError(f"{name}: a folder without recordings ({' '.join(sorted(ENDINGS))}); name files or another")
-    return paths
+            found.append(Recording(str(path), place))
+    if not found:
+        raise AudioError(f"{given}: a folder without recordings ({' '.join(sorted(ENDINGS))}); name files or another")
+    return found
 
 
-def read_samples(name: str) -> Samples:
-    """All of a recording, or of the raw PCM on standard input; `AudioError` if it cannot be read."""
+def read_channels(name: str, *, each: bool) -> tuple[Samples, ...]:
+    """A recording, or what comes on standard input: mixed, or with `each` every channel for itself.
+
+    `AudioError` if it cannot be read.
+    """
     if name != STANDARD_INPUT:
-        return _decoded(name)
-    return np.concatenate([np.zeros(0, np.float32), *pcm_blocks(sys.stdin.buffer)])
+        return _decoded(name, Path(name), each=each)
+    content = sys.stdin.buffer.read()
+    if is_encoded(content):
+        return _decoded("standard input", content, each=each)
+    return (np.concatenate([np.zeros(0, np.float32), *pcm_blocks(io.BytesIO(content))]),)
 
 
 def read_blocks(name: str) -> Iterator[Samples]:
     """A recording in blocks, or raw PCM from standard input as it comes."""
-    if name == STANDARD_INPUT:
-        yield from pcm_blocks(sys.stdin.buffer)
+    if name != STANDARD_INPUT:
+        [samples_T] = _decoded(name, Path(name), each=False)
+        yield from _blocks(samples_T)
         return
-    samples_T = _decoded(name)
+    source = sys.stdin.buffer
+    head = b""
+    while len(head) < HEAD_BYTES and (more := _read_some(source, HEAD_BYTES - len(head))):
+        head += more
+    if is_encoded(head):
+        [samples_T] = _decoded("standard input", head + source.read(), each=False)
+        yield from _blocks(samples_T)
+        return
+    yield from pcm_blocks(source, begun=head)
+
+
+def _blocks(samples_T: Samples) -> Iterator[Samples]:
     for start in range(0, samples_T.size, BLOCK_SAMPLES):
         yield samples_T[start : start + BLOCK_SAMPLES]
 
 
-def _decoded(name: str) -> Samples:
-    """A recording; what of it is left out or changed is told on standard error."""
-    decoded = audio.read(Path(name))
+def is_encoded(head: bytes) -> bool:
+    """Whether bytes begin an audio file, or a file that is none at all; else they are taken as raw PCM."""
+    if head.startswith((*ENCODED, *audio.NO_AUDIO)) or head[4:8] == b"ftyp":
+        return True
+    length = _mpeg_frame(head)
+    behind = head[length : length + 6]
+    is_alike = behind[1:2] == head[1:2] and len(behind) > 2 and (behind[2] ^ head[2]) & 0x0C == 0  # version, rate
+    return bool(length) and is_alike and _mpeg_frame(behind) > 0
+
+
+def _mpeg_frame(head: bytes) -> int:
+    """Bytes of the frame of MP3 or AAC (ADTS) that begins here; 0 where none does, as in nearly all raw PCM."""
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return 0
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    if layer == 0:  # AAC
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+        is_header = head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13
+        return length if is_header and length > 7 else 0
+    rate_number, kilobits = head[2] >> 2 & 3, _KILOBITS[version == 3][head[2] >> 4]
+    if version == 1 or layer != 1 or rate_number == 3 or not kilobits:
+        return 0
+    rate_hz = _RATES_HZ[rate_number] // _RATE_DIVISOR[version]
+    return (144 if version == 3 else 72) * 1000 * kilobits // rate_hz + (head[2] >> 1 & 1)
+
+
+def _decoded(name: str, source: Path | bytes, *, each: bool) -> tuple[Samples, ...]:
+    """The channels of a recording; what of it is left out or changed is told on standard error."""
+    decoded = audio.read(source, separate=each)
     for warning in decoded.warnings:
-        print(f"shoptalk: warning: {name}: {warning}", file=sys.stderr)
-    return decoded.samples_T
+        tell(f"shoptalk: warning: {name}: {warning}")
+    return decoded.channels or (decoded.samples_T,)
 
 
-def pcm_blocks(source: BinaryIO) -> Iterator[Samples]:
+def _read_some(source: BinaryIO, size: int) -> bytes:
+    """What is there, at most so much, without waiting for more; nothing at the end."""
+    content: bytes = getattr(source, "read1", source.read)(size)
+    return content
+
+
+def pcm_blocks(source: BinaryIO, begun: bytes = b"") -> Iterator[Samples]:
     """Raw PCM, signed 16 bits, little endian, mono, at `SAMPLE_RATE_HZ`: what is there is not kept waiting for more.
 
-    `AudioError` at the end if half a sample is left over, for then the rest was no such PCM either.
+    `begun` was read of it before. `AudioError` at the end if half a sample is left over, for then the rest was no such
+    PCM either.
     """
-    left = b""
-    read = getattr(source, "read1", source.read)
-    while content := read(BLOCK_SAMPLES * SAMPLE_BYTES):
+    left = begun
+    is_open = True
+    while is_open:
+        content = _read_some(source, BLOCK_SAMPLES * SAMPLE_BYTES)
+        is_open = bool(content)
         content = left + content
         whole = len(content) // SAMPLE_BYTES * SAMPLE_BYTES
         left = content[whole:]
-        yield np.frombuffer(content[:whole], dtype="<i2").astype(np.float32) / np.float32(32768)
+        if whole:
+            yield np.frombuffer(content[:whole], dtype="<i2").astype(np.float32) / np.float32(32768)
     if left:
         raise AudioError("standard input ends in the middle of a sample; send raw PCM, s16le, 16 kHz, mono")
 

@@ -223,36 +223,13 @@ def _ours(transcript: Transcript, asked: Asked) -> dict[str, Any]:
             alternatives.append({"text": alternative.text, "probability": alternative.probability, **speaker})
         if asked.review:
             places = review.places(recognition, transcript.watch, below=transcript.review_below)
-            looked_at += [{**_place(place), **speaker} for place in places]
+            looked_at += [{**review.fields(place), **speaker} for place in places]
     ours: dict[str, Any] = {"gaps": sorted(gaps, key=lambda gap: float(gap["start"]))}
     if asked.alternatives:
         ours["alternatives"] = alternatives
     if asked.review:
         ours["review"] = sorted(looked_at, key=lambda place: float(place["start"]))
     return ours
-
-
-def _place(place: review.Place) -> dict[str, Any]:
-    """A place to look at; fields without a value are left out."""
-    told: dict[str, Any] = {
-        "text": place.text,
-        "start": place.start_s,
-        "end": place.end_s,
-        "reasons": list(place.reasons),
-        "alternatives": [_candidate(candidate) for candidate in place.candidates],
-    }
-    return told if place.confidence is None else {**told, "confidence": place.confidence}
-
-
-def _candidate(candidate: review.Candidate) -> dict[str, Any]:
-    told = {
-        "text": candidate.text,
-        "source": candidate.source,
-        "probability": candidate.probability,
-        "distance": candidate.distance,
-        "risk": candidate.risk,
-    }
-    return {key: value for key, value in told.items() if value is not None}
 
 
 def _all_logprobs(transcript: Transcript) -> list[dict[str, Any]]:
