@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shoptalk.core import config
+from shoptalk.core import config, review
 from shoptalk.core.errors import RecipeError
 from shoptalk.core.recipe import Recipe, Section
 
@@ -72,6 +72,8 @@ class Settings(Section):
     """Words in which a golden transcript may differ, as a part of the text's words."""
     golden_every_s: float = Field(default=60.0, ge=0)
     """How often the golden recording is transcribed again; 0: at the start only."""
+    review_confidence: float = Field(default=review.CONFIDENCE, ge=0, le=1)
+    """Where a review is asked for, words of lower confidence are told."""
 
 
 def of_recipe(recipe: Recipe) -> Settings:
