@@ -9,6 +9,7 @@
 | `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
 | `calibration.json` | the temperature that makes word confidences believable, where one was fitted |
 | `terms.jsonl` | the lexicon that it was tuned on: texts, variants, risks |
+| `golden.json` | a recording of the tests, and what the model made of it: it tells a wrong model from the right one |
 | `checksums.json` | sha256 of every other file |
 """
 
@@ -25,6 +26,8 @@ from shoptalk.core.records import Term
 CHECKSUMS = "checksums.json"
 CALIBRATION = "calibration.json"
 TERMS = "terms.jsonl"
+GOLDEN = "golden.json"
+"""Has ``{"audio": name of the recording beside it, "text": …}``."""
 FORMAT = 1
 """Raised when a reader of older bundles would misread a new one."""
 
@@ -67,9 +70,7 @@ def open_bundle(folder: Path) -> Bundle:
         raise ChecksumError(f"{folder / CHECKSUMS}: does not name all files of a bundle; copy the bundle again")
     for name, expected in sums.items():
         _verify(folder / name, expected)
-    about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-    if about["format"] != FORMAT:
-        raise ModelError(f"{folder}: bundle format {about['format']}, this version reads {FORMAT}; package it again")
+    about = _about(folder)
     calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8")) if CALIBRATION in sums else None
     fitted = None if calibration is None else temperature(calibration, folder)
     return Bundle(folder, about["origin"], about["name"], about["title"], fitted)
@@ -87,10 +88,52 @@ def read_terms(path: Path) -> tuple[Term, ...]:
     return tuple(read(path / TERMS, Term))
 
 
+def read_golden(path: Path) -> tuple[Path, str] | None:
+    """A bundle's golden recording and its text, which alone are verified; None of a `.nemo`, or where it has none."""
+    if not path.is_dir():
+        return None
+    require_bundle(path)
+    sums = _checksums(path)
+    if GOLDEN not in sums:
+        return None
+    _verify(path / GOLDEN, sums[GOLDEN])
+    golden = json.loads((path / GOLDEN).read_text(encoding="utf-8"))
+    if golden["audio"] not in sums:
+        raise ChecksumError(f"{path / golden['audio']}: is missing; copy the bundle again")
+    _verify(path / golden["audio"], sums[golden["audio"]])
+    return path / golden["audio"], golden["text"]
+
+
+def name_of(path: Path) -> str:
+    """The name of a bundle, or of a `.nemo`, without a look at its weights."""
+    if not path.is_dir():
+        return path.stem
+    require_bundle(path)
+    _verify(path / "bundle.json", _checksums(path).get("bundle.json", ""))
+    return str(_about(path)["name"])
+
+
 def require_bundle(folder: Path) -> None:
     """`ModelError` for a folder that is no bundle at all, at the cost of one look."""
     if not (folder / CHECKSUMS).is_file():
         raise ModelError(f"{folder}: not a bundle (no {CHECKSUMS}); make one with `shoptalk package`")
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What `bundle.json` says, of a version that can be read here."""
+    try:
+        about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{folder / 'bundle.json'}: cannot be read ({error}); package the model again") from None
+    made = about.get("format") if isinstance(about, dict) else None
+    if made != FORMAT:
+        is_newer = isinstance(made, int) and made > FORMAT
+        cure = "install a newer Shoptalk" if is_newer else "package it again"
+        raise ModelError(f"{folder}: bundle format {made!r}, this version reads {FORMAT}; {cure}")
+    missing = {"name", "title", "origin"} - about.keys()
+    if missing:
+        raise ModelError(f"{folder / 'bundle.json'}: has no {', '.join(sorted(missing))}; package the model again")
+    return dict(about)
 
 
 def _checksums(folder: Path) -> dict[str, str]:

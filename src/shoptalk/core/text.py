@@ -320,6 +320,11 @@ def words(text: str, rules: Rules = "clinical") -> list[str]:
     return list(_words(text)) if rules == "clinical" else _whisper()(text).split()
 
 
+def words_unkept(text: str) -> list[str]:
+    """As `words`, but no cache keeps the text: for what was dictated to a service."""
+    return list(_words.__wrapped__(text))
+
+
 def characters(text: str, rules: Rules = "clinical") -> str:
     """The text as it is compared by character: its words, one space between."""
     return " ".join(words(text, rules))

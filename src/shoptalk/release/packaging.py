@@ -7,12 +7,12 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from shoptalk.core import checkpoint
-from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, TERMS, temperature
+from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, GOLDEN, TERMS, temperature
 from shoptalk.core.errors import ModelError
 from shoptalk.core.files import file_sha256, write_folder
 from shoptalk.core.recipe import PackageSection
@@ -26,6 +26,13 @@ _OF_A_TERM = {"id", "text", "category", "spoken", "variants", "risk"}
 """What of a term is needed to tell it in a text."""
 
 
+class Golden(NamedTuple):
+    """A recording that may be handed on, and what the model made of it."""
+
+    audio: Path
+    text: str
+
+
 def write(
     nemo: Path,
     folder: Path,
@@ -35,13 +42,14 @@ def write(
     scores: Mapping[str, Any] | None,
     calibration: Mapping[str, Any] | None = None,
     terms: Sequence[Term] = (),
+    golden: Golden | None = None,
 ) -> Path:
     """Make the bundle of a checked `.nemo`, whole or not at all; the same input gives the same bytes.
 
     `scores` maps a figure's name to ``{"before": rate, "after": rate}``, a rate being a number or an object with
     `value`, `low` and `high`; plain numbers in it are counts. `calibration` has a `temperature` and what else is worth
-    knowing of it. `terms` is the lexicon: by it a service tells which words are of high risk. An older bundle in
-    `folder` is replaced.
+    knowing of it. `terms` is the lexicon: by it a service tells which words are of high risk. By `golden` it tells a
+    wrong model from this one. An older bundle in `folder` is replaced.
     """
     if folder.exists() and not (folder / CHECKSUMS).is_file() and any(folder.iterdir()):
         raise ModelError(f"{folder}: holds something else than a bundle; name another folder, or empty this one")
@@ -49,8 +57,16 @@ def write(
     if calibration is not None:
         temperature(calibration, folder)
     with write_folder(folder) as partial:
+        if golden is not None:
+            _write_golden(partial, golden)
         _fill(partial, info, config, origin, scores, calibration, terms)
     return folder
+
+
+def _write_golden(folder: Path, golden: Golden) -> None:
+    audio = f"golden{golden.audio.suffix}"
+    (folder / audio).write_bytes(golden.audio.read_bytes())
+    _write_text(folder / GOLDEN, _json({"audio": audio, "text": golden.text}))
 
 
 def _fill(
@@ -62,7 +78,7 @@ def _fill(
     calibration: Mapping[str, Any] | None,
     terms: Sequence[Term],
 ) -> None:
-    """Write every file of a bundle, the checksums last."""
+    """Write every other file of a bundle, the checksums last."""
     model_config = _portable(info.config)
     _write_weights(info, folder / "model.safetensors")
     (folder / "tokenizer.model").write_bytes(checkpoint.read_member(info, info.tokenizer))

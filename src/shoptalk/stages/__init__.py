@@ -22,6 +22,7 @@
 - `leaderboard`: the sets of the Open ASR Leaderboard, brought, recognised and scored
 - `showcase`: the end of the demo: a fresh server is asked
 - `serving`: 90
+- `served_models`: 90: bundles and `.nemo` files with their workers, golden recordings and lexicons
 - `processes`: the pool of workers on one machine
 - `products`: products, written whole and resumed
 """

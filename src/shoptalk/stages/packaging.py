@@ -1,13 +1,18 @@
 """Stage 80: the tuned model bundled with its origin and scores."""
 
+from collections.abc import Sequence
+
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.files import read
 from shoptalk.core.progress import say
-from shoptalk.core.records import Term
+from shoptalk.core.records import Example, Hypothesis, Term
 from shoptalk.core.scores import SCORES, Scores
+from shoptalk.core.sets import TAUGHT
+from shoptalk.corpus.voices import accent
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin
 from shoptalk.scoring import publish
+from shoptalk.scoring.wer import count_words
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.training import base_of, model_name, tuned_model
 from shoptalk.tuning import selection
@@ -38,5 +43,32 @@ def package(run: StageRun) -> None:
         scores=figures,
         calibration=calibration,
         terms=list(read(run.product("lexicon"), Term)),
+        golden=golden_of(
+            read_manifest(dataset / f"test-{TAUGHT}.jsonl"),
+            before=list(read(run.product("evaluate") / "before.jsonl", Hypothesis)),
+            after=list(read(run.product("evaluate") / "after.jsonl", Hypothesis)),
+        ),
     )
     say(str(bundle))
+
+
+def golden_of(
+    examples: Sequence[Example], *, before: Sequence[Hypothesis], after: Sequence[Hypothesis]
+) -> packaging.Golden | None:
+    """The recording that tells the tuned model best from its base: their texts differ most, and the tuned one is right.
+
+    Only speech of our synthetic voices is handed on with a model, nobody's own. None where the test has none.
+    """
+    base_text = {hypothesis.id: hypothesis.heard for hypothesis in before}
+    tuned = {hypothesis.id: hypothesis for hypothesis in after}
+    best: tuple[int, packaging.Golden] | None = None
+    for example in examples:
+        is_synthetic = bool(accent(example.voice)) and not example.patient
+        is_whole = example.offset_s is None and example.audio.suffix != ".npy"
+        if not (is_synthetic and is_whole) or example.id not in tuned:
+            continue
+        text = tuned[example.id].heard
+        gain = count_words(text, base_text.get(example.id, "")).errors - count_words(example.text, text).errors
+        if best is None or gain > best[0]:
+            best = gain, packaging.Golden(example.audio, text)
+    return best[1] if best else None

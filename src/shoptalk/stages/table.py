@@ -97,7 +97,7 @@ STAGES = (
         purpose="bundle the tuned model with its card and scores",
         product="80-bundle",
         inputs=("lexicon", "dataset", "train", "evaluate"),
-        code_version=2,
+        code_version=3,
         reads=("package", "name", "train.init", "train.model"),
     ),
 )

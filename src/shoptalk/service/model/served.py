@@ -21,6 +21,8 @@ from shoptalk.service.problems import Problem
 from shoptalk.service.settings import Settings
 
 NOT_READY = retry_headers(5.0)
+TIMEOUT = "timeout"
+"""The code of a `Problem` for time that ran out, here or in the worker."""
 
 log = logging.getLogger(__name__)
 
@@ -228,13 +230,16 @@ class Served:
         except TimeoutError:
             if not limit.expired():
                 raise
+        except Problem as problem:
+            if problem.code != TIMEOUT:
+                raise
         audio_s = work.samples_T.size / SAMPLE_RATE_HZ
         message = f"no text of {audio_s:.0f} s of audio within {work.within_s:.0f} s"
         if wait_s > work.within_s / 2:
             headers = {**retry_headers(wait_s), "x-should-retry": "true"}
-            raise Problem(504, f"{message}: the model is busy; try again", code="timeout", headers=headers)
+            raise Problem(504, f"{message}: the model is busy; try again", code=TIMEOUT, headers=headers)
         headers = {"x-should-retry": "false"}
-        raise Problem(504, f"{message}; send a shorter recording", code="timeout", headers=headers)
+        raise Problem(504, f"{message}; send a shorter recording", code=TIMEOUT, headers=headers)
 
     async def swap(self, path: Path) -> None:
         """Serve other weights without a request that fails.

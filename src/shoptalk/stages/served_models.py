@@ -1,0 +1,150 @@
+"""The models of stage 90: bundles and `.nemo` files with their workers, golden recordings and lexicons."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from shoptalk.core import audio
+from shoptalk.core.bundle import name_of, read_golden, read_terms
+from shoptalk.core.errors import ModelError
+from shoptalk.core.examples import read_manifest
+from shoptalk.core.recipe import EngineSection, Recipe
+from shoptalk.core.records import Term
+from shoptalk.core.resources import locate
+from shoptalk.core.terms import index_of, mentions
+from shoptalk.core.text import words_unkept
+from shoptalk.scoring.wer import count_all
+from shoptalk.service.model.differences import Compare, Difference
+from shoptalk.service.model.golden import Golden
+from shoptalk.service.model.messages import BatchFigures, Batching
+from shoptalk.service.model.models import Models
+from shoptalk.service.model.served import About, Worker
+from shoptalk.service.model.worker import WorkerModel
+from shoptalk.service.settings import Settings
+from shoptalk.stages.recognizers import open_engine
+
+Observe = Callable[[str, BatchFigures], None]
+"""Gets the name of a model and the figures of each batch."""
+
+SHIPPED = Path("assets/general/test.jsonl"), "060023P2"
+"""A manifest and the id of the recording in it that a model without its own is asked for; clear, and of 12 words."""
+
+
+def open_models(
+    bundle: Path | None,
+    recipe: Recipe,
+    settings: Settings,
+    *,
+    observe: Observe | None = None,
+    on_failure: Callable[[], None] | None = None,
+) -> Models:
+    """The bundle under its own name, then the models of the settings; nothing is loaded yet.
+
+    `ModelError` for a path that is none, for the same name twice, and for no model at all.
+    """
+    source = ModelFiles(recipe.engine, settings, observe=observe)
+    paths = named_paths(bundle, settings.models)
+    rng = np.random.default_rng(recipe.seed)
+    return Models(paths, source, settings, rng=rng, on_failure=on_failure)
+
+
+def named_paths(bundle: Path | None, models: Mapping[str, Path]) -> dict[str, Path]:
+    """Each model by the name that clients send: the bundle by its own, the others by theirs."""
+    named: dict[str, Path] = {}
+    if bundle is not None:
+        named[name_of(_located(bundle))] = bundle
+    for name, path in models.items():
+        _located(path)
+        if name in named:
+            message = f"{name!r} names {named[name]} and {path}; give one of them another name in serve.models"
+            raise ModelError(message)
+        named[name] = path
+    if not named:
+        raise ModelError("there is no model to serve; name a bundle, or some in serve.models")
+    return named
+
+
+class ModelFiles:
+    """The `Source` of a service on one machine."""
+
+    def __init__(self, engine: EngineSection, settings: Settings, *, observe: Observe | None = None):
+        self._engine = engine
+        self._settings = settings
+        self._observe = observe
+
+    def about(self, path: Path) -> About:
+        """What belongs to a bundle or a `.nemo`; its weights are verified by the worker that opens them."""
+        located = _located(path)
+        name_of(located)  # a bundle of a version that cannot be read is told at once
+        golden = self._golden(located) if self._settings.golden_check else None
+        return About(comparison(read_terms(located)), golden, created=int(located.stat().st_mtime))
+
+    def worker(self, name: str, path: Path) -> Worker:
+        """A process with the engine of the recipe."""
+        observe = self._observe
+
+        def observe_batch(figures: BatchFigures) -> None:
+            if observe:
+                observe(name, figures)
+
+        return open_worker(name, path, self._engine, self._settings, observe=observe_batch)
+
+    def _golden(self, path: Path) -> Golden:
+        """The settings' golden recording, else the bundle's own, else the one that ships."""
+        recording, text = self._settings.golden_recording, self._settings.golden_text
+        own = read_golden(path)
+        if recording:
+            if not text:
+                raise ModelError("serve.golden_recording needs serve.golden_text: what the right model makes of it")
+            recording = locate(recording)
+        elif own:
+            recording, text = own
+        else:
+            manifest, id_ = SHIPPED
+            [shipped] = [example for example in read_manifest(locate(manifest)) if example.id == id_]
+            recording, text = shipped.audio, shipped.text
+        return Golden(audio.decode(recording), text, self._settings.golden_max_wer)
+
+
+def open_worker(
+    name: str,
+    path: Path,
+    section: EngineSection,
+    settings: Settings,
+    *,
+    observe: Callable[[BatchFigures], None] | None = None,
+) -> WorkerModel:
+    """The engine with a bundle or a `.nemo` in a process of its own, not started yet; `observe` gets each batch."""
+    batching = Batching(settings.batch, settings.batch_wait_ms / 1000, settings.batch_aim_ms / 1000)
+    opening = partial(open_engine, path, section, batch=settings.batch)
+    return WorkerModel(name, opening, batching=batching, observe=observe, patience_s=settings.hang_s)
+
+
+def comparison(terms: Sequence[Term]) -> Compare:
+    """Counts of differing words, and of mentions of these terms that only one of the texts has; no text is kept."""
+    known = index_of(terms)
+
+    def compare(expected: str, text: str) -> Difference:
+        expected_words, text_words = words_unkept(expected), words_unkept(text)
+        [(substitutions, deletions, insertions, reference)] = count_all([(expected_words, text_words)]).tolist()
+        mentioned = Counter(mention.term for mention in mentions(known, expected_words))
+        others = Counter(mention.term for mention in mentions(known, text_words))
+        only_one = (mentioned - others) + (others - mentioned)
+        return Difference(
+            words=reference,
+            differing=substitutions + deletions + insertions,
+            terms=mentioned.total(),
+            terms_differing=only_one.total(),
+        )
+
+    return compare
+
+
+def _located(path: Path) -> Path:
+    located = locate(path)
+    if not located.exists():
+        raise ModelError(f"{path}: no such bundle or .nemo; make one with `shoptalk package`")
+    return located
