@@ -84,7 +84,7 @@ def test_a_request_is_counted_by_model_status_and_route() -> None:
     assert figures["shoptalk_gaps_total", "tiny"] == 1
     assert figures["shoptalk_request_seconds_count", "tiny"] == 1
     assert figures["shoptalk_first_byte_seconds_count", "tiny"] == 1
-    assert figures["shoptalk_stage_seconds_count", "recognise", "tiny"] == 1
+    assert figures["shoptalk_stage_seconds_count", "tiny", "recognise"] == 1
     assert figures["shoptalk_requests_in_progress",] == 0
 
 

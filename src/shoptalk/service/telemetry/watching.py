@@ -125,6 +125,8 @@ class Watching:
             # else the connection is closed by the server before the answer's end, which clients take as an error
         finally:
             account.route = _route(scope)
+            if account.model:
+                account.model = self._telemetry.metrics.model_label(account.model)
             account.seconds = clock() - started
 
 
