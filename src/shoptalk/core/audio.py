@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from shoptalk.core.errors import AudioError, AudioTooLongError
-from shoptalk.core.files import write_file
+from shoptalk.core.files import write_bytes
 from shoptalk.core.records import Samples
 
 logger = logging.getLogger(__name__)
@@ -441,11 +441,17 @@ def write_flac(path: Path, samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ)
 
     Samples beyond 1, as loud MP3s decode to, are scaled down with all others: none is clipped.
     """
+    write_bytes(path, flac(samples_T, rate_hz=rate_hz))
+
+
+def flac(samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
+    """What `write_flac` writes."""
     import soundfile
 
     peak = max(1.0, float(np.abs(samples_T).max(initial=0.0)))
-    with write_file(path) as partial:
-        soundfile.write(partial, samples_T / np.float32(peak), rate_hz, format="FLAC", subtype="PCM_16")
+    out = io.BytesIO()
+    soundfile.write(out, samples_T / np.float32(peak), rate_hz, format="FLAC", subtype="PCM_16")
+    return out.getvalue()
 
 
 def opus(samples_T: Samples, *, bit_rate: int = 16_000) -> bytes:

@@ -30,7 +30,8 @@ ShoptalkError
 ├── RegistryError (RuntimeError)    the model registry cannot do what was asked
 ├── ApiKeyError (ValueError)        an API key, or a file of them, that cannot be used
 ├── BindingError (ValueError)       an address that must not be served without an API key
-├── TelemetryError (ValueError)     figures or spans cannot be told as the environment asks
+├── TelemetryError (ValueError)     spans or the audit log cannot be written where they are asked for
+├── KeptAudioError (ValueError)     recordings that cannot be kept, or kept ones that cannot be read
 └── BoostError (ValueError)         a phrase that cannot be boosted
 """
 
@@ -159,6 +160,10 @@ class BindingError(ShoptalkError, ValueError):
 
 
 class TelemetryError(ShoptalkError, ValueError):
+    pass
+
+
+class KeptAudioError(ShoptalkError, ValueError):
     pass
 
 

@@ -191,10 +191,15 @@ def put_in_place(partial: Path, path: Path) -> None:
     for written in partial.rglob("*") if partial.is_dir() else [partial]:
         if written.is_file():
             with written.open("rb") as file:
-                os.fsync(file.fileno())
+                to_disk(file.fileno())
             if stat.S_IMODE(written.stat().st_mode) != permissions:
                 written.chmod(permissions)
     partial.replace(path)
+
+
+def to_disk(descriptor: int) -> None:
+    """Wait until what was written to an open file has reached the disk."""
+    os.fsync(descriptor)
 
 
 def _permissions_of_new_files(beside: Path) -> int:

@@ -6,7 +6,7 @@ or from the section `serve` of a recipe, which no signature covers.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -44,6 +44,34 @@ class Settings(Section):
     """When told to stop, the server lets requests in progress finish for so long."""
     keys_file: Path | None = None
     """API keys with scopes and limits, made by `shoptalk keys`; in force beside SHOPTALK_API_KEY."""
+    vocabularies_dir: Path | None = None
+    """Folder for the vocabularies of keys, readable text; without one they are kept in memory and end with it."""
+    vocabularies_per_key: int = Field(default=100, ge=1)
+    """Vocabularies of one key; a further one is answered 400."""
+    vocabulary_phrases: int = Field(default=1000, ge=1)
+    """Phrases of one vocabulary; more are answered 400."""
+    audit_file: Path | None = None
+    """The audit log, JSON Lines: which key asked which model, when, for how much audio, and what came of it."""
+    audit_address: bool = False
+    """The audit log has the address of the client."""
+    audit_max_mb: float = Field(default=100.0, gt=0)
+    """An audit log of so many MiB is renamed to NAME.TIME, and a new one begun; none is deleted."""
+    audit_flush: Literal["never", "every_second", "always"] = "every_second"
+    """When lines of the audit log are made to reach the disk: left to the system, each second, or with each write."""
+    audit_required: bool = False
+    """The service is not ready while the audit log cannot be written."""
+    keep_audio_dir: Path | None = None
+    """Folder for recordings and transcripts of keys that agreed, encrypted; nothing is kept without it."""
+    keep_audio_key: Path | None = None
+    """File with the key that encrypts them: 32 bytes in base64, as `openssl rand -base64 32` gives them."""
+    keep_audio_hours: float = Field(default=24.0, gt=0)
+    """After so long they are deleted, also if the service was stopped meanwhile."""
+    metrics_key: bool = False
+    """`/metrics` asks for an API key with the scope metrics."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """The figures are at `/metrics` of this port alone, without a key, for a network that only Prometheus reaches."""
+    core_dumps: bool = False
+    """Let a process that crashes write its memory, with the audio in it, to a file, where the system is set to."""
     models: dict[str, Path] = {}
     """Further models, bundles or `.nemo` files by the name that clients send; `--model NAME=PATH` adds one."""
     default_model: str = ""

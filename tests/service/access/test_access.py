@@ -15,6 +15,7 @@ from shoptalk.service.access.access import Access
 from shoptalk.service.access.callers import ANONYMOUS, SCOPES, Caller, Limits, key_of
 from shoptalk.service.access.keyring import LOOK_S
 from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
 
 
 def test_without_a_key_everyone_is_anonymous_and_may_do_all() -> None:
@@ -76,12 +77,12 @@ def bearer(key: str) -> dict[str, str]:
 def test_a_key_of_the_file_is_told_with_its_scopes_and_limits(tmp_path: Path) -> None:
     file, limits = tmp_path / "keys.jsonl", Limits(30, 600, 2)
     key = keys.add(file, "ward 7", ["transcribe"], limits, now=NOON, keep_audio=True)
-    caller = Access(keys_file=file).identify(bearer(key))
+    caller = Access(settings=Settings(keys_file=file)).identify(bearer(key))
     assert caller == Caller(keys.parts(key)[0], frozenset({"transcribe"}), limits, keeps_audio=True)
     assert keys.parts(key)[1] not in file.read_text()
     for wrong in (key + "0", key[:-1], key.replace("shoptalk", "other"), "shoptalk-zzzzzzzz-" + "0" * 64, "shoptalk--"):
         with pytest.raises(Problem) as problem:
-            Access(keys_file=file).identify(bearer(wrong))
+            Access(settings=Settings(keys_file=file)).identify(bearer(wrong))
         assert problem.value.status == 401
         assert wrong not in problem.value.message
 
@@ -89,7 +90,7 @@ def test_a_key_of_the_file_is_told_with_its_scopes_and_limits(tmp_path: Path) ->
 def test_the_single_key_and_the_file_are_both_in_force(tmp_path: Path) -> None:
     file = tmp_path / "keys.jsonl"
     key = keys.add(file, "", ["models"], Limits(), now=NOON)
-    access = Access("single", file)
+    access = Access("single", Settings(keys_file=file))
     assert access.identify(bearer("single")).id == "default"
     assert access.identify(bearer(key)).scopes == {"models"}
 
@@ -98,7 +99,7 @@ def test_a_key_expires_by_the_clock(tmp_path: Path) -> None:
     file = tmp_path / "keys.jsonl"
     key = keys.add(file, "", ["models"], Limits(), now=NOON, days=1)
     times = iter([NOON + timedelta(hours=23), NOON + timedelta(days=1)])
-    access = Access(keys_file=file, now=lambda: next(times))
+    access = Access(settings=Settings(keys_file=file), now=lambda: next(times))
     assert access.identify(bearer(key)).scopes == {"models"}
     with pytest.raises(Problem) as problem:
         access.identify(bearer(key))
@@ -108,7 +109,7 @@ def test_a_key_expires_by_the_clock(tmp_path: Path) -> None:
 def test_keys_are_read_again_when_their_file_changes(tmp_path: Path) -> None:
     file, clock = tmp_path / "keys.jsonl", Clock()
     first = keys.add(file, "first", ["models"], Limits(), now=NOON)
-    access = Access(keys_file=file, clock=clock)
+    access = Access(settings=Settings(keys_file=file), clock=clock)
     second = keys.add(file, "second", ["models"], Limits(), now=NOON)
     keys.revoke(file, keys.parts(first)[0], now=NOON)
     clock.now_s += LOOK_S
@@ -124,7 +125,7 @@ def test_a_broken_file_leaves_the_old_keys_in_force_and_says_so(
     file, clock = tmp_path / "keys.jsonl", Clock()
     key = keys.add(file, "", ["models"], Limits(), now=NOON)
     whole = file.read_bytes()
-    access = Access(keys_file=file, clock=clock)
+    access = Access(settings=Settings(keys_file=file), clock=clock)
     file.unlink() if content is None else file.write_text(content)
     clock.now_s += LOOK_S
     assert access.identify(bearer(key)).scopes == {"models"}
@@ -136,7 +137,7 @@ def test_a_broken_file_leaves_the_old_keys_in_force_and_says_so(
     assert not access.keys_are_broken
     file.write_text("{")
     with pytest.raises(ApiKeyError):
-        Access(keys_file=file)
+        Access(settings=Settings(keys_file=file))
 
 
 def app_of(access: Access) -> TestClient:
@@ -154,7 +155,7 @@ def test_a_missing_scope_is_403_and_too_many_requests_are_429(tmp_path: Path) ->
     file, clock = tmp_path / "keys.jsonl", Clock()
     lacking = keys.add(file, "", ["models"], Limits(), now=NOON)
     limited = keys.add(file, "", ["transcribe"], Limits(requests_per_minute=2), now=NOON)
-    client = app_of(Access(keys_file=file, clock=clock))
+    client = app_of(Access(settings=Settings(keys_file=file), clock=clock))
     refused = client.get("/who", headers=bearer(lacking))
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope")
     statuses = [client.get("/who", headers=bearer(limited)).status_code for _ in range(3)]

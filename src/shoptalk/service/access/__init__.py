@@ -5,4 +5,8 @@
 - `keys`: the file of API keys: hashed, with scopes and limits
 - `keyring`: the keys in force, read again when their file changes
 - `rates`: requests and seconds of audio a minute, recordings at the same time
+- `vocabularies`: each key's own lists of phrases
+- `vocabulary_routes`: `/v1/vocabularies`
+- `audit`: the audit log
+- `kept`: recordings and transcripts on disk, encrypted and expiring
 """

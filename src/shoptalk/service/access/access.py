@@ -1,19 +1,24 @@
 """Telling callers by their API keys; what a request must have before anything else of it is looked at."""
 
+import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import Request
 
 from shoptalk.core.config import check_api_key
+from shoptalk.core.protocols import Phrase
+from shoptalk.core.records import Recognition, Samples
+from shoptalk.service.access.audit import Audit
 from shoptalk.service.access.callers import ANONYMOUS, SCOPES, Caller, Scope, key_of
+from shoptalk.service.access.kept import SWEEP_S, open_keeper
 from shoptalk.service.access.keyring import KeyRing
 from shoptalk.service.access.rates import Rates
-from shoptalk.service.account import account_of
+from shoptalk.service.access.vocabularies import Vocabularies
+from shoptalk.service.account import Account, account_of
 from shoptalk.service.problems import Problem
 from shoptalk.service.settings import Settings
 
@@ -26,26 +31,33 @@ def _now() -> datetime:
 
 
 class Access:
-    """Who may use the service, and how much of it; with neither a key nor a file of keys, everyone may."""
+    """Who may use the service, how much of it, and what is noted and kept for them."""
 
     def __init__(
         self,
         api_key: str | None = None,
-        keys_file: Path | None = None,
+        settings: Settings | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        """`api_key` is one key with all scopes (SHOPTALK_API_KEY); `keys_file` is made by `shoptalk keys`.
+        """`api_key` is one key with all scopes (SHOPTALK_API_KEY), beside those of `settings.keys_file`.
 
-        `ApiKeyError` for a key that no request could carry, and for a file that cannot be read. `clock` gives seconds
-        and never goes back; `now` is compared with the time at which keys expire.
+        With neither, everyone may use the service. `ApiKeyError` for a key that no request could carry, and for a file
+        of keys that cannot be read; `TelemetryError` and `KeptAudioError` for an audit log and a folder of recordings
+        that cannot be had. `clock` gives seconds and never goes back; `now` is compared with the time at which keys
+        expire.
         """
+        settings = settings or Settings()
         check_api_key(api_key or "", "the API key")
         self._api_key = api_key or None
-        self._ring = KeyRing(keys_file, clock) if keys_file is not None else None
+        self._ring = KeyRing(settings.keys_file, clock) if settings.keys_file is not None else None
         self._now = now
         self._rates = Rates(clock)
+        self.vocabularies = Vocabularies(settings)
+        self._keeper = open_keeper(settings, now)
+        self._audit = Audit(settings.audit_file, settings, now) if settings.audit_file is not None else None
+        self._needs_audit = settings.audit_required
 
     @property
     def is_open(self) -> bool:
@@ -104,10 +116,61 @@ class Access:
         """Take a recording's seconds of what the caller has a minute; to be called once it is decoded."""
         self._rates.count_audio(caller, audio_s)
 
+    # ---- what belongs to a caller
+
+    async def phrases(self, caller: Caller, names: Sequence[str]) -> tuple[Phrase, ...]:
+        """The phrases of the caller's vocabularies with these names; `Problem` 404 if one is not there."""
+        return await asyncio.to_thread(self.vocabularies.phrases, caller.id, names) if names else ()
+
+    async def keep(self, caller: Caller, account: Account, samples_T: Samples, recognition: Recognition) -> None:
+        """Keep a recording and its transcript, encrypted, if the service is set to and the caller agreed."""
+        if self._keeper is not None and caller.keeps_audio:
+            names = account.request_id, account.model
+            await asyncio.to_thread(self._keeper.keep, caller, *names, samples_T, recognition)
+
+    # ---- the audit log
+
+    def note(self, account: Account) -> None:
+        """Write a request that was answered into the audit log, if there is one; returns at once."""
+        if self._audit is not None:
+            self._audit.write(account)
+
+    @property
+    def audit_is_failing(self) -> bool:
+        """Whether there is an audit log that cannot be written now."""
+        return self._audit is not None and self._audit.is_failing
+
+    @property
+    def audit_lost(self) -> int:
+        """Lines that the audit log lost."""
+        return self._audit.lost if self._audit is not None else 0
+
+    @property
+    def is_ready(self) -> bool:
+        """False only while the audit log cannot be written and the settings require it."""
+        return not (self._needs_audit and self.audit_is_failing)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Around the life of the service: deletes kept recordings when they expire, and ends the audit log."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+            if self._audit is not None:
+                await asyncio.to_thread(self._audit.close)
+
+    async def _sweep(self) -> None:
+        while self._keeper is not None:
+            await asyncio.to_thread(self._keeper.sweep)
+            await asyncio.sleep(SWEEP_S)
+
 
 def open_access(settings: Settings, api_key: str | None) -> Access:
     """The access that the settings ask for, beside the one key of SHOPTALK_API_KEY."""
-    return Access(api_key, settings.keys_file)
+    return Access(api_key, settings)
 
 
 def _refused(message: str, code: str) -> Problem:

@@ -38,6 +38,17 @@ class BatchFigures(Protocol):
     def waiting(self) -> int: ...
 
 
+class AccessReport(Protocol):
+    """What access tells of its files."""
+
+    @property
+    def audit_is_failing(self) -> bool: ...
+    @property
+    def audit_lost(self) -> int: ...
+    @property
+    def keys_are_broken(self) -> bool: ...
+
+
 class ModelReport(Protocol):
     """How a model is doing when the figures are asked for."""
 
@@ -187,6 +198,12 @@ class Metrics:
     def watch_models(self, report: Callable[[], Iterable[ModelReport]]) -> None:
         """Ask for a report of all models whenever the figures are read."""
         self.registry.register(_Reports(report))
+
+    def watch_access(self, access: AccessReport) -> None:
+        """Ask for the state of the audit log and of the file of keys whenever the figures are read."""
+        self.audit_failing.set_function(lambda: float(access.audit_is_failing))
+        self.audit_lost.set_function(lambda: float(access.audit_lost))
+        self.keys_broken.set_function(lambda: float(access.keys_are_broken))
 
     def text(self) -> bytes:
         """All figures in Prometheus' form, of content type `CONTENT_TYPE`."""
