@@ -279,11 +279,16 @@ def served() -> Iterator[str]:
     import httpx
     import uvicorn
 
+    from shoptalk.service.access.access import Access
     from shoptalk.service.http.app import create_app
+    from shoptalk.service.model.owner import models_of
+    from shoptalk.service.telemetry.watching import Telemetry
     from shoptalk.stages.recognizers import open_engine
 
     engine = open_engine(ROOT / BASE, EngineSection(fill_holes=False), batch=2)
-    app = create_app(engine, Settings(), model_name="shoptalk-demo", api_key=None)
+    telemetry = Telemetry(["shoptalk-demo"])
+    models = models_of(engine, Settings(), name="shoptalk-demo", metrics=telemetry.metrics)
+    app = create_app(models, Settings(), access=Access(), telemetry=telemetry)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

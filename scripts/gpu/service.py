@@ -20,8 +20,12 @@ from scripts.gpu.record import Differs, Record, Setting
 from shoptalk.core import audio
 from shoptalk.core.runtime import GpuUse
 from shoptalk.engine.recognizer import Engine
-from shoptalk.service.http.app import TRANSCRIPTIONS, create_app
+from shoptalk.service.access.access import Access
+from shoptalk.service.http.app import create_app
+from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
+from shoptalk.service.model.owner import models_of
 from shoptalk.service.settings import Settings
+from shoptalk.service.telemetry.watching import Telemetry
 
 CLIENTS = 64
 BATCH = 32
@@ -82,7 +86,9 @@ def asked_together(url: str, clips: list[Path]) -> list[tuple[str, float]]:
 @contextmanager
 def served(engine: Engine) -> Iterator[str]:
     """The address of transcriptions, on a loopback port, while the service runs in a thread."""
-    app = create_app(engine, Settings(queue=CLIENTS, batch=BATCH), model_name="check", api_key=None)
+    settings, telemetry = Settings(queue=CLIENTS, batch=BATCH), Telemetry(["check"])
+    models = models_of(engine, settings, name="check", metrics=telemetry.metrics)
+    app = create_app(models, settings, access=Access(), telemetry=telemetry)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

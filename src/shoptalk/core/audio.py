@@ -346,7 +346,8 @@ class _Decoding:
         self._powers[0] += float(exact_CT[0] @ exact_CT[0])
         self._powers[1] += float(exact_CT[1] @ exact_CT[1])
         self._product += float(exact_CT[0] @ exact_CT[1])
-        return ((left_T + np.float32(self._sign) * right_T) * np.float32(0.5))[None]
+        mean_T: Samples = (left_T + np.float32(self._sign) * right_T) * np.float32(0.5)
+        return mean_T[None]
 
     def _silence(self, frame: Any) -> int:
         """Samples of silence before a frame, at the rate that is asked for: what its timestamp tells to be missing.

@@ -1,6 +1,7 @@
 """Stage 90: the OpenAI-compatible HTTP service around one recogniser.
 
-- `server`: running it with uvicorn, on safe addresses
+- `server`: running it with uvicorn, on safe addresses, with TLS
+- `connections`: bounds of connections and of requests' heads
 - `settings`: every setting, with its default
 - `account`: what is known of a request while it is served
 - `problems`: errors in OpenAI's form

@@ -9,6 +9,11 @@ from starlette.exceptions import HTTPException
 
 from shoptalk.service.account import account_of
 
+SHOWN = 100
+"""Characters of a path that an error repeats."""
+BUSY_S = 5
+"""When a client that found no place had better come back."""
+
 
 class Problem(Exception):
     """An answer other than 200; the message is written for the client and repeats nothing that was spoken."""
@@ -30,15 +35,35 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-def answer(problem: Problem) -> JSONResponse:
-    """The problem as a response."""
-    content = {
+RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
+"""What OpenAI's clients send again unless they are told not to."""
+
+
+def busy(reason: str) -> Problem:
+    """429 for a request that finds no place; the reason is a clause."""
+    headers = {"Retry-After": str(BUSY_S)}
+    return Problem(429, f"the server is busy: {reason}; try again in {BUSY_S} s", code="server_busy", headers=headers)
+
+
+def content(problem: Problem) -> dict[str, object]:
+    """The problem as OpenAI writes it."""
+    told = {
         "message": problem.message,
         "type": _type(problem.status),
         "param": problem.param,
         "code": problem.code,
     }
-    return JSONResponse({"error": content}, status_code=problem.status, headers=problem.headers)
+    return {"error": told}
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """The problem as a response, with the headers that OpenAI's clients obey: whether to try again, and when."""
+    headers = {name.lower(): value for name, value in problem.headers.items()}
+    if problem.status not in RETRIED:
+        headers.setdefault("x-should-retry", "false")
+    if headers.get("retry-after", "").isdigit():
+        headers.setdefault("retry-after-ms", str(1000 * int(headers["retry-after"])))
+    return JSONResponse(content(problem), status_code=problem.status, headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -54,7 +79,7 @@ def install(app: FastAPI) -> None:
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         code = {404: "unknown_url", 405: "method_not_allowed"}.get(status, "http_error")
-        message = f"{request.method} {request.url.path}: {getattr(error, 'detail', 'failed')}"
+        message = f"{request.method} {request.url.path[:SHOWN]}: {getattr(error, 'detail', 'failed')}"
         account_of(request).code = code
         return answer(Problem(status, message, code=code, headers=headers))
 

@@ -1,10 +1,21 @@
-"""Running the service with uvicorn, on addresses that are safe to serve."""
+"""Running the service with uvicorn: on safe addresses, with TLS, bounded in connections, heads and time."""
 
 import ipaddress
+import ssl
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
 
 from shoptalk.core.errors import BindingError
+from shoptalk.service.connections import Connection
+from shoptalk.service.settings import Settings
+
+KEEP_ALIVE_S = 20
+"""An idle connection is closed after so long; proxies keep theirs for less, or try again."""
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted."""
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 def check_binding(host: str, api_key: str | None) -> None:
@@ -15,26 +26,54 @@ def check_binding(host: str, api_key: str | None) -> None:
         )
 
 
-def serve(app: FastAPI, host: str, port: int, *, drain_s: int) -> None:
+def serve(app: FastAPI, settings: Settings) -> None:
     """Answer requests until SIGINT or SIGTERM; then finish those in progress, for up to `drain_s` seconds, and return.
 
-    A second SIGINT does not wait for them.
+    A second SIGINT does not wait for them. `BindingError` for certificates that cannot be used.
     """
     import uvicorn
 
-    check_binding(host, app.state.api_key)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=drain_s,
-    )
+    config = configuration(app, settings)
     server = uvicorn.Server(config)
     app.state.stopping = lambda: server.should_exit
     server.run()
+
+
+def configuration(app: FastAPI, settings: Settings) -> Any:
+    """What uvicorn is started with."""
+    import uvicorn
+
+    tls: dict[str, Any] = {}
+    if settings.tls_certificate:
+        tls = {
+            "ssl_certfile": settings.tls_certificate,
+            "ssl_keyfile": settings.tls_key,
+            "ssl_ca_certs": settings.tls_client_ca,
+            "ssl_cert_reqs": ssl.CERT_REQUIRED if settings.tls_client_ca else ssl.CERT_NONE,
+        }
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=partial(Connection, settings),  # type: ignore[arg-type]
+        backlog=BACKLOG,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=settings.drain_s,
+        **tls,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
+        raise BindingError(f"serve.tls_certificate, tls_key or tls_client_ca cannot be used: {reason}") from None
+    if config.ssl:
+        config.ssl.minimum_version = _VERSIONS[settings.tls_minimum]
+    return config
 
 
 def _is_loopback(host: str) -> bool:

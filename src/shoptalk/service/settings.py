@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shoptalk.core import config, review
 from shoptalk.core.errors import RecipeError
+from shoptalk.core.protocols import MAX_WEIGHT
 from shoptalk.core.recipe import Recipe, Section
 
 
@@ -22,10 +23,43 @@ class Settings(Section):
     """Address to bind; other than loopback needs SHOPTALK_API_KEY."""
     port: int = Field(default=8178, ge=0, le=65535)
     """Port to bind."""
-    max_upload_mb: float = Field(default=64.0, gt=0)
-    """Largest upload; a larger one is answered 413."""
-    max_audio_s: float = Field(default=600.0, gt=0)
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Path prefix behind a reverse proxy, such as ``/speech``. The proxy may pass it on or cut it off."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+    cors_origins: tuple[str, ...] = ()
+    """Web pages whose scripts may use the service, such as ``https://notes.example.org``; ``*``: all."""
+    tls_certificate: Path | None = None
+    """Certificate chain in PEM; the service then speaks HTTPS alone."""
+    tls_key: Path | None = None
+    """Its private key in PEM; without, it stands in the certificate's file."""
+    tls_client_ca: Path | None = None
+    """Certificate authorities in PEM: only clients with a certificate of theirs are let in."""
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    """Lowest version of TLS."""
+    max_connections: int = Field(default=1_000, ge=1)
+    """Connections at the same time; a further one is answered 503 and closed."""
+    header_timeout_s: float = Field(default=10.0, gt=0)
+    """A connection on which no whole request head arrives for so long is closed."""
+    max_upload_mb: float = Field(default=512.0, gt=0)
+    """Largest upload; a larger one is answered 413. Three hours are 330 MiB as WAV at 16 kHz."""
+    max_audio_s: float = Field(default=12_600.0, gt=0)
     """Longest recording; a longer one is answered 400."""
+    uploads: int = Field(default=64, ge=1)
+    """Requests that may be uploading or decoding at once; a further one is answered 429."""
+    uploads_mb: float = Field(default=1024.0, gt=0)
+    """Memory for uploads, all together; what needs more is answered 429. A single one is taken whatever its size."""
+    decoders: int = Field(default=2, ge=1)
+    """Threads that decode recordings."""
+    decoded_audio_s: float = Field(default=25_200.0, gt=0)
+    """Decoded audio in memory, all together, 64 kB a second; what needs more is answered 429. A single recording is
+    taken whatever its length."""
+    boost: float = Field(default=1.0, gt=0, le=MAX_WEIGHT)
+    """Weight of the phrases of `keywords` and `prompt`."""
+    max_phrases: int = Field(default=2_000, ge=1)
+    """Phrases of one request; more are answered 400."""
+    strict_fields: bool = False
+    """Refuse fields that nobody knows; else a warning names them."""
     queue: int = Field(default=32, ge=1)
     """Requests that may wait; a further one is answered 429."""
     batch: int = Field(default=8, ge=1)
@@ -40,6 +74,10 @@ class Settings(Section):
     """A request that takes longer is answered 504."""
     upload_idle_s: float = Field(default=30.0, gt=0)
     """An upload of which nothing arrives for so long is answered 408; at once with 503 when the server is to stop."""
+    upload_min_kb_s: float = Field(default=1.0, ge=0)
+    """An upload that is slower than this, in KiB a second after `upload_idle_s`, is answered 408."""
+    upload_timeout_s: float = Field(default=3600.0, gt=0)
+    """An upload that takes longer is answered 408."""
     drain_s: int = Field(default=30, ge=1)
     """When told to stop, the server lets requests in progress finish for so long."""
     keys_file: Path | None = None

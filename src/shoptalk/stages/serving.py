@@ -12,18 +12,25 @@ from shoptalk.stages.recognizers import open_engine
 
 def serve(bundle: Path, recipe: Recipe) -> None:
     """90: answer requests until told to stop."""
+    from shoptalk.service.access.access import open_access
     from shoptalk.service.http.app import create_app
+    from shoptalk.service.model.owner import models_of
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
+    from shoptalk.service.telemetry import spans
+    from shoptalk.service.telemetry.watching import Telemetry
 
     settings = service_settings.of_recipe(recipe)
     key = config.api_key("SHOPTALK_API_KEY") or None
     check_binding(settings.host, key)
     _check_port(settings.host, settings.port)
     engine = open_engine(bundle, recipe.engine, batch=settings.batch)
-    app = create_app(engine, settings, model_name=engine.name, api_key=key)
-    print(f"serving {bundle} on http://{settings.host}:{settings.port}/v1", flush=True)
-    answer(app, settings.host, settings.port, drain_s=settings.drain_s)
+    telemetry = Telemetry([engine.name], spans.open_spans())
+    models = models_of(engine, settings, name=engine.name, metrics=telemetry.metrics)
+    app = create_app(models, settings, access=open_access(settings, key), telemetry=telemetry)
+    scheme = "https" if settings.tls_certificate else "http"
+    print(f"serving {bundle} on {scheme}://{settings.host}:{settings.port}{settings.root_path}/v1", flush=True)
+    answer(app, settings)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -13,11 +13,16 @@ import httpx
 import numpy as np
 import openai
 import uvicorn
+from fastapi import FastAPI
 
-from shoptalk.core.protocols import Options
+from shoptalk.core.protocols import Options, Recognizer
 from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.service.access.access import Access
 from shoptalk.service.http.app import create_app
+from shoptalk.service.model.owner import models_of
+from shoptalk.service.server import configuration
 from shoptalk.service.settings import Settings
+from shoptalk.service.telemetry.watching import Telemetry
 
 MODEL = "tiny-tuned"
 CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus"}
@@ -65,13 +70,21 @@ def recording(seconds: float, form: str = "wav", rate_hz: int = 16_000) -> bytes
     return out.getvalue()
 
 
+def app_of(recognizer: Recognizer, settings: Settings, *, api_key: str | None = None) -> FastAPI:
+    """The app around a recogniser in this process."""
+    telemetry = Telemetry([MODEL])
+    models = models_of(recognizer, settings, name=MODEL, metrics=telemetry.metrics, created=1_700_000_000)
+    return create_app(models, settings, access=Access(api_key), telemetry=telemetry)
+
+
 @contextmanager
 def served(
     recognizer: FakeRecognizer, *, api_key: str | None = None, wait: bool = True, **options: Any
 ) -> Iterator[str]:
     """The base URL of the app on an ephemeral loopback port."""
-    app = create_app(recognizer, Settings(**options), model_name=MODEL, api_key=api_key, created=1_700_000_000)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
+    settings = Settings(**{"drain_s": 10, **options})
+    app = app_of(recognizer, settings, api_key=api_key)
+    server = uvicorn.Server(configuration(app, settings))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

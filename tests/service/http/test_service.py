@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
-from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, client, recording, served, until
+from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, app_of, client, recording, served, until
 
 from shoptalk.core.errors import ApiKeyError, BindingError
 from shoptalk.core.recipe import Recipe
 from shoptalk.integrations.asr_openai import OpenAiRecognizer
-from shoptalk.service.http.app import TRANSCRIPTIONS, WARNING, create_app
+from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, WARNING
 from shoptalk.service.server import check_binding
 from shoptalk.service.settings import Settings
 from shoptalk.stages import serving
@@ -121,7 +121,7 @@ def test_models(url: str) -> None:
     assert [model.id for model in client(url).models.list()] == [MODEL]
     assert client(url).models.retrieve(MODEL).created == 1_700_000_000
     with pytest.raises(openai.NotFoundError) as error:
-        client(url).models.retrieve("whisper-1")
+        client(url).models.retrieve("no-such-model")
     assert error.value.code == "model_not_found"
 
 
@@ -134,15 +134,39 @@ WRONG: dict[str, tuple[dict[str, Any], type[openai.APIStatusError], str, str | N
     "header only": ({"file": ("a.wav", recording(1)[:44])}, openai.BadRequestError, "invalid_audio", "file"),
     "too long": ({"file": ("a.ogg", recording(21, "ogg"))}, openai.BadRequestError, "audio_too_long", "file"),
     "too large": ({"file": ("a.wav", bytes(1_200_000))}, openai.APIStatusError, "file_too_large", "file"),
-    "model": ({"model": "whisper-1"}, openai.NotFoundError, "model_not_found", "model"),
-    "no model": ({"model": ""}, openai.BadRequestError, "missing_field", "model"),
+    "model": ({"model": "no-such-model"}, openai.NotFoundError, "model_not_found", "model"),
     "format": ({"response_format": "xml"}, openai.BadRequestError, "invalid_value", "response_format"),
     "words in json": (
         {"timestamp_granularities": ["word"]}, openai.BadRequestError, "invalid_value", "timestamp_granularities",
     ),
     "language": ({"language": "de"}, openai.BadRequestError, "unsupported_language", "language"),
     "temperature": ({"temperature": 7}, openai.BadRequestError, "invalid_value", "temperature"),
-    "stream": ({"stream": True}, openai.BadRequestError, "unsupported_value", "stream"),
+    "speakers": ({"response_format": "diarized_json"}, openai.BadRequestError, "unsupported_value", "response_format"),
+    "known speakers": (
+        {"known_speaker_names": ["a"]}, openai.BadRequestError, "unsupported_value", "known_speaker_names",
+    ),
+    "subtitles as events": (
+        {"stream": True, "response_format": "srt"}, openai.BadRequestError, "unsupported_value", "stream",
+    ),
+    "stream": ({"extra_body": {"stream": "perhaps"}}, openai.BadRequestError, "invalid_value", "stream"),
+    "languages": ({"languages": ["de", "fr"]}, openai.BadRequestError, "unsupported_language", "languages"),
+    "include": ({"include": ["speakers"]}, openai.BadRequestError, "invalid_value", "include"),
+    "logprobs of subtitles": (
+        {"include": ["logprobs"], "response_format": "srt"}, openai.BadRequestError, "invalid_value", "include",
+    ),
+    "chunking": (
+        {"chunking_strategy": {"type": "server_vad", "threshold": 7}},
+        openai.BadRequestError, "invalid_value", "chunking_strategy",
+    ),
+    "channels": ({"extra_body": {"channels": "left"}}, openai.BadRequestError, "invalid_value", "channels"),
+    "alternatives": ({"extra_body": {"alternatives": 17}}, openai.BadRequestError, "invalid_value", "alternatives"),
+    "review": ({"extra_body": {"review": "some"}}, openai.BadRequestError, "invalid_value", "review"),
+    "review of text": (
+        {"extra_body": {"review": True}, "response_format": "text"}, openai.BadRequestError, "invalid_value", "review",
+    ),
+    "vocabulary": (
+        {"extra_body": {"vocabulary": "none"}}, openai.NotFoundError, "vocabulary_not_found", "vocabulary",
+    ),
 }  # fmt: skip
 
 
@@ -334,7 +358,7 @@ def test_the_key_is_asked_for_below_v1_only() -> None:
 @pytest.mark.parametrize("key", ["Schlüssel", "пароль", "two words", "newline\n", "tab\t", "\x7f", "ключ-1"])
 def test_a_key_that_no_header_can_carry_is_refused_at_the_start(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ApiKeyError) as error:
-        create_app(FakeRecognizer(), Settings(), model_name=MODEL, api_key=key)
+        app_of(FakeRecognizer(), Settings(), api_key=key)
     assert key.strip() not in str(error.value)
     monkeypatch.setenv("SHOPTALK_API_KEY", key)
     with pytest.raises(ApiKeyError, match="SHOPTALK_API_KEY: character"):
@@ -346,7 +370,7 @@ def test_a_key_that_no_header_can_carry_is_refused_at_the_start(key: str, monkey
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
 @settings(max_examples=15, deadline=None)
 def test_any_key_that_is_accepted_matches(key: str) -> None:
-    app = create_app(FakeRecognizer(), Settings(), model_name=MODEL, api_key=key)
+    app = app_of(FakeRecognizer(), Settings(), api_key=key)
     with TestClient(app) as asking:
         assert asking.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert asking.get("/v1/models", headers={"Authorization": f"Bearer {key}x"}).status_code == 401

@@ -13,14 +13,13 @@ import httpx
 import pytest
 from tests.service.http.serving import MODEL, FakeRecognizer, is_ready, recording, served, until
 
-from shoptalk.service.http.app import TRANSCRIPTIONS
+from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
 import sys
-from tests.service.http.serving import MODEL, FakeRecognizer
+from tests.service.http.serving import FakeRecognizer, app_of
 from shoptalk.service.settings import Settings
-from shoptalk.service.http.app import create_app
 from shoptalk.service.server import serve
 
 class Stuck(FakeRecognizer):
@@ -31,8 +30,8 @@ class Stuck(FakeRecognizer):
         return super().recognize(audio, options)
 
 port, drain_s = int(sys.argv[1]), int(sys.argv[2])
-app = create_app(Stuck(), Settings(), model_name=MODEL, api_key=None)
-serve(app, "127.0.0.1", port, drain_s=drain_s)
+settings = Settings(port=port, drain_s=drain_s)
+serve(app_of(Stuck(), settings), settings)
 """
 BODY = (
     f'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n{MODEL}\r\n'

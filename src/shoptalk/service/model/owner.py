@@ -1,4 +1,7 @@
-"""The one owner of the model: requests wait in a queue, are recognised in small batches, and get their own answer.
+"""A model in this process, for tests and for whoever serves a recogniser that is loaded: a queue and a thread.
+
+Recordings wait in a queue, are recognised in small batches, and get their own answer. `worker` does better: it batches
+windows, so that no long recording holds up a short one, and outlives a crash.
 
 A `Recognizer` need not be thread-safe: a single thread calls it, and nothing else does. The engine itself spreads a
 batch over the cores.
@@ -6,16 +9,23 @@ batch over the cores.
 
 import asyncio
 import logging
-import math
+import time
+from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.errors import RecognitionError
 from shoptalk.core.protocols import PLAIN, Options, Recognizer
 from shoptalk.core.records import Recognition, Samples
+from shoptalk.service.model.differences import Difference
+from shoptalk.service.model.models import Models
+from shoptalk.service.model.served import About, Worker
+from shoptalk.service.model.work import Work
 from shoptalk.service.problems import Problem
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.metrics import Metrics
@@ -34,58 +44,46 @@ class _Job:
 
 
 class Owner:
-    """Owns the recogniser between `start` and `stop`; every method is called on the event loop."""
+    """A `Worker` that owns the recogniser between `start` and `stop`; every method is called on the event loop."""
 
     def __init__(self, recognizer: Recognizer, config: Settings, metrics: Metrics, clock: Callable[[], float]):
+        self.name = metrics.models[0]
         self._recognizer = recognizer
         self._config = config
         self._metrics = metrics
-        self._name = metrics.models[0]
         self._clock = clock
-        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()  # bounded by `admit`
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()  # bounded by `Admission`
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-owner")
         self._task: asyncio.Task[None] | None = None
-        self._warm = False
-        self._admitted = 0
+        self._is_warm = asyncio.Event()
         self._broken = False
-        self._last_batch_s = 1.0
 
     @property
     def ready(self) -> bool:
         """True once the model has answered, and as long as its owner lives."""
-        return self._warm and self._task is not None and not self._task.done()
+        return self._is_warm.is_set() and self._task is not None and not self._task.done()
 
-    def start(self) -> None:
-        """Begin to warm up; `ready` tells when that is done."""
+    async def start(self) -> None:
+        """Warm up; `RecognitionError` if the model does not answer."""
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
+        warmed = asyncio.create_task(self._is_warm.wait())
+        await asyncio.wait([self._task, warmed], return_when=FIRST_COMPLETED)
+        warmed.cancel()
+        if not self.ready:
+            raise RecognitionError("the model does not answer")
+
+    async def transcribe(self, work: Work) -> Recognition:
+        """The recognition of one recording; cancelling the task withdraws it, if it is not being recognised yet."""
+        return await self.submit(work.samples_T, work.options)
 
     async def stop(self) -> None:
-        """Answer what is still asked for, then end; a recognition that nobody waits for is left to itself."""
-        self._warm = False
+        """End; a recognition that nobody waits for is left to itself."""
+        self._is_warm.clear()
         await self._jobs.put(None)
         if self._task is not None:
-            while self._admitted and not self._task.done():
-                await asyncio.wait([self._task], timeout=LOOK_S)
             await asyncio.wait([self._task], timeout=LOOK_S)
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def admit(self) -> None:
-        """Take a place among those served, before anything is read; `Problem` 429 if all are taken, 503 if not ready.
-
-        Whoever was admitted calls `leave` in the end.
-        """
-        if not self.ready:
-            raise Problem(503, "the model is not ready; try again", code="not_ready", headers={"Retry-After": "5"})
-        if self._admitted >= self._config.queue + self._config.batch:
-            wait_s = max(1, math.ceil(self._last_batch_s))
-            message = f"{self._admitted} requests are waiting already; try again in {wait_s} s"
-            raise Problem(429, message, code="queue_full", headers={"Retry-After": str(wait_s)})
-        self._admitted += 1
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self._admitted -= 1
 
     def submit(self, samples_T: Samples, options: Options = PLAIN) -> "asyncio.Future[Recognition]":
         """Queue one recording; cancelling the future withdraws it, if it is not being recognised yet."""
@@ -93,7 +91,7 @@ class Owner:
             raise Problem(503, "the model stopped; try again", code="not_ready", headers={"Retry-After": "5"})
         job = _Job(samples_T, options, asyncio.get_running_loop().create_future())
         self._jobs.put_nowait(job)
-        self._metrics.queue_depth.labels(self._name).set(self._jobs.qsize())
+        self._metrics.queue_depth.labels(self.name).set(self._jobs.qsize())
         return job.recognition
 
     async def _run(self) -> None:
@@ -101,9 +99,9 @@ class Owner:
         self._broken = not await self._answers()
         if self._broken:
             return
-        self._warm = True
-        self._metrics.model_load_s.labels(self._name).set(self._clock() - started)
-        self._metrics.model_ready.labels(self._name).set(1)
+        self._is_warm.set()
+        self._metrics.model_load_s.labels(self.name).set(self._clock() - started)
+        self._metrics.model_ready.labels(self.name).set(1)
         more = True
         while more and not self._broken:
             batch, more = await self._gather()
@@ -127,16 +125,15 @@ class Owner:
             else:
                 batch.append(job)
             deadline = deadline or asyncio.get_running_loop().time() + self._config.batch_wait_ms / 1000
-        self._metrics.queue_depth.labels(self._name).set(self._jobs.qsize())
+        self._metrics.queue_depth.labels(self.name).set(self._jobs.qsize())
         return batch, more
 
     async def _recognize(self, batch: list[_Job]) -> None:
         """Answer a batch; if it fails, its recordings are tried one by one, so that one cannot spoil the others."""
         started = self._clock()
         result = await self._call([job.samples_T for job in batch], [job.options for job in batch])
-        self._last_batch_s = self._clock() - started
-        self._metrics.batch_s.labels(self._name).observe(self._last_batch_s)
-        self._metrics.batch_size.labels(self._name).observe(len(batch))
+        self._metrics.batch_s.labels(self.name).observe(self._clock() - started)
+        self._metrics.batch_size.labels(self.name).observe(len(batch))
         if isinstance(result, list) and len(result) == len(batch):
             for job, recognition in zip(batch, result, strict=True):
                 if not job.recognition.done():
@@ -166,11 +163,39 @@ class Owner:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """However the owner ended: nobody is left waiting, and the service says that it is not ready."""
-        self._warm = False
-        self._metrics.model_ready.labels(self._name).set(0)
+        self._is_warm.clear()
+        self._metrics.model_ready.labels(self.name).set(0)
         if self._broken:
             log.critical("the model does not answer; restart the service")
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
             if job is not None and not job.recognition.done():
                 job.recognition.set_exception(Problem(503, "the model stopped; try again", code="not_ready"))
+
+
+class _Loaded:
+    """A `Source` of one recogniser that is loaded already."""
+
+    def __init__(self, worker: Owner, created: int):
+        self._worker = worker
+        self._created = created
+
+    def about(self, path: Path) -> About:
+        return About(lambda expected, text: Difference(0, 0), created=self._created)
+
+    def worker(self, name: str, path: Path) -> Worker:
+        return self._worker
+
+
+def models_of(
+    recognizer: Recognizer,
+    settings: Settings,
+    *,
+    name: str,
+    metrics: Metrics,
+    created: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Models:
+    """A recogniser that is loaded, as the only model of a service; `created` is the Unix time that is told of it."""
+    source = _Loaded(Owner(recognizer, settings, metrics, clock), created)
+    return Models({name: Path(name)}, source, settings, rng=np.random.default_rng(0), clock=clock)

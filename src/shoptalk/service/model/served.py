@@ -12,6 +12,7 @@ from typing import Protocol
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ShoptalkError, WrongModelError
 from shoptalk.core.records import Recognition
+from shoptalk.core.review import NOTHING, Watch
 from shoptalk.service.model import golden as golden_recording
 from shoptalk.service.model.admission import Admission, retry_headers
 from shoptalk.service.model.differences import Compare
@@ -56,6 +57,8 @@ class About:
     """None: whether it is the right model is not asked."""
     created: int = 0
     """When the model was made, in Unix time; 0 where that is unknown."""
+    watch: Watch = NOTHING
+    """Its lexicon, whose high-risk terms are looked for where a review is asked for."""
 
 
 class Source(Protocol):
@@ -209,6 +212,11 @@ class Served:
         if self.on_answer:
             self.on_answer(work, recognition, self._clock() - began_s, live.about.compare)
         return recognition
+
+    @property
+    def watch(self) -> Watch:
+        """The lexicon of the model that answers now."""
+        return self._live.about.watch if self._live else NOTHING
 
     def require_room(self) -> None:
         """`Problem` 429 or 503 if nothing would be taken now: asked before an upload is read."""

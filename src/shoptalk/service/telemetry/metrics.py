@@ -211,8 +211,8 @@ class Metrics:
 
 
 def is_transcription(route: str) -> bool:
-    """Whether a route takes recordings."""
-    return route.startswith("/v1/audio/")
+    """Whether a route, or a path behind some prefix, takes recordings."""
+    return "/v1/audio/" in route
 
 
 class _Reports(Collector):

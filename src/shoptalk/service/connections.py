@@ -1,0 +1,86 @@
+"""A connection as uvicorn has it, with bounds that it lacks: how many, and how long and large a request's head is."""
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shoptalk.service.problems import Problem, content
+from shoptalk.service.settings import Settings
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers."""
+
+
+class Connection(HttpToolsProtocol):
+    """Closes connections that are too many, whose head does not arrive in time, or whose head is too large."""
+
+    def __init__(self, settings: Settings, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._settings = settings
+        self._deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._is_websocket = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        if len(self.connections) > self._settings.max_connections:
+            self._refuse(
+                503, f"{self._settings.max_connections} connections are open already; try again", "server_busy"
+            )
+        else:
+            self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        super().data_received(data)
+        if self.transport.is_closing() or self._is_websocket:
+            self._forget_deadline()
+        elif self.cycle is not before or not self._is_between_requests():
+            self._head_bytes = 0
+            self._forget_deadline()
+        else:
+            self._head_bytes += len(data)
+            self._await_head()
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(431, f"the head of the request has more than {MAX_HEAD_BYTES} bytes", "head_too_large")
+
+    def handle_websocket_upgrade(self) -> None:
+        self._is_websocket = True
+        super().handle_websocket_upgrade()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "this is no HTTP request", "invalid_request")
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self._settings.header_timeout_s, self._give_up)
+
+    def _give_up(self) -> None:
+        message = f"no request came within {self._settings.header_timeout_s:g} s"
+        self._refuse(408, message, "request_stalled")
+
+    def _forget_deadline(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _refuse(self, status: int, message: str, code: str) -> None:
+        self._forget_deadline()
+        if self.transport.is_closing():
+            return
+        body = json.dumps(content(Problem(status, message, code=code))).encode()
+        head = (
+            f"HTTP/1.1 {status} refused\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()

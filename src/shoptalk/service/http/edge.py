@@ -1,0 +1,120 @@
+"""What every request passes first: HEAD and OPTIONS, bodies that nobody read, and small bodies kept small."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shoptalk.service import problems
+from shoptalk.service.problems import Problem
+
+LINGER_S = 1.0
+"""So long the rest of a refused upload is read and dropped: a client that is still sending then gets its answer."""
+LINGER_BYTES = 8 * 2**20
+"""Of that rest at most."""
+SMALL_BYTES = 2**20
+"""Of a body that is no recording."""
+
+
+class Edge:
+    """ASGI wrapper around the routes.
+
+    - HEAD is answered as GET, without the body.
+    - OPTIONS tells the methods of a path.
+    - A connection is closed after an answer that came before all of the request was read: what still arrives of it
+      cannot be told from another request.
+    - While the server stops, each answer closes its connection.
+    """
+
+    def __init__(self, app: ASGIApp, is_upload: Callable[[str], bool], stopping: Callable[[], bool]):
+        """`is_upload` tells by a path whether its body is bounded by the route; others are bounded here."""
+        self._app = app
+        self._is_upload = is_upload
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send, self._stopping)
+        if exchange.method == "HEAD":
+            scope = {**scope, "method": "GET"}
+        most = None if self._is_upload(scope["path"]) else SMALL_BYTES
+        try:
+            await self._app(scope, exchange.bounded(most), exchange.send)
+        except _TooLargeError:
+            if not exchange.has_begun:
+                message = f"the request has more than {SMALL_BYTES} bytes; send less"
+                await problems.answer(Problem(413, message, code="request_too_large"))(scope, receive, exchange.send)
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, stopping: Callable[[], bool]):
+        self.method: str = scope["method"]
+        self.has_begun = False
+        self._receive = receive
+        self._send = send
+        self._stopping = stopping
+        headers = Headers(scope=scope)
+        self._is_read = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+    def bounded(self, most: int | None) -> Receive:
+        """`receive`, which notes the end of the body and raises if it is longer than `most`."""
+        total = 0
+
+        async def receive() -> Message:
+            nonlocal total
+            message = await self._receive()
+            total += len(message.get("body", b""))
+            self._is_read = self._is_read or not message.get("more_body", False)
+            if most is not None and total > most:
+                raise _TooLargeError
+            return message
+
+        return receive
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            message = self._begun(message)
+        elif self.method in ("HEAD", "OPTIONS"):
+            message = {**message, "body": b""}
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and not self._is_read:
+            await self._send({**message, "more_body": True})
+            await self._drop_the_rest()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    def _begun(self, message: Message) -> Message:
+        message = {**message, "headers": list(message.get("headers", []))}
+        headers = MutableHeaders(scope=message)
+        if self.method == "OPTIONS" and message["status"] == 405:
+            methods = {name.strip() for name in headers.get("allow", "").split(",")} - {""}
+            methods |= {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+            for name in ("content-length", "content-type", "x-should-retry"):
+                del headers[name]
+            headers["allow"] = ", ".join(sorted(methods))
+            message["status"] = 204
+        if not self._is_read or self._stopping():
+            headers["connection"] = "close"
+        return message
+
+    async def _drop_the_rest(self) -> None:
+        dropped = 0
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not self._is_read and dropped < LINGER_BYTES:
+                    more = await self._receive()
+                    dropped += len(more.get("body", b""))
+                    self._is_read = not more.get("more_body", False)
+        except (TimeoutError, ClientDisconnect):
+            pass

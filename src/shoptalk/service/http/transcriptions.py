@@ -1,0 +1,277 @@
+"""`POST /v1/audio/transcriptions`: a recording comes in, is decoded, transcribed, and answered."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
+
+from shoptalk.core.audio import SAMPLE_RATE_HZ, Decoded
+from shoptalk.core.protocols import Phrase
+from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.service.access.access import Access
+from shoptalk.service.access.callers import Caller
+from shoptalk.service.account import account_of
+from shoptalk.service.http import answers, description, events, fields, phrases, uploads
+from shoptalk.service.http.answers import Asked, Transcript
+from shoptalk.service.http.fields import Wanted
+from shoptalk.service.http.intake import Intake, Share
+from shoptalk.service.model.models import Models
+from shoptalk.service.model.served import Served
+from shoptalk.service.model.work import Work
+from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
+from shoptalk.service.telemetry.watching import Telemetry
+
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+WARNING = "X-Shoptalk-Warning"
+"""Header of an answer to a recording of which something had to be left out or changed."""
+WARNING_CHARACTERS = 1000
+"""Of that header at most."""
+CLIENT_GONE = 499  # what nginx writes for it; nobody reads it, but it is counted
+EARLY_S = 2.0
+"""A stream begins when there are words, and after so long in any case; what fails before is an answer with a status."""
+
+Vocabulary = Callable[[Caller, str], Sequence[Phrase]]
+"""The phrases that a caller stored under a name; `Problem` 404 for a name that is unknown."""
+
+
+_News = asyncio.Queue[Sequence[Word] | None]
+"""Words that will not change, as they come; None: no more come."""
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """What a request passes on its way."""
+
+    models: Models
+    settings: Settings
+    access: Access
+    intake: Intake
+    telemetry: Telemetry
+    vocabulary: Vocabulary
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A request that was read."""
+
+    wanted: Wanted
+    model: Served
+    phrases: tuple[Phrase, ...]
+    decoded: Decoded
+    warnings: tuple[str, ...]
+
+    @property
+    def channels(self) -> tuple[Samples, ...]:
+        return self.decoded.channels or (self.decoded.samples_T,)
+
+    @property
+    def duration_s(self) -> float:
+        return self.decoded.samples_T.size / SAMPLE_RATE_HZ
+
+    @property
+    def headers(self) -> dict[str, str]:
+        told = "; ".join([*self.warnings, *self.decoded.warnings])
+        return {WARNING: told[:WARNING_CHARACTERS]} if told else {}
+
+
+def no_vocabulary(caller: Caller, name: str) -> Sequence[Phrase]:
+    """Of a service that keeps none."""
+    raise Problem(404, "there is no such vocabulary", code="vocabulary_not_found", param="vocabulary")
+
+
+def router(entrance: Entrance) -> APIRouter:
+    """The routes below ``/v1/audio``."""
+    routes = APIRouter()
+    may_transcribe = Depends(entrance.access.require("transcribe"))
+
+    @routes.post(TRANSCRIPTIONS, openapi_extra=description.TRANSCRIPTION, response_class=Response)
+    async def transcribe(request: Request, caller: Annotated[Caller, may_transcribe]) -> Response:
+        """The text of a recording."""
+        try:
+            async with AsyncExitStack() as held:
+                return await _answer(entrance, request, caller, held)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+
+    @routes.post(TRANSLATIONS, dependencies=[may_transcribe], response_class=Response)
+    async def translate() -> Response:
+        """Not offered: always an error that says so."""
+        message = (
+            f"translation is not offered: this server understands English and writes English; use {TRANSCRIPTIONS}"
+        )
+        raise Problem(404, message, code="unsupported_endpoint")
+
+    return routes
+
+
+async def _answer(entrance: Entrance, request: Request, caller: Caller, held: AsyncExitStack) -> Response:
+    """The response; what the request holds is in `held`, which a stream takes over."""
+    held.enter_context(entrance.access.recording(caller))
+    share = held.enter_context(entrance.intake.audio.share())
+    taken = await _take_in(entrance, request, caller, share)
+    if taken.wanted.stream:
+        return await _streamed(entrance, request, caller, taken, held)
+    recognising = asyncio.ensure_future(_recognise(entrance, request, caller, taken))
+    recognitions = await events.unless_gone(request.receive, recognising)
+    asked = taken.wanted.asked
+    with entrance.telemetry.stage(account_of(request), "answer", form=asked.form):
+        transcript = Transcript(recognitions, taken.duration_s, taken.model.watch)
+        answer = await asyncio.to_thread(answers.render, transcript, asked)
+    answer.headers.update(taken.headers)
+    return answer
+
+
+async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: Share) -> _Taken:
+    """Read, check and decode a request, in one of the places for that."""
+    settings, telemetry, account = entrance.settings, entrance.telemetry, account_of(request)
+    _refuse_query(request)
+    async with AsyncExitStack() as held:
+        held.enter_context(entrance.intake.place())
+        bytes_held = held.enter_context(entrance.intake.uploads.share())
+        _require_any_room(entrance.models)
+        with telemetry.stage(account, "upload"):
+            upload = await held.enter_async_context(uploads.read_form(request, settings, bytes_held))
+        wanted = fields.read(upload.fields, is_strict=settings.strict_fields)
+        model = entrance.models.resolve(wanted.model)
+        account.model = model.name
+        model.require_room()
+        boosted, warnings = _phrases(entrance, caller, wanted)
+        with telemetry.stage(account, "decode"):
+            decoding = entrance.intake.decode(upload.file, share, separate=wanted.asked.each_channel)
+            decoded: Decoded = await events.unless_gone(request.receive, asyncio.ensure_future(decoding))
+    taken = _Taken(wanted, model, boosted, decoded, (*wanted.warnings, *warnings))
+    entrance.access.count_audio(caller, taken.duration_s * len(taken.channels))
+    return taken
+
+
+def _refuse_query(request: Request) -> None:
+    """`Problem` for a field in the address, where nobody would look for it."""
+    known = fields.SINGLE | fields.LISTS
+    for name in request.query_params:
+        if name.removesuffix("[]") in known:
+            raise Problem(400, f"send `{name}` as a field of the form", code="invalid_value", param=name)
+
+
+def _require_any_room(models: Models) -> None:
+    """`Problem` before anything is read, where no model would take a recording."""
+    problem: Problem | None = None
+    for name in models.names:
+        try:
+            models.resolve(name).require_room()
+            return
+        except Problem as refusal:
+            problem = problem or refusal
+    if problem:
+        raise problem
+
+
+def _phrases(entrance: Entrance, caller: Caller, wanted: Wanted) -> tuple[tuple[Phrase, ...], tuple[str, ...]]:
+    """All that a request makes more likely, and warnings."""
+    weight = entrance.settings.boost
+    of_keywords, warnings = phrases.of_keywords(wanted.keywords, weight=weight)
+    stored = [entrance.vocabulary(caller, name) for name in wanted.vocabularies]
+    of_prompt = phrases.of_prompt(wanted.prompt, weight=weight)
+    return phrases.merged([*stored, of_keywords, of_prompt], most=entrance.settings.max_phrases), warnings
+
+
+async def _recognise(
+    entrance: Entrance,
+    request: Request,
+    caller: Caller,
+    taken: _Taken,
+    on_words: Callable[[Sequence[Word]], None] | None = None,
+) -> list[Recognition]:
+    """The recognition of each channel; if one fails, or nobody waits any more, the others are withdrawn."""
+    options = taken.wanted.asked.options(taken.phrases)
+    audio_s = taken.duration_s * len(taken.channels)
+    within_s = entrance.models.time_allowed_s(audio_s)
+    account, model = account_of(request), taken.model
+    tasks = []
+    for samples_T in taken.channels:
+        work = Work(samples_T, options, caller.id, within_s, on_words=on_words)
+        tasks.append(asyncio.ensure_future(model.transcribe(work)))
+    try:
+        with entrance.telemetry.stage(account, "recognise", model=model.name, audio_s=audio_s):
+            recognitions = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for recognition in recognitions:
+        account.recognised(model.name, taken.duration_s, recognition)
+    return recognitions
+
+
+# ---- stream=true
+
+
+async def _streamed(
+    entrance: Entrance, request: Request, caller: Caller, taken: _Taken, held: AsyncExitStack
+) -> Response:
+    """Events, from the first words on; what fails before that is an answer with a status of its own."""
+    news: _News = asyncio.Queue()
+    # the text of several channels is one of turns, which are known in the end
+    on_words = news.put_nowait if len(taken.channels) == 1 else None
+    recognising = asyncio.ensure_future(_recognise(entrance, request, caller, taken, on_words))
+    recognising.add_done_callback(lambda _: news.put_nowait(None))
+    held.push_async_callback(_withdraw, recognising)
+    first = await events.unless_gone(request.receive, asyncio.ensure_future(_next(news, EARLY_S)))
+    if recognising.done():
+        recognising.result()
+    return events.EventStream(_events(taken, recognising, first, news), held.pop_all(), taken.headers)
+
+
+async def _withdraw(recognising: "asyncio.Future[list[Recognition]]") -> None:
+    recognising.cancel()
+    await asyncio.gather(recognising, return_exceptions=True)
+
+
+async def _next(news: "_News", wait_s: float) -> Sequence[Word] | None:
+    """Further words, none at all if none came in time; None when all is recognised."""
+    try:
+        async with asyncio.timeout(wait_s):
+            return await news.get()
+    except TimeoutError:
+        return ()
+
+
+async def _events(
+    taken: _Taken,
+    recognising: "asyncio.Future[list[Recognition]]",
+    words: Sequence[Word] | None,
+    news: "_News",
+) -> AsyncIterator[bytes]:
+    """All events but the last; `Problem` if the recognition fails on the way."""
+    sent: list[Word] = []
+    while words is not None:
+        if words:
+            delta = answers.delta_event(words, is_first=not sent, logprobs=taken.wanted.asked.logprobs)
+            sent += words
+            yield events.event(delta)
+        else:
+            yield events.ALIVE
+        words = await _next(news, events.ALIVE_S)
+    transcript = Transcript(recognising.result(), taken.duration_s, taken.model.watch)
+    for content in await asyncio.to_thread(_last_events, transcript, taken.wanted.asked, sent):
+        yield events.event(content)
+
+
+def _last_events(transcript: Transcript, asked: Asked, sent: Sequence[Word]) -> list[dict[str, Any]]:
+    """The text that was not sent yet, segments of channels where they are asked for, and the end."""
+    done = answers.done_event(transcript, asked)
+    own = answers.segment_events(transcript, asked) if asked.form == "diarized_json" else []
+    words = transcript.recognitions[0].words if len(transcript.recognitions) == 1 else ()
+    if " ".join(word.word for word in words) == done["text"]:
+        rest = words[len(sent) :]
+        deltas = [answers.delta_event(rest, is_first=not sent, logprobs=asked.logprobs)] if rest else []
+    else:  # words without times, or the turns of several channels
+        known = " ".join(word.word for word in sent)
+        text = done["text"].removeprefix(known) if done["text"].startswith(known) else ""
+        deltas = [{"type": "transcript.text.delta", "delta": text}] if text else []
+    return [*deltas, *own, done]
