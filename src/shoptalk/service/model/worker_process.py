@@ -192,7 +192,8 @@ class Worker:
             self._results.send(Failed(wanted.id, _reason(begun)))
             return
         own.recording, windows = begun
-        self._scheduler.add(wanted.id, Claim(wanted.caller, own.deadline_s, wanted.background, alone))
+        came_s = own.deadline_s - wanted.within_s
+        self._scheduler.add(wanted.id, Claim(wanted.caller, came_s, own.deadline_s, wanted.background, alone))
         self._under_way[wanted.id] = own
         if windows:
             self._ask(wanted.id, windows)
