@@ -112,9 +112,9 @@ class _Own:
     """Those that wait for their turn, by number."""
     asked: int = 0
     told: int = 0
-    """So many of its words are."""
-    skipped: int = 0
-    """So many words came again after it was begun again."""
+    """So many of its words were sent."""
+    come: int = 0
+    """So many came since it was begun, or begun again."""
 
 
 class Worker:
@@ -289,9 +289,9 @@ class Worker:
     def _hand_on(self, id_: int, step: Step) -> None:
         """Tell the front process of a step, and let further windows wait."""
         own = self._under_way[id_]
-        words = step.words[max(0, own.told - own.skipped) :]
-        own.skipped += len(step.words) - len(words)
-        own.told += len(words)
+        words = step.words[max(0, own.told - own.come) :]
+        own.come += len(step.words)
+        own.told = max(own.told, own.come)
         if words and own.wanted.wants_words:
             self._results.send(FurtherWords(id_, words))
         if step.recognition is not None:
