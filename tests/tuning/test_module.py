@@ -1,10 +1,12 @@
 """The training step on a tiny real model: it learns, SpecAugment reaches the encoder, BatchNorm is frozen or not."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,13 +14,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
+from tests.waiting import NothingWaits
 
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
 from shoptalk.integrations import nemo
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import quicken
-from shoptalk.tuning.module import Batch, TuningModule, centre_input, rate_at, spec_augment
+from shoptalk.tuning.module import CHECK_EVERY, Batch, TuningModule, centre_input, rate_at, spec_augment
+from shoptalk.tuning.tdt_loss import TdtLoss
+from shoptalk.tuning.tdt_on_device import losses_on_device
 
 FREE = TrainSection(time_masks=0, frequency_masks=0, omega=0, warmup_steps=0, learning_rate=5e-3, decay_part=0.01)
 
@@ -217,6 +222,36 @@ def test_a_loss_that_is_no_number_stops_the_training(model: Any, batch: Batch) -
         train(module(model), broken, 1)
 
 
+def test_losses_that_are_checked_together_are_told_by_their_step(model: Any, batch: Batch) -> None:
+    made = module(model)
+    made.check_every = 3
+    for number in range(2):
+        made._unchecked.append((number, torch.tensor(1.0 if number else math.inf)))
+    with pytest.raises(TrainingError, match="the loss at step 0 is inf"):
+        made.training_step(batch, 0)
+    made.training_step(batch, 0)
+    made.check_losses()
+    made._unchecked.append((4, torch.tensor(math.nan)))
+    with pytest.raises(TrainingError, match="the loss at step 4 is nan"):
+        made.check_losses()
+
+
+@pytest.mark.parametrize("changes", [{}, {"transducer_part": 0.5, "ctc_weight": 0.3}])
+def test_the_host_waits_for_no_step(model: Any, batch: Batch, changes: dict[str, float]) -> None:
+    """As on a GPU: with the loss of other devices, without the layers of a CPU, losses unchecked for the time being."""
+    config = FREE.model_copy(update={"time_masks": 2, "frequency_masks": 2, **changes})
+    made = TuningModule(model, config, durations=nemo.durations(model), blank=model.tokenizer.vocab_size, seed=7)
+    made.check_every = CHECK_EVERY
+    batch = batch._replace(host_frames=(160, 120), host_lengths=(8, 5))
+    with mock.patch("shoptalk.tuning.module.TdtLoss.forward", on_device), NothingWaits():
+        made.training_step(batch, 0).backward()  # type: ignore[no-untyped-call]
+    assert len(made._unchecked) == 1
+
+
+def on_device(loss: TdtLoss, logits: torch.Tensor, targets: torch.Tensor, *lengths: torch.Tensor) -> torch.Tensor:
+    return losses_on_device(logits, targets, *lengths, blank=loss.blank, durations=loss.durations).sum()
+
+
 def test_biases_and_norms_are_not_decayed(model: Any) -> None:
     decayed, kept = module(model).configure_optimizers()["optimizer"].param_groups
     assert decayed["weight_decay"] > 0 and kept["weight_decay"] == 0
@@ -234,7 +269,7 @@ def test_masks_zero_and_never_reach_beyond(
 ) -> None:
     config = TrainSection(frequency_masks=bands, frequency_mask_bins=bins, time_masks=stretches, time_mask_part=part)
     features = torch.ones(len(frames), 80, 200)  # the padding too, so that a mask in it would show
-    masked = spec_augment(features, torch.tensor(frames), config, np.random.default_rng(seed))
+    masked = spec_augment(features, frames, config, np.random.default_rng(seed))
     assert features.all(), "the batch itself is left alone"
     assert set(masked.unique().tolist()) <= {0.0, 1.0}
     for row, length in enumerate(frames):
@@ -246,7 +281,7 @@ def test_masks_zero_and_never_reach_beyond(
 
 
 def test_masks_are_drawn_from_the_generator() -> None:
-    features, frames = torch.ones(2, 80, 100), torch.tensor([100, 60])
+    features, frames = torch.ones(2, 80, 100), [100, 60]
     draws = [spec_augment(features, frames, TrainSection(), np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
     off = TrainSection(frequency_masks=0, time_masks=0)

@@ -97,6 +97,11 @@ def give_logits(model: Model) -> None:
     model.joint.log_softmax = False
 
 
+def decode_without_graphs(model: Model) -> None:
+    """Let NeMo decode without CUDA graphs, which hold memory that a training needs."""
+    model.disable_cuda_graphs()
+
+
 def give_log_probabilities(model: Model) -> None:
     """Let the joint give what NeMo's decoding wants: log-probabilities on a CPU, logits on a GPU."""
     model.joint.log_softmax = None

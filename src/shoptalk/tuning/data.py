@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
@@ -19,6 +20,7 @@ from shoptalk.tuning.variety import PAUSE_FRAMES, happens, varied, without_words
 
 HOPS_PER_S = 100
 TOKEN_STEP = 8  # targets are padded to multiples of it, for the reason of `batches.FRAME_STEP`
+BATCHES_AHEAD = 2
 FLOOR = 1e-5  # NeMo's guard against a silent mel bin when features are normalised
 
 
@@ -47,6 +49,8 @@ class Rounds:
     ):
         self.round = 0
         self.rank, self.processes = 0, 1
+        self.ahead = False
+        """Whether a process of its own makes the batches, the same ones, while a GPU computes."""
         self._pools = pools
         self._config = config
         self._noise = noise
@@ -70,6 +74,13 @@ class Rounds:
         return self._config.eval_every_steps
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.ahead:
+            yield from ahead_of_time(self.made)
+        else:
+            yield from self.made()
+
+    def made(self) -> Iterator[Batch]:
+        """The batches of this round, made in this process."""
         rng = np.random.default_rng([self._seed, self.round, 1, self.rank])
         rows = [self._rows(number) for number in range(len(self._pools))]
         pools = self._timed if self._aligned else self._planned
@@ -137,6 +148,37 @@ class Rounds:
         return varied_TM, tokens, _stretched(known_S, len(varied_TM))
 
 
+class _Made(IterableDataset[Batch]):
+    """What a loader's process goes through."""
+
+    def __init__(self, make: Callable[[], Iterator[Batch]]):
+        self._make = make
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._make()
+
+
+def ahead_of_time(make: Callable[[], Iterator[Batch]], *, pinned: bool = True) -> Iterator[Batch]:
+    """What `make` gives, made by one forked process, so that chance runs on as in this one.
+
+    Batches come through shared memory, `BATCHES_AHEAD` and one at a time, and if `pinned` into memory that a GPU
+    fetches from while it computes.
+    """
+    yield from DataLoader(
+        _Made(make),
+        batch_size=None,
+        num_workers=1,
+        collate_fn=_itself,
+        prefetch_factor=BATCHES_AHEAD,
+        pin_memory=pinned,
+        multiprocessing_context="fork",
+    )
+
+
+def _itself(batch: Batch) -> Batch:
+    return batch
+
+
 def _stretched(known_S: npt.NDArray[np.int64] | None, frames: int) -> npt.NDArray[np.int64]:
     """The token of each encoder frame at the speed played: a faster recording has the same tokens in fewer frames."""
     wanted = -(-frames // SUBSAMPLING)
@@ -173,7 +215,8 @@ def collate(
         features_BMT[row, :, : len(features_TM)] = torch.from_numpy(normal_TM.T)
         tokens_BU[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         alignment_BS[row, : len(aligned_S)] = torch.from_numpy(aligned_S)
-    return Batch(features_BMT, frames, tokens_BU, lengths, alignment_BS)
+    on_host = tuple(map(len, features)), tuple(map(len, tokens))
+    return Batch(features_BMT, frames, tokens_BU, lengths, alignment_BS, *on_host)
 
 
 def recordings(

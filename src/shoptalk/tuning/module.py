@@ -8,16 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningModule
 
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
+from shoptalk.core.tokens import SUBSAMPLING
 from shoptalk.integrations import nemo
 from shoptalk.tuning.alignment import UNKNOWN
 from shoptalk.tuning.cpu_speed import reseed
 from shoptalk.tuning.lightning_internals import clips_itself, end_round
 from shoptalk.tuning.tdt_loss import TdtLoss
+
+CHECK_EVERY = 20
+"""Steps on a GPU whose losses are checked together."""
 
 
 class Batch(NamedTuple):
@@ -29,6 +34,17 @@ class Batch(NamedTuple):
     tokens: torch.Tensor
     lengths: torch.Tensor
     alignment: torch.Tensor
+    host_frames: tuple[int, ...] = ()
+    host_lengths: tuple[int, ...] = ()
+    """Both lengths once more, so that asking for them does not wait for a GPU; empty: ask all the same."""
+
+    def frames_on_host(self) -> Sequence[int]:
+        """Mel frames of each utterance."""
+        return self.host_frames or self.frames.tolist()
+
+    def lengths_on_host(self) -> Sequence[int]:
+        """Tokens of each utterance."""
+        return self.host_lengths or self.lengths.tolist()
 
 
 class TuningModule(LightningModule):
@@ -43,11 +59,17 @@ class TuningModule(LightningModule):
         self.ctc_head = torch.nn.Linear(nemo.encoder_width(model), blank + 1) if config.ctc_weight else None
         self.mean = _copies(model.state_dict()) if config.ema else {}
         self._rng = np.random.default_rng(seed)
+        self.check_every = 1
+        """Losses that are checked together: each check waits for the device."""
+        self._unchecked: list[tuple[int, torch.Tensor]] = []
+        self._followed: _Followed | None = None
         nemo.give_logits(model)  # which the loss takes
 
     def on_train_start(self) -> None:
         # The mean is no part of the module's state, so that Lightning does not move it where it moves the model.
         self.mean = {key: value.to(self.device) for key, value in self.mean.items()}
+        self._followed = _followed(self.mean, self.model.state_dict()) if self.mean else None
+        self.check_every = 1 if self.device.type == "cpu" else CHECK_EVERY
 
     def on_train_epoch_start(self) -> None:
         # Chance depends on (seed, step), so that a resumed run goes on as the interrupted one would have.
@@ -65,7 +87,7 @@ class TuningModule(LightningModule):
                     layer.eval()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        features_BMT = spec_augment(batch.features, batch.frames, self.config, self._rng)
+        features_BMT = spec_augment(batch.features, batch.frames_on_host(), self.config, self._rng)
         encoded_BCS, frames_B = self.model.encoder(audio_signal=features_BMT, length=batch.frames)
         round_ = self.global_step // self.config.eval_every_steps
         if self.ctc_head is None:
@@ -73,14 +95,24 @@ class TuningModule(LightningModule):
         elif round_ < self.config.aligned_rounds:
             loss = self._aligned(self.ctc_head(encoded_BCS.transpose(1, 2)), batch)
         else:
-            ctc = self._ctc(self.ctc_head(encoded_BCS.transpose(1, 2)), frames_B, batch)
+            ctc = self._ctc(self.ctc_head(encoded_BCS.transpose(1, 2)), batch)
             self.log("ctc_loss", ctc)
             weight = self.config.ctc_weight
             loss = weight * ctc + (1 - weight) * self._transducer_loss(encoded_BCS, frames_B, batch)
-        if not torch.isfinite(loss):
-            raise TrainingError(f"the loss at step {self.global_step} is {loss.item()}; lower train.learning_rate")
+        self._unchecked.append((self.global_step, loss.detach()))
+        if len(self._unchecked) >= self.check_every:
+            self.check_losses()
         self.log("loss", loss, prog_bar=True)
         return loss
+
+    def check_losses(self) -> None:
+        """`TrainingError` if a loss since the last check was not finite; weights that follow it are never kept."""
+        unchecked, self._unchecked = self._unchecked, []
+        if not unchecked:
+            return
+        for (step, _), loss in zip(unchecked, torch.stack([loss for _, loss in unchecked]).tolist(), strict=True):
+            if not math.isfinite(loss):
+                raise TrainingError(f"the loss at step {step} is {loss}; lower train.learning_rate")
 
     def _aligned(self, logits_BSV: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Cross-entropy of the CTC head on the frames whose token is known."""
@@ -91,7 +123,8 @@ class TuningModule(LightningModule):
 
     def _transducer_loss(self, encoded_BCS: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
         if self.config.transducer_part < 1:
-            chosen = self._rng.permutation(len(frames_B))[: math.ceil(self.config.transducer_part * len(frames_B))]
+            part = math.ceil(self.config.transducer_part * len(frames_B))
+            chosen = _sent(self._rng.permutation(len(frames_B))[:part], encoded_BCS.device)
             encoded_BCS, frames_B = encoded_BCS[chosen], frames_B[chosen]
             batch = batch._replace(tokens=batch.tokens[chosen], lengths=batch.lengths[chosen])
         predicted_BCU, _, _ = self.model.decoder(targets=batch.tokens, target_length=batch.lengths)
@@ -99,10 +132,16 @@ class TuningModule(LightningModule):
         loss: torch.Tensor = self.loss(logits_BSUK, batch.tokens, frames_B, batch.lengths)
         return loss
 
-    def _ctc(self, logits_BSV: torch.Tensor, frames_B: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def _ctc(self, logits_BSV: torch.Tensor, batch: Batch) -> torch.Tensor:
         log_probs_SBV = logits_BSV.float().log_softmax(-1).transpose(0, 1)
         losses_B = torch.nn.functional.ctc_loss(
-            log_probs_SBV, batch.tokens, frames_B, batch.lengths, blank=self.blank, reduction="none", zero_infinity=True
+            log_probs_SBV,
+            batch.tokens,
+            torch.tensor([-(-frames // SUBSAMPLING) for frames in batch.frames_on_host()]),
+            torch.tensor(batch.lengths_on_host()),
+            blank=self.blank,
+            reduction="none",
+            zero_infinity=True,
         )
         return losses_B.sum() / batch.lengths.sum().clamp(min=1)
 
@@ -118,14 +157,12 @@ class TuningModule(LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.mean:
+        if self._followed:
             # The mean follows faster at the start, when old weights are worth little.
             decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-            new = self.model.state_dict()
-            real = [key for key, value in new.items() if value.is_floating_point()]
-            torch._foreach_lerp_([self.mean[key] for key in real], [new[key] for key in real], 1 - decay)
-            for key in new.keys() - set(real):
-                self.mean[key].copy_(new[key])
+            torch._foreach_lerp_(self._followed.means, self._followed.weights, 1 - decay)
+            for mean, count in self._followed.integers:
+                mean.copy_(count)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What is scored and saved: the running mean if there is one, else the last weights, which go on changing."""
@@ -174,21 +211,43 @@ def rate_at(step: int, config: TrainSection) -> float:
 
 
 def spec_augment(
-    features_BMT: torch.Tensor, frames_B: torch.Tensor, config: TrainSection, rng: np.random.Generator
+    features_BMT: torch.Tensor, frames: Sequence[int], config: TrainSection, rng: np.random.Generator
 ) -> torch.Tensor:
     """Zero drawn bands and stretches (arXiv 1904.08779); stretches are at most `time_mask_part` of each utterance."""
-    out_BMT = features_BMT.clone()
-    mels = out_BMT.shape[1]
-    for row, frames in enumerate(frames_B.tolist()):
+    utterances, mels, longest = features_BMT.shape
+    is_hidden_BM, is_hidden_BT = np.zeros((utterances, mels), bool), np.zeros((utterances, longest), bool)
+    for row, own in enumerate(frames):
         for _ in range(config.frequency_masks):
             width = int(rng.integers(0, config.frequency_mask_bins + 1))
             start = int(rng.integers(0, max(1, mels - width)))
-            out_BMT[row, start : start + width] = 0.0
+            is_hidden_BM[row, start : start + width] = True
         for _ in range(config.time_masks):
-            width = int(rng.integers(0, max(1, round(frames * config.time_mask_part)) + 1))
-            start = int(rng.integers(0, max(1, frames - width)))
-            out_BMT[row, :, start : start + width] = 0.0
-    return out_BMT
+            width = int(rng.integers(0, max(1, round(own * config.time_mask_part)) + 1))
+            start = int(rng.integers(0, max(1, own - width)))
+            is_hidden_BT[row, start : start + width] = True
+    device = features_BMT.device
+    is_hidden_BMT = _sent(is_hidden_BM, device)[:, :, None] | _sent(is_hidden_BT, device)[:, None]
+    return features_BMT.masked_fill(is_hidden_BMT, 0.0)
+
+
+def _sent(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """An array on a device, by a copy that a GPU makes itself when it comes to it."""
+    on_host = torch.from_numpy(values)
+    return on_host if device.type == "cpu" else on_host.pin_memory().to(device, non_blocking=True)
+
+
+class _Followed(NamedTuple):
+    """The tensors of the mean, and those that they follow; integers (BatchNorm's counts) in pairs."""
+
+    means: list[torch.Tensor]
+    weights: list[torch.Tensor]
+    integers: list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def _followed(mean: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> _Followed:
+    real = [key for key, weight in weights.items() if weight.is_floating_point()]
+    integers = [(mean[key], weights[key]) for key in weights.keys() - set(real)]
+    return _Followed([mean[key] for key in real], [weights[key] for key in real], integers)
 
 
 def _copies(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

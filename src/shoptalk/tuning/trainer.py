@@ -86,6 +86,7 @@ class ASRTrainer:
     def _fit(self) -> Path:
         model = self.restore()
         nemo.check_is_tdt(model)
+        nemo.decode_without_graphs(model)
         tokens = model.tokenizer.vocab_size
         self.say(f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {tokens} tokens")
         rounds = self.rounds(model)
@@ -95,6 +96,7 @@ class ASRTrainer:
         accelerator = device.accelerator()
         if device.quickens_training(accelerator):
             quicken(module)
+        rounds.ahead = device.prepares_batches_ahead(accelerator)
         keeper = Keeper(self.folder, rounds, self._written_dev(model), self.config, self.say)
         trainer = Trainer(
             accelerator=accelerator.kind,  # not "auto": it takes Apple's GPU, for which there is no TDT loss
@@ -328,7 +330,7 @@ class Keeper(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._frames += int(batch.frames.sum())
+        self._frames += sum(batch.frames_on_host())
         if self._advance and trainer.global_step > self._step:
             self._advance(trainer.global_step - self._step)
             self._step = trainer.global_step
@@ -342,6 +344,7 @@ class Keeper(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = cast(TuningModule, pl_module)
+        module.check_losses()
         weights = module.weights()
         wer_of = self._dev_wer(module, weights, trainer)
         wer = wer_of.pop("all")
@@ -381,7 +384,7 @@ class Keeper(Callback):
         trained = {key: value.clone() for key, value in model.state_dict().items()}
         model.load_state_dict(weights)
         nemo.give_log_probabilities(model)
-        recognized = nemo.NemoRecognizer(model, batch=16).recognize(self._audio)
+        recognized = nemo.NemoRecognizer(model, batch=device.dev_batch(module.device.type)).recognize(self._audio)
         nemo.give_logits(model)
         model.load_state_dict(trained)
         model.train()
