@@ -277,7 +277,7 @@ def gpu_figures(name: str) -> str:
 
 def speed_table(result: dict[str, Any]) -> str:
     """Median latency of one clip, and times real time by batch; paths that only an earlier run has are marked."""
-    batches = list(next(iter(result["paths"].values()))["inner"])
+    batches = max((list(measured["inner"]) for measured in result["paths"].values()), key=len)
     rows = []
     for path, label in GPU_PATHS.items():
         measured, mark = result["paths"].get(path), ""
@@ -288,7 +288,7 @@ def speed_table(result: dict[str, Any]) -> str:
             cells = [f"{rate:,.0f}" if rate else "" for rate in rates]
             rows.append((label + mark, f"{measured['latency_ms']['median']:.4g}", *cells))
     head = ("path", "one clip, ms", *(f"batch {batches[0]}", *batches[1:]))
-    note = "\n\n¹ of an earlier run, on another card of the same kind" if any("¹" in row[0] for row in rows) else ""
+    note = "\n\n¹ of an earlier run, on a card of the same kind" if any("¹" in row[0] for row in rows) else ""
     return f"{result['device']}, torch {result['torch']}, {result['date']}:\n\n{table(head, rows)}{note}"
 
 

@@ -59,6 +59,23 @@ def test_what_is_known_is_there_while_a_step_runs(tmp_path: Path) -> None:
     assert any(result["steps"].get("late", {}).get("error") == "it did not end" for result in seen)
 
 
+def test_steps_wait_for_their_turn(tmp_path: Path) -> None:
+    """Processes are started ahead, and none works before the one before it has ended."""
+    program = (
+        "import json, sys, time; go = sys.stdin.readline(); began = time.time(); time.sleep(0.2); "
+        "open(sys.argv[1], 'w').write(json.dumps({'first': {'passed': go == 'go\\n', 'at': [began, time.time()]}}))"
+    )
+    steps = [Step(str(number), "none", 20.0, "waits") for number in range(6)]
+
+    def command(step: Step, part: Path) -> list[str]:
+        return [sys.executable, "-S", "-c", program, str(part)]
+
+    assert check.run_all(steps, Setting(rehearsed=False), tmp_path, device="Some GPU", command=command) == 0
+    result = json.loads((tmp_path / check.RESULT).read_text())
+    times = [time for step in result["steps"].values() for time in step["parts"]["first"]["at"]]
+    assert len(times) == 12 and times == sorted(times)
+
+
 def test_without_time_a_step_is_told_and_not_started(tmp_path: Path) -> None:
     times = iter([0.0, check.LONGEST_S, check.LONGEST_S, check.LONGEST_S])
     result = run(["whole"], tmp_path, clock=lambda: next(times))
@@ -97,7 +114,7 @@ def canned(*, device: str | None, failing: str = "") -> dict[str, Any]:
         name: {"inner": {"1": 10.0 * 2**place, "8": None}, "outer": {}, "latency_ms": {"median": 3.25, "p95": 4.0}}
         for place, name in enumerate(("plain", "looping", "graphs", "triton", "fused"))
     }
-    figures = {"device": device, "torch": "2.11.0", "date": "2026-01-01", "paths": paths, "absent": {}}
+    figures = {"device": device, "torch": "2.11.0", "date": "2026-01-01", "commit": "c", "paths": paths, "absent": {}}
     parts = {name for candidate in report.CANDIDATES for name in candidate.parts}
     settings = {name: {"passed": name != failing} for name in sorted(parts)}
     training = {"batches": {"16": {"audio_hours_per_hour": 6100.4, "peak_gib": 20.0}, "64": None}}
@@ -122,7 +139,7 @@ def reported(run: dict[str, Any], folder: Path) -> list[str]:
     """The names of the files that a report writes below `folder`."""
     (folder / "out").mkdir(exist_ok=True)
     (folder / "out" / check.RESULT).write_text(json.dumps(run))
-    assert report.write(folder / "out", root=folder) == 0
+    assert report.write([folder / "out"], root=folder) == 0
     return sorted(path.name for path in (folder / "results").iterdir())
 
 
@@ -144,6 +161,37 @@ def test_a_run_on_a_gpu_makes_results_and_tables(tmp_path: Path, capsys: pytest.
     assert "| transformers |  | did not run: TypeError: no |  |" in trained
 
 
+def test_a_later_run_leaves_what_it_does_not_measure(tmp_path: Path) -> None:
+    first, second = canned(device="Some GPU"), canned(device="Some GPU")
+    for name in ("settings", "training_speed"):
+        del second["steps"][name]
+    second["commit"] = "d"
+    figures = second["steps"]["speed"]["parts"]["figures"]["figures"]
+    figures["paths"] = {"fused": {"inner": {"1": 99.0, "8": 640.0}, "outer": {}, "latency_ms": {"median": 2.0}}}
+    for place, run in enumerate((first, second)):
+        (tmp_path / str(place)).mkdir()
+        (tmp_path / str(place) / check.RESULT).write_text(json.dumps(run))
+    for _ in range(2):  # a report of the same runs changes nothing
+        assert report.write([tmp_path / "0", tmp_path / "1"], root=tmp_path) == 0
+        result = json.loads((tmp_path / report.CHECK).read_text())
+        assert [*result["steps"]] == ["settings", "kernels", "speed", "training_speed"] and len(result["runs"]) == 2
+        engine = json.loads((tmp_path / report.ENGINE).read_text())
+        assert engine["paths"]["fused"]["inner"]["1"] == 99.0 and [*engine["paths"]] == ["fused"]
+        assert sorted(engine["earlier_run"]["paths"]) == ["graphs", "looping", "plain", "triton"]
+        assert (tmp_path / report.TRAINING).is_file()
+    shown = paste_docs.speed_table(engine)
+    assert (
+        "| all kernels, bf16 | 2 | 99 | 640 |" in shown and "| graphs and device decoding ¹ | 3.25 | 40 |  |" in shown
+    )
+
+
+def test_a_run_on_another_card_stands_alone(tmp_path: Path) -> None:
+    runs = [canned(device="Some GPU"), canned(device="Other GPU")]
+    del runs[1]["steps"]["training_speed"]
+    whole = report.merged(runs)
+    assert "training_speed" not in whole["steps"] and "runs" not in whole
+
+
 def test_a_rehearsal_measures_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reported(canned(device=None), tmp_path) == ["gpu_check.json"]
     assert json.loads((tmp_path / report.CHECK).read_text())["device"] is None
@@ -161,7 +209,7 @@ def test_a_later_rehearsal_leaves_what_a_gpu_did(tmp_path: Path) -> None:
 
 
 def test_without_a_run_the_report_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report.write(tmp_path, root=tmp_path) == 1
+    assert report.write([tmp_path], root=tmp_path) == 1
     assert "run scripts/gpu_check.sh first" in capsys.readouterr().out
 
 

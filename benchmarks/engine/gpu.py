@@ -10,6 +10,7 @@ and turned into features by the same code for all. `--device cpu --size tiny` sh
 import argparse
 import copy
 import functools
+import gc
 import json
 import math
 import platform
@@ -31,11 +32,13 @@ import soundfile
 import torch
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.device import cores
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
 from shoptalk.engine.gpu.fp8 import quantize
 from shoptalk.engine.gpu.graphs import Pipeline
 from shoptalk.engine.gpu.looping import Looping
+from shoptalk.engine.gpu.transfer import to_host
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.shape import LOG_GUARD, MAX_SYMBOLS, PREEMPHASIS, Shape
 from shoptalk.engine.steps import Steps
@@ -59,9 +62,11 @@ SIZES: dict[str, dict[str, int]] = {
 DURATIONS = (0, 1, 2, 3, 4)
 TOKEN, SURE = 1, 100.0
 CLIP_S = 10.0
-CLIPS, LEAST_BATCHES, LATENCIES, WARM_UPS = 1024, 4, 50, 3
+CLIPS, LEAST_BATCHES, LATENCIES, WARM_UPS, FIRST = 1024, 4, 50, 3, 2
 AHEAD = 4
-"""Batches that are read before they are needed, each by a thread."""
+"""Batches that are read before they are needed."""
+READERS = 16
+"""Threads that read a batch together, if there are so many cores: the first batch is waited for."""
 PROFILED = 16
 """Kernels that a profile names."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -144,13 +149,13 @@ def settle_joint(bias_O: torch.Tensor, vocabulary: int, sure: float = SURE) -> N
 def drawn(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
     with torch.inference_mode():
         weights = random_weights(shape, device=device)
-        return Encoder(shape, weights.below("encoder")).to(torch.bfloat16), Transducer(shape, weights)
+        encoder = Encoder(shape, weights.below("encoder")).to(device, torch.bfloat16)
+        return encoder, Transducer(shape, weights).to(device)
 
 
 def encoders_of(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
     """In bfloat16 and float32: decoding is a small part of the work, and choices between tokens are close."""
-    encoder, transducer = copy.deepcopy(drawn(shape, device))
-    return encoder.to(device), transducer.to(device)
+    return copy.deepcopy(drawn(shape, device))
 
 
 def plain(shape: Shape, device: str) -> Hears:
@@ -162,7 +167,7 @@ def plain(shape: Shape, device: str) -> Hears:
         for features_BTM, frames_B in batches:
             lengths_B = encoder.subsampling.frames(frames_B)
             encoded_BTD = encoder.padded(features_BTM, frames_B, lengths_B)
-            yield sum(len(one.tokens) for one in decode(steps, encoded_BTD.float().cpu(), lengths_B))
+            yield sum(len(one.tokens) for one in decode(steps, to_host(encoded_BTD).float(), lengths_B))
 
     return hears
 
@@ -318,6 +323,7 @@ PATHS: dict[str, Callable[[Shape, str], Hears]] = {
     one.__name__: one for one in (plain, fused, fused_fp8, graphs, triton, fp8, looping, transformers, nemo)
 }
 """Last what is not ours: a failed kernel costs the process its card, and so all that follows."""
+FOREIGN = ("transformers", "nemo")
 FAILURES = (ImportError, RuntimeError, TypeError, ValueError, AttributeError, KeyError)
 
 
@@ -343,6 +349,8 @@ class Front:
         self.files = [folder / f"{number}.wav" for number in range(clips)]
         for file, samples_S in zip(self.files, noise, strict=True):
             soundfile.write(file, samples_S, SAMPLE_RATE_HZ)
+        self.length = noise.shape[1]
+        self.readers = min(READERS, cores())
 
     def read(self, files: Sequence[Path]) -> Batch:
         return self.features_of(self.samples(files))
@@ -356,51 +364,83 @@ class Front:
 
     def batches(self, batch: int, count: int) -> Iterator[Batch]:
         """Batches whose files are read by threads, `AHEAD` batches before they are asked for."""
-        with ThreadPoolExecutor(AHEAD) as pool:
-            waiting: deque[Future[torch.Tensor]] = deque()
+        with ThreadPoolExecutor(self.readers) as pool:
+            waiting: deque[tuple[torch.Tensor, list[Future[None]]]] = deque()
             for number in range(count):
                 numbers = range(number * batch, (number + 1) * batch)
-                files = [self.files[position % len(self.files)] for position in numbers]
-                waiting.append(pool.submit(self.samples, files))
+                waiting.append(self._reading([self.files[position % len(self.files)] for position in numbers], pool))
                 if len(waiting) > AHEAD:
-                    yield self.features_of(waiting.popleft().result())
+                    yield self._read(*waiting.popleft())
             while waiting:
-                yield self.features_of(waiting.popleft().result())
+                yield self._read(*waiting.popleft())
+
+    def _reading(self, files: Sequence[Path], pool: ThreadPoolExecutor) -> tuple[torch.Tensor, list[Future[None]]]:
+        """Memory for a batch, and what fills it."""
+        signal_BS, part = self.memory(len(files)), -(-len(files) // self.readers)
+        starts = range(0, len(files), part)
+        return signal_BS, [
+            pool.submit(fill, files[start : start + part], signal_BS[start : start + part]) for start in starts
+        ]
+
+    def _read(self, signal_BS: torch.Tensor, parts: Sequence[Future[None]]) -> Batch:
+        for part in parts:
+            part.result()
+        return self.features_of(signal_BS)
+
+    def memory(self, batch: int) -> torch.Tensor:
+        """(B, S), unwritten, in memory that a GPU can fetch itself."""
+        return torch.empty(batch, self.length, pin_memory=self.device != "cpu")
+
+    def settle(self, batch: int) -> None:
+        """Let the memory of all batches ahead be there, as it is in a process that goes on: to pin it takes long."""
+        held = [self.memory(batch) for _ in range(AHEAD + 2)]
+        held.clear()
 
     def samples(self, files: Sequence[Path]) -> torch.Tensor:
-        """(B, S) of files of one length, in memory that a GPU can fetch itself."""
-        signal_BS = torch.empty(len(files), soundfile.info(files[0]).frames, pin_memory=self.device != "cpu")
-        for file, row_S in zip(files, signal_BS.numpy(), strict=True):
-            soundfile.read(file, dtype="float32", out=row_S)
+        """(B, S) of files of one length."""
+        signal_BS = self.memory(len(files))
+        fill(files, signal_BS)
         return signal_BS
+
+
+def fill(files: Sequence[Path], signal_BS: torch.Tensor) -> None:
+    for file, row_S in zip(files, signal_BS.numpy(), strict=True):
+        soundfile.read(file, dtype="float32", out=row_S)
 
 
 def measure(  # noqa: PLR0913
     hears: Hears, front: Front, *, batches: Sequence[int], clips: int, clip_s: float, latencies: int, run_s: float,
-    clock: Callable[[], float], wait: Callable[[], None],
+    clock: Callable[[], float], wait: Callable[[], None], note: Callable[[dict[str, Any]], None] = lambda found: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """RTFx by both clocks at each batch size, and the latency of one clip; None where memory did not suffice."""
+    """RTFx by both clocks at each batch size, and the latency of one clip; None where memory did not suffice.
+
+    `note` gets what is found so far after each batch size.
+    """
+    began = clock()
     found: dict[str, Any] = {"inner": {}, "outer": {}, "tokens_per_clip": None, "latency_ms": None}
-    for batch in batches:
-        try:
-            ready = front.read(front.files[:batch])
-            timed(hears, [ready] * WARM_UPS, clock=clock, wait=wait)
-            tried_s, _ = timed(hears, [ready] * WARM_UPS, clock=clock, wait=wait)
-            count = max(LEAST_BATCHES, int(min(clips // batch, run_s * WARM_UPS / tried_s)))
-            audio_s = count * batch * clip_s
-            inner_s, tokens = timed(hears, [ready] * count, clock=clock, wait=wait)
-            outer_s, _ = timed(hears, front.batches(batch, count), clock=clock, wait=wait)
-        except torch.OutOfMemoryError:
-            found["inner"][batch] = found["outer"][batch] = None
-            continue
-        found["tokens_per_clip"] = round(tokens / (count * batch), 2)
-        found["inner"][batch], found["outer"][batch] = round(audio_s / inner_s, 1), round(audio_s / outer_s, 1)
     one = front.read(front.files[:1])
     tried_s = [timed(hears, [one], clock=clock, wait=wait)[0] for _ in range(WARM_UPS)][-1]
     count = max(LEAST_BATCHES, int(min(latencies, run_s / tried_s)))
     runs = [timed(hears, [one], clock=clock, wait=wait)[0] for _ in range(count)]
     slow_s = sorted(runs)[round(0.95 * (len(runs) - 1))]
     found["latency_ms"] = {"median": round(1e3 * statistics.median(runs), 3), "p95": round(1e3 * slow_s, 3)}
+    for batch in batches:
+        try:
+            ready = front.read(front.files[:batch])
+            timed(hears, [ready] * FIRST, clock=clock, wait=wait)  # captures, and chooses kernels
+            tried_s, _ = timed(hears, [ready] * FIRST, clock=clock, wait=wait)
+            count = max(LEAST_BATCHES, int(min(clips // batch, run_s * FIRST / tried_s)))
+            audio_s = count * batch * clip_s
+            inner_s, tokens = timed(hears, [ready] * count, clock=clock, wait=wait)
+            front.settle(batch)
+            outer_s, _ = timed(hears, front.batches(batch, count), clock=clock, wait=wait)
+        except torch.OutOfMemoryError:
+            found["inner"][batch] = found["outer"][batch] = None
+            continue
+        found["tokens_per_clip"] = round(tokens / (count * batch), 2)
+        found["inner"][batch], found["outer"][batch] = round(audio_s / inner_s, 1), round(audio_s / outer_s, 1)
+        found["took_s"] = round(clock() - began, 1)
+        note(found)
     return found
 
 
@@ -456,7 +496,7 @@ def compare(
     save: Callable[[dict[str, Any]], None] = lambda result: None,
 ) -> dict[str, Any]:  # fmt: skip
     """All paths in turn, each alone in memory; those that cannot run here are told with the reason. What is there is
-    saved after each path."""
+    saved after each batch size."""
     shape, device = shape_of(arguments.size), arguments.device
     peak = matrix_peak(device, PEAK_WIDTH if device == "cuda" else 256, clock=clock, wait=wait)
     flops = encoder_flops(shape, round(arguments.clip_s * 100))
@@ -465,26 +505,42 @@ def compare(
     result = {**figures, "paths": paths, "absent": absent, "profiles": profiles}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         front = Front(shape, device, Path(folder), max(arguments.batches), arguments.clip_s)
-        for name in arguments.paths:
+
+        def note(name: str, found: dict[str, Any]) -> None:
+            per_clip = flops / arguments.clip_s / peak
+            shares = {batch: rate and round(rate * per_clip, 4) for batch, rate in found["inner"].items()}
+            paths[name] = {**found, "share_of_peak": shares}
+            save(result)
+
+        def run(name: str) -> None:
             try:
                 hears = PATHS[name](shape, device)
-                paths[name] = measure(
+                found = measure(
                     hears, front, batches=arguments.batches, clips=arguments.clips, clip_s=arguments.clip_s,
                     latencies=arguments.latencies, run_s=arguments.run_s, clock=clock, wait=wait,
+                    note=functools.partial(note, name),
                 )  # fmt: skip
-                if name in arguments.profile:
-                    sizes = sorted({min(arguments.batches), max(arguments.batches)})
-                    profiles[name] = [profile(hears, front, batch, wait=wait) for batch in sizes]
+                note(name, found)
             except FAILURES as error:  # of code that is not ours, or new: the others are measured all the same
                 absent[name] = f"{type(error).__name__}: {error}"
                 save(result)
-                continue
-            paths[name]["share_of_peak"] = {
-                batch: rate and round(rate / arguments.clip_s * flops / peak, 4)
-                for batch, rate in paths[name]["inner"].items()
-            }
-            save(result)
-            del hears
+
+        def look_into(name: str) -> None:
+            if name not in paths:
+                return
+            hears = PATHS[name](shape, device)
+            profiles[name] = []
+            for batch in sorted({min(arguments.batches), max(arguments.batches)}):
+                profiles[name].append(profile(hears, front, batch, wait=wait))
+                save(result)
+
+        # profiles behind all our figures, since they take as long; before what may cost the process its card
+        jobs = [(run, name) for name in arguments.paths if name not in FOREIGN]
+        jobs += [(look_into, name) for name in arguments.profile]
+        jobs += [(run, name) for name in arguments.paths if name in FOREIGN]
+        for job, name in jobs:
+            job(name)
+            gc.collect()
             if device == "cuda":
                 torch.cuda.empty_cache()
     return result

@@ -6,6 +6,7 @@ step that crashed or was ended; FOLDER/log.txt has what the steps printed. A GPU
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -24,6 +25,7 @@ from typing import Any
 
 from scripts.gpu.record import Record, Setting, write_json
 
+Process = subprocess.Popen[bytes]
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "gpu-results"
 RESULT, LOG = "gpu_check.json", "log.txt"
@@ -31,6 +33,10 @@ LONGEST_S = 480.0
 """For a whole run on a GPU."""
 SPARE_S = 15.0
 """Of it, for unpacking and for starting processes."""
+AHEAD = 3
+"""Steps on a GPU whose processes are started before their turn: they import what they need, and wait."""
+GO = "go\n"
+"""What a step's process reads when its turn has come."""
 LEAST_S = 5.0
 """With less time left a step is not started."""
 REHEARSED_TIMES = 4
@@ -54,12 +60,12 @@ STEPS = (
     Step("equal", "correctness", 40, "the engine on CUDA gives a CPU's words and times on real recordings"),
     Step("settings", "correctness", 60, "each path behind its setting gives the words of plain PyTorch"),
     Step("memory", "correctness", 25, "out of memory is a named error, and the engine lives on"),
-    Step("kernels", "correctness", 50, "the tests of the kernels"),
+    Step("kernels", "correctness", 45, "the tests of the kernels"),
     Step("training", "training", 45, "twenty bf16 steps with clipping and EMA, a checkpoint, and going on from it"),
-    Step("one_rank", "training", 25, "the same with one process of NCCL (gloo in a rehearsal)"),
-    Step("training_speed", "training", 60, "hours of audio an hour and peak memory, beside transformers' step"),
-    Step("speed", "speed", 100, "each path on clips of 10 s: throughput, latency, share of the card's peak"),
-    Step("long_speed", "speed", 30, "clips of 5 minutes"),
+    Step("one_rank", "training", 30, "the same with one process of NCCL (gloo in a rehearsal)"),
+    Step("training_speed", "training", 50, "hours of audio an hour and peak memory, beside transformers' step"),
+    Step("speed", "speed", 90, "each path on clips of 10 s: throughput, latency, share of the card's peak"),
+    Step("long_speed", "speed", 40, "clips of 5 minutes"),
     Step("service", "service", 30, "64 clips at once over HTTP"),
 )
 """Most valuable first."""
@@ -70,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.report is not None:
         from scripts.gpu import report
 
-        return report.write(arguments.report)
+        return report.write(arguments.report or [OUT])
     setting = Setting(rehearsed=arguments.rehearse)
     if arguments.run_step:
         return run_step(arguments.run_step, setting, arguments.out)
@@ -78,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / LOG).write_text("")
     chosen = [step for step in STEPS if step.name in arguments.steps]
-    return run_all(chosen, setting, arguments.out, device=device)
+    return run_all(chosen, setting, arguments.out, device=device, longest_s=arguments.longest_s)
 
 
 def parsed(words: Sequence[str] | None) -> argparse.Namespace:
@@ -87,7 +93,12 @@ def parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=OUT, help="where the results go (default: gpu-results)")
     names = [step.name for step in STEPS]
     parser.add_argument("--steps", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--report", nargs="?", type=Path, const=OUT, metavar="FOLDER", help="write what a run found")
+    parser.add_argument(
+        "--longest-s", type=float, default=LONGEST_S, help=f"seconds for all of it on a GPU (default: {LONGEST_S:g})"
+    )
+    parser.add_argument(
+        "--report", nargs="*", type=Path, metavar="FOLDER", help="write what runs found, the newest folder last"
+    )
     parser.add_argument("--run-step", choices=names, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
@@ -112,21 +123,31 @@ def run_all(
     out: Path,
     *,
     device: str | None,
+    longest_s: float = LONGEST_S,
     clock: Callable[[], float] = time.monotonic,
     command: Callable[[Step, Path], list[str]] | None = None,
 ) -> int:
     """All steps in turn; status 1 if any failed. `command` gives the process of a step."""
-    until = clock() + LONGEST_S - SPARE_S
+    until = clock() + longest_s - SPARE_S
     result = about(setting, device)
     own_command = command or (lambda step, part: step_command(step, setting, part))
+    ahead = 0 if setting.rehearsed else AHEAD
+    waiting: dict[str, Process] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for step in steps:
-            limit_s = REHEARSED_TIMES * step.limit_s if setting.rehearsed else min(step.limit_s, until - clock())
-            print(f"{step.name}: {step.what}", flush=True)
-            told = run_one(step, own_command, Path(folder), out, limit_s, clock, result)
-            print(f"{step.name}: {'passed' if told['passed'] else 'FAILED'}, {told['seconds']} s", flush=True)
-            if told["error"]:
-                print(f"  {told['error']}", flush=True)
+        try:
+            for place, step in enumerate(steps):
+                for coming in steps[place : place + 1 + ahead]:
+                    if coming.name not in waiting:
+                        waiting[coming.name] = started(coming, own_command, Path(folder))
+                limit_s = REHEARSED_TIMES * step.limit_s if setting.rehearsed else min(step.limit_s, until - clock())
+                print(f"{step.name}: {step.what}", flush=True)
+                told = run_one(step, waiting[step.name], Path(folder), out, limit_s, clock, result)
+                print(f"{step.name}: {'passed' if told['passed'] else 'FAILED'}, {told['seconds']} s", flush=True)
+                if told["error"]:
+                    print(f"  {told['error']}", flush=True)
+        finally:
+            for process in waiting.values():
+                end(process)
     failed = [name for name, told in result["steps"].items() if not told["passed"]]
     print(f"{len(result['steps']) - len(failed)} passed, {len(failed)} failed")
     return int(bool(failed))
@@ -157,34 +178,61 @@ def step_command(step: Step, setting: Setting, part: Path) -> list[str]:
     return [sys.executable, "-m", "scripts.gpu.check", "--run-step", step.name, "--out", str(part), *options]
 
 
+def started(step: Step, command: Callable[[Step, Path], list[str]], folder: Path) -> Process:
+    """The process of a step, which waits for its turn."""
+    with printed_by(step, folder).open("wb") as target:
+        return subprocess.Popen(
+            command(step, part_of(step, folder)),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=target,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def part_of(step: Step, folder: Path) -> Path:
+    """Where a step writes what it finds."""
+    return folder / f"{step.name}.json"
+
+
+def printed_by(step: Step, folder: Path) -> Path:
+    return folder / f"{step.name}.txt"
+
+
+def end(process: Process) -> None:
+    """End a process and all that it started, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def run_one(
     step: Step,
-    command: Callable[[Step, Path], list[str]],
+    process: Process,
     folder: Path,
     out: Path,
     limit_s: float,
     clock: Callable[[], float],
     result: dict[str, Any],
 ) -> dict[str, Any]:
-    """Run a step to its end or its limit, writing what is known of it all the while."""
-    part, printed = folder / f"{step.name}.json", folder / f"{step.name}.txt"
-    started = clock()
+    """Let a step run to its end or its limit, writing what is known of it all the while."""
+    part, printed = part_of(step, folder), printed_by(step, folder)
+    began = clock()
 
     def note(passed: bool, error: str) -> dict[str, Any]:
         parts = json.loads(part.read_text(encoding="utf-8")) if part.is_file() else {}
-        told = {"passed": passed, "seconds": round(clock() - started, 1), "error": error, "parts": parts}
+        told = {"passed": passed, "seconds": round(clock() - began, 1), "error": error, "parts": parts}
         result["steps"][step.name] = told
         write_json(out / RESULT, result)
         return told
 
     if limit_s < min(LEAST_S, step.limit_s):
+        end(process)
         return note(False, "there was no time left for it")
     note(False, "it did not end")
-    with printed.open("wb") as target:
-        process = subprocess.Popen(
-            command(step, part), cwd=ROOT, stdout=target, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        error = waited(process, limit_s, clock, lambda: note(False, "it did not end"))
+    let_go(process)
+    error = waited(process, limit_s, clock, lambda: note(False, "it did not end"))
     if error:
         error = f"{error}; last it printed: {last_line(printed)}"
     append_log(out / LOG, step.name, printed)
@@ -197,9 +245,15 @@ def run_one(
     return note(not error, error)
 
 
-def waited(
-    process: "subprocess.Popen[bytes]", limit_s: float, clock: Callable[[], float], look: Callable[[], object]
-) -> str:
+def let_go(process: Process) -> None:
+    """Tell a process that its turn has come; one that is gone already is told by its status."""
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(GO.encode())
+            process.stdin.close()
+
+
+def waited(process: Process, limit_s: float, clock: Callable[[], float], look: Callable[[], object]) -> str:
     """Why a process did not end well; empty if it did. Its whole group is ended at the limit."""
     until = clock() + limit_s
     while True:
@@ -209,8 +263,7 @@ def waited(
             look()
             if clock() < until:
                 continue
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
             return f"it was ended after {limit_s:.0f} s"
         return f"its process ended with status {status}" if status else ""
 
@@ -234,8 +287,12 @@ def run_step(name: str, setting: Setting, part: Path) -> int:
         os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is made
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     step = next(step for step in STEPS if step.name == name)
-    run = getattr(importlib.import_module(f"scripts.gpu.{step.module}"), name)
-    run(Record(part), setting)
+    module = importlib.import_module(f"scripts.gpu.{step.module}")
+    if hasattr(module, "prepare"):
+        module.prepare()
+    if sys.stdin.readline() != GO:
+        return 1  # who would have said it is gone
+    getattr(module, name)(Record(part), setting)
     return 0
 
 

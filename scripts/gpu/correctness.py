@@ -4,6 +4,7 @@ In a rehearsal both engines are on a CPU.
 """
 
 import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -28,7 +29,15 @@ GENERAL = ROOT / "assets/general"
 TINY = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 NEAR = 0.95
 """Part of the words that bfloat16 and 8-bit floats must keep."""
-KERNEL_TESTS = "tests/engine/gpu"
+KERNEL_TESTS = (
+    "tests/engine/gpu",
+    "tests/tuning/test_tdt_on_device.py",
+    "--ignore=tests/engine/gpu/test_benchmark.py",
+    "--deselect=tests/engine/gpu/test_attention.py::test_it_compiles_for_an_a100_and_an_h100",
+)
+"""What a GPU decides; the rest needs none, and takes half a minute."""
+PROCESSES = 10
+"""That share the tests, where pytest-xdist is there: each compiles its own kernels."""
 REHEARSED_TESTS = (
     "tests/engine/gpu/test_fp8.py::test_a_layer_is_near_the_one_it_replaces",
     "tests/engine/gpu/test_attention.py::test_it_gives_what_attention_over_all_frames_gives",
@@ -201,7 +210,7 @@ def kernels(record: Record, setting: Setting) -> None:
     """The kernels' own tests, by pytest."""
     if setting.rehearsed:
         record.part("triton", triton_version)
-    record.part("pytest", lambda: run_tests(REHEARSED_TESTS if setting.rehearsed else (KERNEL_TESTS,)))
+    record.part("pytest", lambda: run_tests(REHEARSED_TESTS if setting.rehearsed else KERNEL_TESTS))
 
 
 def triton_version() -> dict[str, str]:
@@ -213,13 +222,19 @@ def triton_version() -> dict[str, str]:
     return {"triton": str(triton.__version__)}
 
 
-def run_tests(paths: Sequence[str]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x" if len(paths) > 1 else "--maxfail=20", *paths]
-    command += ["-p", "no:cacheprovider", "-rs"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    print(found.stdout[-20_000:], found.stderr[-5_000:])
-    last = found.stdout.strip().splitlines()[-1:] or ["nothing was printed"]
-    if found.returncode:
-        failed = [line for line in found.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        raise Differs(f"{last[0]} {'; '.join(failed[:10])}")
-    return {"pytest": last[0]}
+def run_tests(arguments: Sequence[str]) -> dict[str, Any]:
+    """What they print is told at once, so that a log has it even where they do not end."""
+    command = [sys.executable, "-m", "pytest", "-v", "--maxfail=20", *arguments]
+    command += ["-p", "no:cacheprovider", "-rs", "--durations=10"]
+    if len(arguments) > len(REHEARSED_TESTS) and importlib.util.find_spec("xdist"):
+        command += ["-n", str(PROCESSES), "--dist", "worksteal"]
+    printed = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            printed.append(line.strip())
+    last = next((line.strip("= ") for line in reversed(printed) if line), "nothing was printed")
+    if process.returncode:
+        failed = [line for line in printed if line.startswith(("FAILED", "ERROR"))]
+        raise Differs(f"{last} {'; '.join(failed[:10])}")
+    return {"pytest": last}

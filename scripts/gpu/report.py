@@ -1,12 +1,15 @@
-"""Turn what a run found into results/ and the tables of docs/: `scripts/gpu_check.sh --report [FOLDER]`.
+"""Turn what runs found into results/ and the tables of docs/: `scripts/gpu_check.sh --report [FOLDER …]`.
 
 A rehearsal gives results/gpu_check.json alone: it measures nothing. A run on a GPU also gives results/engine_gpu.json
-and results/training_gpu.json where those steps ran, and the tables made from them (`scripts/paste_docs.py`).
+and results/training_gpu.json where those steps ran, and the tables made from them (`scripts/paste_docs.py`). Of several
+runs, the oldest named first, each step counts as it last ran. Speeds of a path that the last run has not measured are
+kept as those of an earlier one, if the card is of the same kind.
 """
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,11 @@ from scripts.gpu.kit import ROOT
 from scripts.gpu.record import write_json
 
 CHECK, ENGINE, TRAINING = "results/gpu_check.json", "results/engine_gpu.json", "results/training_gpu.json"
+
+
+SPEEDS = ("speed", "long_speed")
+"""Steps whose figures are kept path by path."""
+HEAD = ("command", "date", "commit", "device")
 
 
 @dataclass(frozen=True)
@@ -39,18 +47,19 @@ CANDIDATES = (
 """Not 8-bit floats: they change words, and need recordings that nobody but the user has."""
 
 
-def write(folder: Path, root: Path = ROOT) -> int:
-    """Write the results below `root`; status 1, with the cure, where `folder` holds no run."""
-    source = folder / RESULT
-    if not source.is_file():
-        print(f"gpu_check: error: no {source}; run scripts/gpu_check.sh first, or name the folder of its results")
-        return 1
-    run = json.loads(source.read_text(encoding="utf-8"))
+def write(folders: Sequence[Path], root: Path = ROOT) -> int:
+    """Write the results below `root`; status 1, with the cure, where a folder holds no run."""
+    sources = [folder / RESULT for folder in folders]
+    for source in sources:
+        if not source.is_file():
+            print(f"gpu_check: error: no {source}; run scripts/gpu_check.sh first, or name the folder of its results")
+            return 1
+    run = merged([json.loads(source.read_text(encoding="utf-8")) for source in sources])
     (root / CHECK).parent.mkdir(parents=True, exist_ok=True)
     write_json(root / CHECK, summary(run, read(root / CHECK)))
     written = [CHECK]
     if run["device"] is not None:
-        for target, content in ((ENGINE, engine_figures(run)), (TRAINING, training_figures(run))):
+        for target, content in ((ENGINE, engine_figures(run, read(root / ENGINE))), (TRAINING, training_figures(run))):
             if content:
                 write_json(root / target, content)
                 written.append(target)
@@ -59,6 +68,50 @@ def write(folder: Path, root: Path = ROOT) -> int:
     if root == ROOT:
         subprocess.run([sys.executable, "scripts/paste_docs.py"], cwd=ROOT, check=True)
     return 0
+
+
+def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The last run, with the steps that only earlier ones had, and the paths that only they measured.
+
+    Runs on another kind of card than the last one's say nothing beside it, and are left out.
+    """
+    last = runs[-1]
+    alike = [run for run in runs if run["device"] == last["device"]]
+    whole: dict[str, Any] = {**last, "steps": {}}
+    for run in alike:
+        for name, step in run["steps"].items():
+            before = whole["steps"].get(name)
+            whole["steps"][name] = with_earlier_paths(step, before) if name in SPEEDS and before else step
+    if len(alike) > 1:
+        whole["runs"] = [{key: run[key] for key in HEAD} | {"steps": [*run["steps"]]} for run in alike]
+    return whole
+
+
+def with_earlier_paths(step: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """A step that measures speed, with the figures of the same step of an earlier run."""
+    now, then = ((one.get("parts", {}).get("figures") or {}).get("figures") or {} for one in (step, before))
+    if not then.get("paths"):
+        return step
+    if not now.get("paths"):
+        return {**step, "parts": {**step.get("parts", {}), "figures": before["parts"]["figures"]}}
+    figures = {"passed": True, "figures": with_earlier_run(now, then)}
+    return {**step, "parts": {**step["parts"], "figures": figures}}
+
+
+def with_earlier_run(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Figures, with the paths and profiles that only earlier figures of the same kind of card have."""
+    if not now.get("paths") or now.get("device") != then.get("device"):
+        return now
+    told: dict[str, Any] = {}
+    for key in ("paths", "profiles"):
+        known = dict(then.get("earlier_run", {}).get(key, {}))
+        known |= then.get(key, {})
+        known |= now.get("earlier_run", {}).get(key, {})
+        told[key] = {path: figures for path, figures in known.items() if path not in now.get(key, {})}
+    for path, figures in told["paths"].items():
+        if path in then.get("paths", {}):
+            told["paths"][path] = {"commit": then["commit"], **figures}
+    return {**now, "earlier_run": told} if any(told.values()) else now
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -71,7 +124,7 @@ def summary(run: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
     """What is published of a run: `rehearsed` says whether a rehearsal passed as a whole; a GPU's steps outlast later
     rehearsals, which say nothing about a GPU."""
     steps = {name: {"passed": step["passed"], "seconds": step["seconds"]} for name, step in run["steps"].items()}
-    head = {key: run[key] for key in ("command", "date", "commit")}
+    head = {key: run[key] for key in ("command", "date", "commit", "runs") if key in run}
     if not run["rehearsed"]:
         return {"rehearsed": old.get("rehearsed", False), "device": run["device"], **head, "steps": steps}
     is_whole = all(step["passed"] for step in steps.values())
@@ -86,13 +139,14 @@ def figures_of(run: dict[str, Any], step: str, part: str) -> dict[str, Any]:
     return dict(told.get("figures") or {}) if told.get("passed") else {}
 
 
-def engine_figures(run: dict[str, Any]) -> dict[str, Any]:
-    """Recognition: clips of 10 s, of 5 minutes, and the service."""
+def engine_figures(run: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """Recognition: clips of 10 s, of 5 minutes, and the service; with what only the old results have."""
     figures = figures_of(run, "speed", "figures")
     if not figures.get("paths"):
         return {}
     services = {name: figures_of(run, "service", name) for name in run["steps"].get("service", {}).get("parts", {})}
-    return {**figures, "long": figures_of(run, "long_speed", "figures"), "service": services}
+    long = with_earlier_run(figures_of(run, "long_speed", "figures"), old.get("long", {}))
+    return {**with_earlier_run(figures, old), "long": long, "service": services}
 
 
 def training_figures(run: dict[str, Any]) -> dict[str, Any]:
@@ -134,5 +188,6 @@ def why_not(candidate: Candidate, run: dict[str, Any]) -> str:
 
 def best_rate(run: dict[str, Any], path: str) -> float:
     """Times real time at the best batch; 0 where it was not measured."""
-    measured = figures_of(run, "speed", "figures").get("paths", {}).get(path, {})
+    figures = figures_of(run, "speed", "figures")
+    measured = {**figures.get("earlier_run", {}).get("paths", {}), **figures.get("paths", {})}.get(path, {})
     return max((rate for rate in measured.get("inner", {}).values() if rate), default=0.0)

@@ -12,12 +12,12 @@ import torch
 from benchmarks.engine import gpu
 from scripts.gpu.record import Differs, Record, Setting
 
-PATHS = ("plain", "fused", "fused_fp8", "graphs", "looping", "triton", "fp8", "transformers")
+PATHS = ("fused", "fused_fp8", "plain", "triton", "graphs", "looping", "fp8", "transformers")
 """Those first whose figures matter most: the time may not suffice for all."""
 KERNELS = ("fused", "fused_fp8", "triton")
 """Paths that a CPU cannot time: their kernels run in an interpreter there."""
-LONG_PATHS = ("plain", "fused", "transformers")
-PROFILED = ("plain", "fused")
+LONG_PATHS = ("fused", "plain", "transformers")
+PROFILED = ("fused",)
 
 
 def speed(record: Record, setting: Setting) -> None:

@@ -1,4 +1,4 @@
-"""The TDT loss that any device computes, on the CPU, against numba's, which is held against the sum over all paths."""
+"""The TDT loss of any device, on a GPU where there is one, against the CPU's, which is held against all paths' sum."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +16,7 @@ from shoptalk.tuning.tdt_loss import tdt_losses
 from shoptalk.tuning.tdt_on_device import losses_on_device
 
 IMPOSSIBLE = 1e29
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def example(
@@ -33,11 +34,12 @@ def example(
 def with_gradient(
     losses: Callable[..., torch.Tensor], logits: torch.Tensor, *arguments: torch.Tensor, weights: Any, **keys: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    logits = logits.clone().requires_grad_(True)
-    losses_B = losses(logits, *arguments, **keys)
+    device = DEVICE if losses is losses_on_device else "cpu"
+    logits = logits.to(device, copy=True).requires_grad_(True)
+    losses_B = losses(logits, *(part.to(device) for part in arguments), **keys).cpu()
     (losses_B * weights).sum().backward()
     assert logits.grad is not None
-    return losses_B.detach(), logits.grad
+    return losses_B.detach(), logits.grad.cpu()
 
 
 @given(
@@ -79,14 +81,14 @@ def test_bfloat16_has_the_losses_of_the_same_numbers_in_float32() -> None:
     keys = {"blank": 5, "durations": (0, 1, 2, 3, 4)}
     logits = given_[0].to(torch.bfloat16)
     expected_B, expected_grad = with_gradient(losses_on_device, logits.float(), *given_[1:], weights=1.0, **keys)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
         told_B, told_grad = with_gradient(losses_on_device, logits, *given_[1:], weights=1.0, **keys)
     assert told_B.dtype == torch.float32 and torch.equal(told_B, expected_B)
     assert told_grad.dtype == torch.bfloat16 and torch.equal(told_grad, expected_grad.to(torch.bfloat16))
 
 
 def test_the_host_waits_for_nothing() -> None:
-    logits, *rest = example(1, [9, 5], [6, 2], vocabulary=5, spans=2, padding=2, scale=2.0)
+    logits, *rest = (part.to(DEVICE) for part in example(1, [9, 5], [6, 2], vocabulary=5, spans=2, padding=2, scale=2))
     logits.requires_grad_(True)
     with NothingWaits():
         losses_on_device(logits, *rest, blank=5, durations=(0, 1)).sum().backward()

@@ -29,6 +29,7 @@ from shoptalk.engine.boosting import BatchBoost, compile_phrases
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
 from shoptalk.engine.gpu.memory import in_fitting_batches, named
+from shoptalk.engine.gpu.transfer import to_device, to_host
 from shoptalk.engine.gpu.use import Batch, GpuPaths
 from shoptalk.engine.greedy import Decoded, decode
 from shoptalk.engine.int8 import quantize
@@ -304,7 +305,7 @@ class Engine:
     def encode(self, audio: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
         """The encoder's padded frames (B, T, D) of a batch in float32 on the CPU, and how many count (B,)."""
         encoded_BTD, lengths_B = self._paths.encode(*self._features_of(audio))
-        return encoded_BTD.float().cpu(), lengths_B
+        return to_host(encoded_BTD).float(), lengths_B
 
     @torch.inference_mode()
     def _features_of(self, audio: Sequence[Samples]) -> Batch:
@@ -339,7 +340,7 @@ def padded_features(features: Features, audio: Sequence[Samples], device: torch.
         # one by one: sums over padded frames would differ in their last bits by what stands beside a recording
         rows = [features(signal_S[None], samples_B[row : row + 1])[0][0] for row, signal_S in enumerate(signals)]
         return pad_sequence(rows, batch_first=True).to(dtype), features.frames(samples_B)
-    signal_BS = pad_sequence(signals, batch_first=True).to(device)
+    signal_BS = to_device(signals, device)
     features_BTM, frames_B = features(signal_BS, samples_B)
     return features_BTM.to(dtype), frames_B
 

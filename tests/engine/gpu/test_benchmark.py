@@ -53,7 +53,8 @@ def test_paths_are_compared_and_failures_told(monkeypatch: pytest.MonkeyPatch) -
     result = gpu.compare(
         asked, fake_clock().__next__, lambda: None, save=lambda result: saved.append(list(result["paths"]))
     )
-    assert [len(paths) for paths in saved] == [1, 2, 3, 4, 4], "what is there is not saved after each path"
+    counts = [len(paths) for paths in saved]
+    assert counts == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 4], "what is there is not saved after each batch and path"
     assert result["absent"] == {"triton": "RuntimeError: no such kernel"}
     assert list(result["paths"]) == ["plain", "looping", "graphs", "fp8"]
     for found in result["paths"].values():

@@ -8,6 +8,7 @@
 | `looping` | greedy decoding, its state on the device | against `greedy`; with what makes the host wait forbidden |
 | `rounds` | the rounds of `looping` in few kernels | in Triton's interpreter, against `looping` |
 | `graphs` | CUDA graphs by bucket; a batch is decoded while the next is encoded | the same code without capture |
+| `transfer` | copies between host and GPU by pinned memory | on a CPU, where nothing is pinned |
 | `memory` | smaller batches where memory does not suffice | with a function that raises |
 | `fp8` | feed-forward in 8 bits | the rounding, against float32 |
 """
