@@ -9,6 +9,7 @@
 - `leaderboard`: `leaderboard`
 - `models`: `models`
 - `keys`: `keys`
+- `kept`: `kept`
 - `parsing`: what their parsers share
 - `interrupting`: Ctrl-C
 
@@ -21,7 +22,19 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from shoptalk.cli import flow, interrupting, keys, leaderboard, models, recognition, registry, scores, testsets, texts
+from shoptalk.cli import (
+    flow,
+    interrupting,
+    kept,
+    keys,
+    leaderboard,
+    models,
+    recognition,
+    registry,
+    scores,
+    testsets,
+    texts,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(call=no_command)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models, keys):
+    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models, keys, kept):
         group.add(commands)
     return parser
 

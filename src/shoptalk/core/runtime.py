@@ -44,6 +44,16 @@ class Runtime:
     """By which of its paths."""
 
 
+def no_core_dumps() -> None:
+    """Keep this process, and those it starts, from writing their memory to a file when they crash.
+
+    A program that the system pipes core dumps to is told of the limit too; systemd's obeys it.
+    """
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def start(*, threads: int = 0, device: str = "cpu", gpu: GpuUse | None = None) -> Runtime:
     """Set this process up for work on tensors; `threads` 0 leaves as many as PyTorch chose.
 

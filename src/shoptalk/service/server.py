@@ -18,11 +18,12 @@ BACKLOG = 1024
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def check_binding(host: str, api_key: str | None) -> None:
+def check_binding(host: str, *, asks_for_key: bool) -> None:
     """`BindingError` if others than this machine could reach `host` and no API key keeps them out."""
-    if not api_key and not _is_loopback(host):
+    if not asks_for_key and not _is_loopback(host):
         raise BindingError(
-            f"{host} can be reached from other machines; set SHOPTALK_API_KEY, or serve on 127.0.0.1 without a key"
+            f"{host} can be reached from other machines; set SHOPTALK_API_KEY or serve.keys_file, "
+            "or serve on 127.0.0.1 without a key"
         )
 
 

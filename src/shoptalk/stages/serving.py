@@ -6,6 +6,7 @@ from pathlib import Path
 from shoptalk.core import config
 from shoptalk.core.errors import BindingError
 from shoptalk.core.recipe import Recipe
+from shoptalk.core.runtime import no_core_dumps
 from shoptalk.service import settings as service_settings
 from shoptalk.stages.recognizers import open_engine
 
@@ -22,12 +23,16 @@ def serve(bundle: Path, recipe: Recipe) -> None:
 
     settings = service_settings.of_recipe(recipe)
     key = config.api_key("SHOPTALK_API_KEY") or None
-    check_binding(settings.host, key)
+    access = open_access(settings, key)
+    check_binding(settings.host, asks_for_key=not access.is_open)
+    if not settings.core_dumps:
+        no_core_dumps()
     _check_port(settings.host, settings.port)
+    own_spans = spans.open_spans()
     engine = open_engine(bundle, recipe.engine, batch=settings.batch)
-    telemetry = Telemetry([engine.name], spans.open_spans())
+    telemetry = Telemetry([engine.name], own_spans)
     models = models_of(engine, settings, name=engine.name, metrics=telemetry.metrics)
-    app = create_app(models, settings, access=open_access(settings, key), telemetry=telemetry)
+    app = create_app(models, settings, access=access, telemetry=telemetry)
     scheme = "https" if settings.tls_certificate else "http"
     print(f"serving {bundle} on {scheme}://{settings.host}:{settings.port}{settings.root_path}/v1", flush=True)
     answer(app, settings)

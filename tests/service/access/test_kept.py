@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from shoptalk.cli import main
 from shoptalk.core.errors import KeptAudioError
 from shoptalk.core.records import Recognition, Word
 from shoptalk.service.access.callers import SCOPES, Caller, Limits
@@ -120,3 +122,16 @@ def test_settings_that_lack_something_are_named(tmp_path: Path) -> None:
         open_keeper(Settings(keep_audio_dir=tmp_path), Clock())
     with pytest.raises(KeptAudioError, match="keys_file"):
         open_keeper(Settings(keep_audio_dir=tmp_path, keep_audio_key=tmp_path / "key"), Clock())
+
+
+def test_the_command_decrypts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out, file = tmp_path / "kept", tmp_path / "out", tmp_path / "key"
+    file.write_text(base64.b64encode(KEY).decode())
+    keep(Keeper(folder, KEY, 24, Clock()))
+    assert main(["kept", str(folder), "--key", str(file), "--to", str(out)]) == 0
+    assert "1 recordings" in capsys.readouterr().out
+    (line,) = map(json.loads, (out / "kept.jsonl").read_text().splitlines())
+    assert (line["text"], line["key"], line["request_id"]) == ("canary words", "abcd1234", "req_1")
+    assert soundfile.info(out / line["audio"]).duration == 1.0
+    file.write_text(base64.b64encode(OTHER_KEY).decode())
+    assert main(["kept", str(folder), "--key", str(file), "--to", str(out)]) == 2

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 class Kept:
     """A recording that was kept, and what was made of it."""
 
+    name: str
+    """Of its file, without the suffix."""
     request_id: str
     caller: str
     """Id of the API key."""
@@ -109,6 +111,8 @@ def open_keeper(settings: Settings, now: Callable[[], datetime]) -> Keeper | Non
 
 def read_kept(folder: Path, key: bytes) -> Iterator[Kept]:
     """The recordings of a folder, in the order in which they expire; `KeptAudioError` for another key."""
+    if not folder.is_dir():
+        raise KeptAudioError(f"{folder}: no such folder; give the service's keep_audio_dir")
     cipher = AESGCM(key)
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
@@ -123,6 +127,7 @@ def read_kept(folder: Path, key: bytes) -> Iterator[Kept]:
         (length,) = _LENGTH.unpack_from(plain)
         told = json.loads(plain[_LENGTH.size : _LENGTH.size + length])
         yield Kept(
+            path.stem,
             told["request_id"],
             told["caller"],
             told["model"],

@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
 
 from shoptalk import __version__
 from shoptalk.service import problems
+from shoptalk.service.access import vocabulary_routes
 from shoptalk.service.access.access import Access
 from shoptalk.service.http import description, models_routes, pages, transcriptions
 from shoptalk.service.http.answers import GAPS
 from shoptalk.service.http.edge import Edge
 from shoptalk.service.http.intake import Intake
-from shoptalk.service.http.transcriptions import WARNING, Entrance, Vocabulary, no_vocabulary
+from shoptalk.service.http.transcriptions import WARNING, Entrance
 from shoptalk.service.model.models import Models
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.metrics import CONTENT_TYPE, Metrics, is_transcription
@@ -31,25 +32,27 @@ def create_app(
     *,
     access: Access,
     telemetry: Telemetry | None = None,
-    vocabulary: Vocabulary = no_vocabulary,
 ) -> FastAPI:
     """The service around its models, which it starts and stops.
 
-    Health and metrics never ask for a key; they reveal nothing of the speech.
+    Health never asks for a key, and metrics do so under `settings.metrics_key`; they reveal nothing of the speech.
 
     ``app.state.stopping`` says whether the server was told to stop; whoever runs the server sets it.
     """
     watched = telemetry or Telemetry(models.names)
     watched.metrics.watch_models(models.report)
+    watched.metrics.watch_access(access)
     intake = Intake(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keep_messages_out(asyncio.get_running_loop())
-        models.start()
-        yield
-        await models.stop()
-        intake.stop()
+        async with access.running():
+            with _metrics_port(watched.metrics, settings):
+                models.start()
+                yield
+                await models.stop()
+                intake.stop()
         watched.spans.close()
 
     app = FastAPI(
@@ -73,13 +76,21 @@ def create_app(
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
-    app.add_middleware(Watching, telemetry=watched)
+    app.add_middleware(Watching, telemetry=watched, on_end=access.note)
     problems.install(app)
-    app.include_router(transcriptions.router(Entrance(models, settings, access, intake, watched, vocabulary)))
+    app.include_router(transcriptions.router(Entrance(models, settings, access, intake, watched)))
+    app.include_router(vocabulary_routes.routes(access))
     app.include_router(models_routes.router(models, access))
-    app.include_router(_operations(watched.metrics))
+    if settings.metrics_port is None:
+        asked = [Depends(access.require("metrics"))] if settings.metrics_key else []
+        app.include_router(_operations(watched.metrics), dependencies=asked)
     app.include_router(pages.router(app.title))
     return app
+
+
+def _metrics_port(metrics: Metrics, settings: Settings) -> AbstractContextManager[None]:
+    """Figures on a port of their own, if the settings ask for one."""
+    return nullcontext() if settings.metrics_port is None else metrics.served(settings.host, settings.metrics_port)
 
 
 def _operations(metrics: Metrics) -> APIRouter:

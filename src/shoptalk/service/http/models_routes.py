@@ -30,7 +30,7 @@ def router(models: Models, access: Access) -> APIRouter:
     routes = APIRouter()
     routes.include_router(_listing(models), dependencies=[Depends(access.require("models"))])
     routes.include_router(_administration(models), dependencies=[Depends(access.require("admin"))])
-    routes.include_router(_health(models))
+    routes.include_router(_health(models, access))
     return routes
 
 
@@ -85,7 +85,7 @@ async def _swap(models: Models, name: str, path: Path) -> None:
         raise Problem(422, message, code=type(error).__name__, param="path") from None
 
 
-def _health(models: Models) -> APIRouter:
+def _health(models: Models, access: Access) -> APIRouter:
     routes = APIRouter(prefix="/health")
 
     @routes.get("/live")
@@ -94,10 +94,14 @@ def _health(models: Models) -> APIRouter:
 
     @routes.get("/ready")
     async def ready() -> Response:
-        """200 if all models answer; a challenger that does not is told, but does not count."""
+        """200 if all models answer; a challenger that does not is told, but does not count.
+
+        With `Settings.audit_required` the audit log must be written, too.
+        """
         states = {report.name: {"status": report.state} for report in models.report()}
-        status = "ready" if models.ready else "not ready"
-        return JSONResponse({"status": status, "models": states}, status_code=200 if models.ready else 503)
+        is_ready = models.ready and access.is_ready
+        status = "ready" if is_ready else "not ready"
+        return JSONResponse({"status": status, "models": states}, status_code=200 if is_ready else 503)
 
     @routes.get("/ready/{model:path}")
     async def model_ready(model: str) -> Response:

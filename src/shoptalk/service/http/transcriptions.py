@@ -37,10 +37,6 @@ CLIENT_GONE = 499  # what nginx writes for it; nobody reads it, but it is counte
 EARLY_S = 2.0
 """A stream begins when there are words, and after so long in any case; what fails before is an answer with a status."""
 
-Vocabulary = Callable[[Caller, str], Sequence[Phrase]]
-"""The phrases that a caller stored under a name; `Problem` 404 for a name that is unknown."""
-
-
 _News = asyncio.Queue[Sequence[Word] | None]
 """Words that will not change, as they come; None: no more come."""
 
@@ -54,7 +50,6 @@ class Entrance:
     access: Access
     intake: Intake
     telemetry: Telemetry
-    vocabulary: Vocabulary
 
 
 @dataclass(frozen=True)
@@ -79,11 +74,6 @@ class _Taken:
     def headers(self) -> dict[str, str]:
         told = "; ".join([*self.warnings, *self.decoded.warnings])
         return {WARNING: told[:WARNING_CHARACTERS]} if told else {}
-
-
-def no_vocabulary(caller: Caller, name: str) -> Sequence[Phrase]:
-    """Of a service that keeps none."""
-    raise Problem(404, "there is no such vocabulary", code="vocabulary_not_found", param="vocabulary")
 
 
 def router(entrance: Entrance) -> APIRouter:
@@ -142,7 +132,7 @@ async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: 
         model = entrance.models.resolve(wanted.model)
         account.model = model.name
         model.require_room()
-        boosted, warnings = _phrases(entrance, caller, wanted)
+        boosted, warnings = await _phrases(entrance, caller, wanted)
         with telemetry.stage(account, "decode"):
             decoding = entrance.intake.decode(upload.file, share, separate=wanted.asked.each_channel)
             decoded: Decoded = await events.unless_gone(request.receive, asyncio.ensure_future(decoding))
@@ -172,13 +162,13 @@ def _require_any_room(models: Models) -> None:
         raise problem
 
 
-def _phrases(entrance: Entrance, caller: Caller, wanted: Wanted) -> tuple[tuple[Phrase, ...], tuple[str, ...]]:
+async def _phrases(entrance: Entrance, caller: Caller, wanted: Wanted) -> tuple[tuple[Phrase, ...], tuple[str, ...]]:
     """All that a request makes more likely, and warnings."""
     weight = entrance.settings.boost
     of_keywords, warnings = phrases.of_keywords(wanted.keywords, weight=weight)
-    stored = [entrance.vocabulary(caller, name) for name in wanted.vocabularies]
+    stored = await entrance.access.phrases(caller, wanted.vocabularies)
     of_prompt = phrases.of_prompt(wanted.prompt, weight=weight)
-    return phrases.merged([*stored, of_keywords, of_prompt], most=entrance.settings.max_phrases), warnings
+    return phrases.merged([stored, of_keywords, of_prompt], most=entrance.settings.max_phrases), warnings
 
 
 async def _recognise(
@@ -203,8 +193,9 @@ async def _recognise(
     finally:
         for task in tasks:
             task.cancel()
-    for recognition in recognitions:
+    for samples_T, recognition in zip(taken.channels, recognitions, strict=True):
         account.recognised(model.name, taken.duration_s, recognition)
+        await entrance.access.keep(caller, account, samples_T, recognition)
     return recognitions
 
 

@@ -5,14 +5,24 @@ is no label.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from shoptalk.core import review
+from shoptalk.core.errors import BindingError
 from shoptalk.service.account import OTHER, Account
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -208,6 +218,20 @@ class Metrics:
     def text(self) -> bytes:
         """All figures in Prometheus' form, of content type `CONTENT_TYPE`."""
         return generate_latest(self.registry)
+
+    @contextmanager
+    def served(self, host: str, port: int) -> Iterator[None]:
+        """The figures at ``/metrics`` of a port of their own; `BindingError` if it cannot be had."""
+        try:
+            server, thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise BindingError(f"{host}:{port}: {error.strerror}; take another for serve.metrics_port") from None
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
 
 def is_transcription(route: str) -> bool:
