@@ -61,6 +61,12 @@ class _Taken:
     phrases: tuple[Phrase, ...]
     decoded: Decoded
     warnings: tuple[str, ...]
+    review_below: float
+    """Words of lower confidence are told where a review is asked for."""
+
+    def transcript(self, recognitions: Sequence[Recognition]) -> Transcript:
+        """What is answered about."""
+        return Transcript(recognitions, self.duration_s, self.model.watch, self.review_below)
 
     @property
     def channels(self) -> tuple[Samples, ...]:
@@ -112,7 +118,7 @@ async def _answer(entrance: Entrance, request: Request, caller: Caller, held: As
     recognitions = await events.unless_gone(request.receive, recognising)
     asked = taken.wanted.asked
     with entrance.telemetry.stage(account_of(request), "answer", form=asked.form):
-        transcript = Transcript(recognitions, taken.duration_s, taken.model.watch)
+        transcript = taken.transcript(recognitions)
         answer = await asyncio.to_thread(answers.render, transcript, asked)
     answer.headers.update(taken.headers)
     return answer
@@ -136,7 +142,8 @@ async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: 
         with telemetry.stage(account, "decode"):
             decoding = entrance.intake.decode(upload.file, share, separate=wanted.asked.each_channel)
             decoded: Decoded = await events.unless_gone(request.receive, asyncio.ensure_future(decoding))
-    taken = _Taken(wanted, model, boosted, decoded, (*wanted.warnings, *warnings))
+    told = (*wanted.warnings, *warnings)
+    taken = _Taken(wanted, model, boosted, decoded, told, settings.review_confidence)
     entrance.access.count_audio(caller, taken.duration_s * len(taken.channels))
     return taken
 
@@ -248,7 +255,7 @@ async def _events(
         else:
             yield events.ALIVE
         words = await _next(news, events.ALIVE_S)
-    transcript = Transcript(recognising.result(), taken.duration_s, taken.model.watch)
+    transcript = taken.transcript(recognising.result())
     for content in await asyncio.to_thread(_last_events, transcript, taken.wanted.asked, sent):
         yield events.event(content)
 
