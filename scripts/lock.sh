@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
 EXTRAS=(corpus tuning compare engine serve dev)
+CLIENTS=(clients clients-openai2) # environments of their own, which share no version with the rest
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -17,7 +18,7 @@ trap 'rm -rf "$work"' EXIT
 echo "torch ; python_version < '0'" > "$work/without-torch.txt"
 echo "setuptools" > "$work/setuptools.in"
 if [ -z "${UPGRADE:-}" ]; then
-    cat requirements/*.lock > "$work/kept.txt" 2> /dev/null || true
+    for extra in "${EXTRAS[@]}"; do cat "requirements/$extra.lock"; done > "$work/kept.txt" 2> /dev/null || true
 fi
 
 compile() { # OUTPUT ARGUMENTS...: no --index-url lines, no machine names in what is written
@@ -30,12 +31,16 @@ compile() { # OUTPUT ARGUMENTS...: no --index-url lines, no machine names in wha
 
 [ -s "$work/kept.txt" ] && cp "$work/kept.txt" "$work/all.lock"   # uv keeps the versions its output file has
 compile "$work/all.lock" pyproject.toml requirements/torch.in --all-extras
+for name in "${CLIENTS[@]}"; do
+    [ -n "${UPGRADE:-}" ] || ! [ -s "requirements/$name.lock" ] || cp "requirements/$name.lock" "$work/$name.lock"
+    compile "$work/$name.lock" "requirements/$name.in"
+done
 for extra in "${EXTRAS[@]}"; do
     inputs=(pyproject.toml "$work/setuptools.in" --extra "$extra")
     case $extra in tuning | engine | serve) inputs+=(requirements/torch.in) ;; esac
     compile "$work/$extra.lock" "${inputs[@]}" --constraint "$work/all.lock"
 done
-for extra in "${EXTRAS[@]}"; do
+for extra in "${EXTRAS[@]}" "${CLIENTS[@]}"; do
     {
         echo "# Made by \`make lock\`; use: pip install --no-deps --require-hashes -r requirements/$extra.lock"
         cat "$work/$extra.lock"

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.engine.long_form import windows
 
 # The first samples of a window say what the recogniser does with it.
-FINE, KILLS, RAISES, HANGS, LACKS_MEMORY = 0.0, 0.1, 0.2, 0.3, 0.4
+FINE, KILLS, RAISES, HANGS, LACKS_MEMORY, CANNOT_GO_ON = 0.0, 0.1, 0.2, 0.3, 0.4, 0.5
+
+SAID = "what was said"
+"""Stands in messages of errors."""
 
 
 def clip(seconds: float, does: float = FINE) -> Samples:
@@ -35,8 +39,8 @@ def words_of(seconds: float) -> str:
 
 @dataclass
 class Own:
-    samples: int
     count: int
+    does: float
     recognitions: dict[int, Recognition] = field(default_factory=dict)
     told: int = 0
 
@@ -55,14 +59,14 @@ class FakeRecognizer:
         if any(phrase.text == "unspellable" for phrase in options.phrases):
             raise BoostError("unspellable")
         cut = list(windows(samples_T))
-        return Own(samples_T.size, len(cut)), [PendingWindow(window.samples_T, options) for window in cut]
+        return Own(len(cut), _asked_of(samples_T)), [PendingWindow(window.samples_T, options) for window in cut]
 
     def recognize_windows(self, windows: Sequence[PendingWindow]) -> list[Recognition]:
         does = [_asked_of(window.samples_T) for window in windows]
         if KILLS in does:
             os.kill(os.getpid(), signal.SIGKILL)
         if RAISES in does:
-            raise RuntimeError("what was said")
+            raise RuntimeError(SAID)
         if HANGS in does:
             time.sleep(3600)
         if LACKS_MEMORY in does:
@@ -71,6 +75,8 @@ class FakeRecognizer:
         return [Recognition(text=f"{window.samples_T.size}") for window in windows]
 
     def go_on(self, news: Sequence[tuple[Own, Mapping[int, Recognition]]]) -> list[Step]:
+        if any(own.does == CANNOT_GO_ON for own, _ in news):
+            raise RuntimeError(SAID)
         return [self._step(own, recognitions) for own, recognitions in news]
 
     def _step(self, own: Own, recognitions: Mapping[int, Recognition]) -> Step:
@@ -96,3 +102,9 @@ def refusing() -> FakeRecognizer:
 
 def breaking() -> FakeRecognizer:
     os._exit(9)
+
+
+def opening_once(mark: str) -> FakeRecognizer:
+    """Opens where there is no file of that name, and makes it."""
+    Path(mark).touch(exist_ok=False)
+    return FakeRecognizer()

@@ -2,8 +2,9 @@
 
 Callers take turns by the audio that was taken from each so far (fair queueing by finish times, as of Demers, Keshav and
 Shenker 1989), and so do the recordings of one caller. Whoever comes anew starts level with the others, so a clip does
-not wait until a long recording is over. Every `URGENT_EVERY`-th window of a caller is one of its recording with the
-earliest deadline, so that no recording starves behind ever new ones. A batch holds windows of like length.
+not wait until a long recording is over. Every `URGENT_EVERY`-th batch that a caller leads starts with the window that
+is due first: the time that a recording is allowed is spread over its windows. So no recording starves behind ever new
+ones. A batch holds windows of like length, and puts no caller ahead of another one by more than a batch.
 
 Times are seconds of any clock that never goes back.
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 URGENT_EVERY = 4
-"""So many windows of a caller are taken before its earliest deadline counts instead of fairness."""
+"""In one of so many batches that a caller leads, the time when a window is due counts instead of fairness."""
 LIKE = 0.6
 """The shortest window of a batch is at least this share of its longest; the rest would be computed for nothing."""
 
@@ -24,8 +25,8 @@ class Claim:
     """What is known of a recording that asks for its turn."""
 
     caller: str
+    came_s: float
     deadline_s: float
-    """By the clock of the scheduler's caller."""
     background: bool = False
     """It is taken only where no other window waits."""
     alone: bool = False
@@ -63,6 +64,13 @@ class _Recording:
     windows: deque[_Waiting] = field(default_factory=deque)
     taken_s: float = 0.0
     """Audio seconds of its windows that were taken, on the scale of its caller."""
+    taken: int = 0
+    """So many windows were."""
+
+    def due_s(self) -> float:
+        """When its next window should be taken, so that all of them are by the deadline."""
+        share = (self.taken + 1) / (self.taken + len(self.windows))
+        return self.claim.came_s + share * (self.claim.deadline_s - self.claim.came_s)
 
     def finish_s(self) -> float:
         """What its `taken_s` would be after its next window."""
@@ -76,17 +84,19 @@ class _Caller:
     """Audio seconds that were taken from it, on the scale of all callers."""
     level_s: float = 0.0
     """The `taken_s` of its recording that was served last, before it was served: where new ones start."""
-    windows: int = 0
-    """So many were taken."""
+    batches: int = 0
+    """So many it led."""
 
     def next(self, may: Callable[[_Recording], bool]) -> _Recording | None:
         """Whose turn it is among its recordings that may be taken."""
         candidates = [recording for recording in self.recordings.values() if recording.windows and may(recording)]
-        if not candidates:
-            return None
-        if self.windows % URGENT_EVERY == URGENT_EVERY - 1:
-            return min(candidates, key=lambda recording: recording.claim.deadline_s)
-        return min(candidates, key=_Recording.finish_s)
+        return min(candidates, key=_Recording.finish_s, default=None)
+
+    def leader(self) -> _Recording:
+        """Whose turn it is to lead a batch; the caller has windows that wait."""
+        self.batches += 1
+        key = _Recording.due_s if self.batches % URGENT_EVERY == 0 else _Recording.finish_s
+        return min((recording for recording in self.recordings.values() if recording.windows), key=key)
 
 
 class Scheduler:
@@ -150,15 +160,21 @@ class Scheduler:
         first = self._next(lambda own: True)
         if first is None:
             return batch
+        first = self._caller(first).leader()
+        background = first.claim.background
+        least_taken_s = min(
+            caller.taken_s for key, caller in self._callers.items() if key[0] == background and _has_windows(caller)
+        )
         longest_s = shortest_s = first.windows[0].audio_s
         chosen: _Recording | None = first
 
         def fits(own: _Recording) -> bool:
             audio_s = own.windows[0].audio_s
             most_s, least_s = max(longest_s, audio_s), min(shortest_s, audio_s)
-            is_allowed = own is first or not (own.claim.alone or first.claim.alone)
-            same_kind = own.claim.background == first.claim.background
-            return is_allowed and same_kind and least_s >= LIKE * most_s and most_s * (len(batch) + 1) <= limits.audio_s
+            may_share = own is first or not (own.claim.alone or first.claim.alone)
+            is_like = least_s >= LIKE * most_s and own.claim.background == background
+            is_fair = self._caller(own).taken_s + audio_s <= least_taken_s + limits.audio_s
+            return may_share and is_like and is_fair and most_s * (len(batch) + 1) <= limits.audio_s
 
         while chosen is not None:
             taken = self._take(chosen, now_s)
@@ -190,7 +206,7 @@ class Scheduler:
         caller.level_s = max(caller.level_s, own.taken_s)
         caller.taken_s += window.audio_s
         own.taken_s += window.audio_s
-        caller.windows += 1
+        own.taken += 1
         return Taken(own.id, window.number, window.audio_s, now_s - window.since_s)
 
     def _caller(self, own: _Recording) -> _Caller:

@@ -90,8 +90,8 @@ class _UnderWay:
     deaths: int = 0
     told: int = 0
     """Words that were handed out."""
-    told_again: int = 0
-    """Words that came once more after another process began it anew."""
+    come: int = 0
+    """Words that came from the process that is at it now."""
 
 
 @dataclass
@@ -167,6 +167,11 @@ class WorkerModel:
         return self._current is not None and self._current.is_ready and not self._is_stopping
 
     @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return self._current.process.pid if self._current else None
+
+    @property
     def start_seconds(self) -> Mapping[str, float]:
         """What the last start took, part by part."""
         return self._first.seconds if self._first else {}
@@ -218,6 +223,7 @@ class WorkerModel:
                 self._send(Withdraw(id_))
             if not self._under_way:
                 self._idle.set()
+            del future, samples  # an error's traceback holds this frame, and the future the error: audio would stay
 
     async def drain(self) -> None:
         """Take no further work; returns when all that was taken is answered."""
@@ -309,12 +315,11 @@ class WorkerModel:
         own = self._under_way.get(id_)
         if own is None or own.work.on_words is None:
             return
-        known = min(len(words), own.told - own.told_again)
-        own.told_again += known
-        if words[known:]:
-            own.told += len(words) - known
-            own.told_again = own.told
-            own.work.on_words(words[known:])
+        new = words[max(0, own.told - own.come) :]
+        own.come += len(words)
+        own.told = max(own.told, own.come)
+        if new:
+            own.work.on_words(new)
 
     def _count(self, figures: BatchFigures | None) -> None:
         if figures is None:
@@ -390,7 +395,7 @@ class WorkerModel:
         for id_ in process.at:
             self._suspect(id_)
         for own in self._under_way.values():
-            own.told_again = 0
+            own.come = 0
         is_steady = process.is_ready and self._clock() - process.began > STEADY_S
         self._deaths = 1 if is_steady else self._deaths + 1
         if self._deaths > WAITED_FOR:

@@ -112,9 +112,9 @@ class _Own:
     """Those that wait for their turn, by number."""
     asked: int = 0
     told: int = 0
-    """So many of its words are."""
-    skipped: int = 0
-    """So many words came again after it was begun again."""
+    """So many of its words were sent."""
+    come: int = 0
+    """So many came since it was begun, or begun again."""
 
 
 class Worker:
@@ -192,7 +192,8 @@ class Worker:
             self._results.send(Failed(wanted.id, _reason(begun)))
             return
         own.recording, windows = begun
-        self._scheduler.add(wanted.id, Claim(wanted.caller, own.deadline_s, wanted.background, alone))
+        came_s = own.deadline_s - wanted.within_s
+        self._scheduler.add(wanted.id, Claim(wanted.caller, came_s, own.deadline_s, wanted.background, alone))
         self._under_way[wanted.id] = own
         if windows:
             self._ask(wanted.id, windows)
@@ -288,9 +289,9 @@ class Worker:
     def _hand_on(self, id_: int, step: Step) -> None:
         """Tell the front process of a step, and let further windows wait."""
         own = self._under_way[id_]
-        words = step.words[max(0, own.told - own.skipped) :]
-        own.skipped += len(step.words) - len(words)
-        own.told += len(words)
+        words = step.words[max(0, own.told - own.come) :]
+        own.come += len(step.words)
+        own.told = max(own.told, own.come)
         if words and own.wanted.wants_words:
             self._results.send(FurtherWords(id_, words))
         if step.recognition is not None:

@@ -1,0 +1,26 @@
+"""The server that all tests of clients share. `make clients` runs them; without its server nothing is collected."""
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+NEEDS = {
+    "test_openai.py": "openai",
+    "test_litellm.py": "litellm",
+    "test_pipecat.py": "pipecat",
+    "test_livekit.py": "livekit",
+}
+"""The package that each file tests; the environment of openai's second generation has openai alone."""
+HAS_SERVER = "SHOPTALK_CLIENTS" in os.environ
+
+collect_ignore = [name for name, package in NEEDS.items() if not HAS_SERVER or find_spec(package) is None]
+
+
+@pytest.fixture(scope="session")
+def shoptalk() -> Any:
+    """A `server.Server`."""
+    import server
+
+    return server.read()
