@@ -91,19 +91,22 @@ def first_release(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_a_bundle_has_its_own_name_and_others_the_settings(tuned: Path) -> None:
-    named = named_paths(tuned, {"base": BASE})
+    named = named_paths(tuned, [("base", BASE)])
     assert named == {"tuned": tuned, "base": BASE}
-    assert named_paths(BASE, {}) == {BASE.stem: BASE}
-    assert list(named_paths(None, {"b": BASE, "a": tuned})) == ["b", "a"]
+    assert named_paths(BASE) == {BASE.stem: BASE}
+    assert list(named_paths(None, [("b", BASE), ("a", tuned)])) == ["b", "a"]
 
 
 def test_the_same_name_twice_is_told(tuned: Path) -> None:
-    with pytest.raises(ModelError, match=r"'tuned' names .*serve\.models"):
-        named_paths(tuned, {"tuned": BASE})
+    for further in ([("tuned", BASE)], [("base", BASE), ("base", tuned)]):
+        with pytest.raises(ModelError, match="give one of them another name"):
+            named_paths(tuned, further)
     with pytest.raises(ModelError, match="no model to serve"):
-        named_paths(None, {})
+        named_paths(None)
     with pytest.raises(ModelError, match="no such bundle"):
-        named_paths(tuned, {"other": Path("missing")})
+        named_paths(tuned, [("other", Path("missing"))])
+    with pytest.raises(ModelError, match="empty name"):
+        named_paths(tuned, [(" ", BASE)])
 
 
 def test_a_bundle_of_the_first_release_is_opened_and_asked_for_the_shipped_recording(first_release: Path) -> None:
@@ -128,7 +131,7 @@ def test_a_bundle_of_another_version_is_refused_by_name(
     tuned: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     folder = copied(tuned, tmp_path / "other", change)
-    for opens in (open_bundle, ModelFiles(PLAIN, Settings()).about, lambda path: named_paths(path, {})):
+    for opens in (open_bundle, ModelFiles(PLAIN, Settings()).about, named_paths):
         with pytest.raises(ModelError, match=message):
             opens(folder)
 
@@ -139,7 +142,7 @@ def test_a_bundle_json_that_is_none_is_refused_by_name(tuned: Path, tmp_path: Pa
     shutil.copytree(tuned, folder)
     (folder / "bundle.json").write_bytes(content)
     with pytest.raises(ModelError):
-        named_paths(signed(folder), {})
+        named_paths(signed(folder))
 
 
 def test_the_golden_recording_is_the_settings_or_the_bundles_own(tuned: Path) -> None:
@@ -213,7 +216,7 @@ def test_real_bundles_are_swapped_without_a_failed_request_and_bad_ones_are_not(
 
     async def scenario() -> None:
         recipe = Recipe(engine=PLAIN)
-        models = open_models(tuned, recipe, Settings(golden_every_s=0, batch_wait_ms=0))
+        models = open_models(named_paths(tuned), recipe, Settings(golden_every_s=0, batch_wait_ms=0))
         models.start()
         await until(lambda: models.ready, 120)
         samples_T = audio.decode(RECORDING)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoptalk.cli.parsing import Commands, add_set
+from shoptalk.cli.parsing import Commands, add_set, named_path
 from shoptalk.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -23,7 +23,15 @@ FORMS = ("onnx-asr", "sherpa-onnx")
 def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Add the parsers of the group."""
     serving = commands.add_parser("serve", help="90  answer the OpenAI transcription API with a bundle")
-    serving.add_argument("bundle", help=MODEL)
+    serving.add_argument("bundle", nargs="?", help=f"{MODEL}; the default model")
+    serving.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        type=named_path,
+        metavar="NAME=PATH",
+        help="a further model, by the name that clients send",
+    )
     serving.add_argument("--recipe", help="recipe whose `serve` and `engine` sections are used; the defaults without")
     serving.add_argument("--settings", metavar="FILE", help="YAML file of the service's settings, such as `port: 9000`")
     add_set(serving, "serve.port=9000")
@@ -61,7 +69,7 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(parsed: argparse.Namespace) -> None:
-    """Serve a bundle, or a `.nemo`, until told to stop."""
+    """Serve bundles, or `.nemo` files, until told to stop."""
     from shoptalk.core import config
     from shoptalk.core.quiet import quiet
     from shoptalk.service import settings
@@ -74,7 +82,7 @@ def serve(parsed: argparse.Namespace) -> None:
     else:
         recipe = config.changed(changes, settings=own)
     with quiet():
-        serving.serve(Path(parsed.bundle), recipe)
+        serving.serve(Path(parsed.bundle) if parsed.bundle else None, recipe, parsed.model)
 
 
 def transcribe(parsed: argparse.Namespace) -> int:

@@ -30,13 +30,15 @@ def check_binding(host: str, *, asks_for_key: bool) -> None:
 def serve(app: FastAPI, settings: Settings) -> None:
     """Answer requests until SIGINT or SIGTERM; then finish those in progress, for up to `drain_s` seconds, and return.
 
-    A second SIGINT does not wait for them. `BindingError` for certificates that cannot be used.
+    A second SIGINT does not wait for them; ``app.state.stop()`` does what SIGTERM does. `BindingError` for certificates
+    that cannot be used.
     """
     import uvicorn
 
     config = configuration(app, settings)
     server = uvicorn.Server(config)
     app.state.stopping = lambda: server.should_exit
+    app.state.stop = partial(setattr, server, "should_exit", True)
     server.run()
 
 

@@ -1,7 +1,7 @@
 """The models of stage 90: bundles and `.nemo` files with their workers, golden recordings and lexicons."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from shoptalk.core.examples import read_manifest
 from shoptalk.core.recipe import EngineSection, Recipe
 from shoptalk.core.records import Term
 from shoptalk.core.resources import locate
+from shoptalk.core.review import Watch
 from shoptalk.core.terms import index_of, mentions
 from shoptalk.core.text import words_unkept
 from shoptalk.scoring.wer import count_all
@@ -26,41 +27,41 @@ from shoptalk.service.model.worker import WorkerModel
 from shoptalk.service.settings import Settings
 from shoptalk.stages.recognizers import open_engine
 
-Observe = Callable[[str, BatchFigures], None]
-"""Gets the name of a model and the figures of each batch."""
+Observe = Callable[[str], Callable[[BatchFigures], None]]
+"""For the name of a model, what gets the figures of each of its batches."""
 
 SHIPPED = Path("assets/general/test.jsonl"), "060023P2"
 """A manifest and the id of the recording in it that a model without its own is asked for; clear, and of 12 words."""
 
 
 def open_models(
-    bundle: Path | None,
+    paths: Mapping[str, Path],
     recipe: Recipe,
     settings: Settings,
     *,
     observe: Observe | None = None,
     on_failure: Callable[[], None] | None = None,
 ) -> Models:
-    """The bundle under its own name, then the models of the settings; nothing is loaded yet.
-
-    `ModelError` for a path that is none, for the same name twice, and for no model at all.
-    """
+    """The models of a service, of which nothing is loaded yet; `Models` says what `on_failure` is for."""
     source = ModelFiles(recipe.engine, settings, observe=observe)
-    paths = named_paths(bundle, settings.models)
     rng = np.random.default_rng(recipe.seed)
     return Models(paths, source, settings, rng=rng, on_failure=on_failure)
 
 
-def named_paths(bundle: Path | None, models: Mapping[str, Path]) -> dict[str, Path]:
-    """Each model by the name that clients send: the bundle by its own, the others by theirs."""
+def named_paths(bundle: Path | None, further: Iterable[tuple[str, Path]] = ()) -> dict[str, Path]:
+    """Each model by the name that clients send: the bundle by its own, further ones by theirs.
+
+    `ModelError` for a path that is none, for the same name twice, and for no model at all.
+    """
     named: dict[str, Path] = {}
     if bundle is not None:
         named[name_of(_located(bundle))] = bundle
-    for name, path in models.items():
+    for name, path in further:
         _located(path)
+        if not name.strip():
+            raise ModelError(f"{path}: has an empty name; write NAME=PATH")
         if name in named:
-            message = f"{name!r} names {named[name]} and {path}; give one of them another name in serve.models"
-            raise ModelError(message)
+            raise ModelError(f"{name!r} is the name of {named[name]} and of {path}; give one of them another name")
         named[name] = path
     if not named:
         raise ModelError("there is no model to serve; name a bundle, or some in serve.models")
@@ -80,17 +81,14 @@ class ModelFiles:
         located = _located(path)
         name_of(located)  # a bundle of a version that cannot be read is told at once
         golden = self._golden(located) if self._settings.golden_check else None
-        return About(comparison(read_terms(located)), golden, created=int(located.stat().st_mtime))
+        terms = read_terms(located)
+        made = int(located.stat().st_mtime)
+        return About(comparison(terms), golden, created=made, watch=Watch.of(terms))
 
     def worker(self, name: str, path: Path) -> Worker:
         """A process with the engine of the recipe."""
-        observe = self._observe
-
-        def observe_batch(figures: BatchFigures) -> None:
-            if observe:
-                observe(name, figures)
-
-        return open_worker(name, path, self._engine, self._settings, observe=observe_batch)
+        observe = self._observe(name) if self._observe else None
+        return open_worker(name, path, self._engine, self._settings, observe=observe)
 
     def _golden(self, path: Path) -> Golden:
         """The settings' golden recording, else the bundle's own, else the one that ships."""

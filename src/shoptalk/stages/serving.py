@@ -1,6 +1,7 @@
 """Stage 90: a bundle behind the HTTP service."""
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from shoptalk.core import config
@@ -8,18 +9,20 @@ from shoptalk.core.errors import BindingError
 from shoptalk.core.recipe import Recipe
 from shoptalk.core.runtime import no_core_dumps
 from shoptalk.service import settings as service_settings
-from shoptalk.stages.recognizers import open_engine
 
 
-def serve(bundle: Path, recipe: Recipe) -> None:
-    """90: answer requests until told to stop."""
+def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path]] = ()) -> None:
+    """90: answer requests until told to stop, with a bundle, further models by name, and those of the settings.
+
+    The error of the first model is raised if none could be opened.
+    """
     from shoptalk.service.access.access import open_access
     from shoptalk.service.http.app import create_app
-    from shoptalk.service.model.owner import models_of
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
     from shoptalk.service.telemetry import spans
     from shoptalk.service.telemetry.watching import Telemetry
+    from shoptalk.stages import served_models
 
     settings = service_settings.of_recipe(recipe)
     key = config.api_key("SHOPTALK_API_KEY") or None
@@ -28,14 +31,18 @@ def serve(bundle: Path, recipe: Recipe) -> None:
     if not settings.core_dumps:
         no_core_dumps()
     _check_port(settings.host, settings.port)
-    own_spans = spans.open_spans()
-    engine = open_engine(bundle, recipe.engine, batch=settings.batch)
-    telemetry = Telemetry([engine.name], own_spans)
-    models = models_of(engine, settings, name=engine.name, metrics=telemetry.metrics)
+    paths = served_models.named_paths(bundle, [*further, *settings.models.items()])
+    telemetry = Telemetry(paths, spans.open_spans())
+    models = served_models.open_models(
+        paths, recipe, settings, observe=telemetry.metrics.batches_of, on_failure=lambda: app.state.stop()
+    )
     app = create_app(models, settings, access=access, telemetry=telemetry)
     scheme = "https" if settings.tls_certificate else "http"
-    print(f"serving {bundle} on {scheme}://{settings.host}:{settings.port}{settings.root_path}/v1", flush=True)
+    listed = ", ".join(map(str, paths.values()))
+    print(f"serving {listed} on {scheme}://{settings.host}:{settings.port}{settings.root_path}/v1", flush=True)
     answer(app, settings)
+    if models.error:
+        raise models.error
 
 
 def _check_port(host: str, port: int) -> None:

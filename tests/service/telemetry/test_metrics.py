@@ -24,6 +24,21 @@ class Report:
     refused: int = 2
     swaps: int = 1
     golden_wer: float | None = None
+    start_s: float | None = 3.5
+
+
+@dataclass(frozen=True)
+class Shadow:
+    champion: str = "tiny"
+    challenger: str = "big"
+    compared: int = 9
+    same: int = 8
+    dropped: int = 7
+    failed: int = 6
+    words: int = 500
+    words_differing: int = 4
+    terms: int = 30
+    terms_differing: int = 2
 
 
 def figures(metrics: Metrics) -> dict[tuple[str, ...], float]:
@@ -55,10 +70,27 @@ def test_models_are_asked_when_the_figures_are_read() -> None:
     assert counted["shoptalk_model_swaps_total", "big"] == 1
     assert counted["shoptalk_model_golden_wer", "tiny"] == 0.25
     assert ("shoptalk_model_golden_wer", "big") not in counted
+    assert (counted["shoptalk_model_ready", "tiny"], counted["shoptalk_model_ready", "big"]) == (1, 0)
+    assert counted["shoptalk_model_state", "big", "wrong model"] == 1
+    assert counted["shoptalk_model_load_seconds", "tiny"] == 3.5
+
+
+def test_a_challenger_is_asked_when_there_is_one() -> None:
+    metrics = Metrics(["tiny", "big"])
+    shadows: list[Shadow | None] = [None]
+    metrics.watch_shadow(lambda: shadows[0])
+    assert not any(name.startswith("shoptalk_shadow") for name, *_ in figures(metrics))
+    shadows[0] = Shadow()
+    counted = figures(metrics)
+    assert counted["shoptalk_shadow_compared_total", "big", "tiny"] == 9
+    assert counted["shoptalk_shadow_words_differing_total", "big", "tiny"] == 4
+    assert counted["shoptalk_shadow_terms_differing_total", "big", "tiny"] == 2
 
 
 def test_the_names_of_earlier_releases_are_there() -> None:
-    names = {family.name for family in text_string_to_metric_families(Metrics(["tiny"]).text().decode())}
+    metrics = Metrics(["tiny"])
+    metrics.watch_models(lambda: [Report("tiny")])
+    names = {family.name for family in text_string_to_metric_families(metrics.text().decode())}
     assert CONTENT_TYPE.startswith("text/plain")
     assert names >= {
         "shoptalk_requests",

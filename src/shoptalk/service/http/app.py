@@ -42,6 +42,7 @@ def create_app(
     watched = telemetry or Telemetry(models.names)
     watched.metrics.watch_models(models.report)
     watched.metrics.watch_access(access)
+    watched.metrics.watch_shadow(models.shadow_report)
     intake = Intake(settings)
 
     @asynccontextmanager

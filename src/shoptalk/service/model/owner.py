@@ -95,13 +95,10 @@ class Owner:
         return job.recognition
 
     async def _run(self) -> None:
-        started = self._clock()
         self._broken = not await self._answers()
         if self._broken:
             return
         self._is_warm.set()
-        self._metrics.model_load_s.labels(self.name).set(self._clock() - started)
-        self._metrics.model_ready.labels(self.name).set(1)
         more = True
         while more and not self._broken:
             batch, more = await self._gather()
@@ -164,7 +161,6 @@ class Owner:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """However the owner ended: nobody is left waiting, and the service says that it is not ready."""
         self._is_warm.clear()
-        self._metrics.model_ready.labels(self.name).set(0)
         if self._broken:
             log.critical("the model does not answer; restart the service")
         while not self._jobs.empty():

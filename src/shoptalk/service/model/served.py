@@ -89,6 +89,7 @@ class _Live:
     path: Path
     worker: Worker
     about: About
+    start_s: float
     distance: float | None
     """From the golden recording's text, in differing words per word; None where there is no such recording."""
     requests: int = 0
@@ -116,6 +117,8 @@ class ModelReport:
     """Why it is not ready, or why it was not swapped; empty otherwise."""
     created: int
     """When its weights were made, in Unix time; 0 where that is unknown."""
+    start_s: float | None
+    """What its last start took, up to the golden recording; None before."""
     golden_wer: float | None
     """Words in which its last golden transcript differs, as a part of the text's words."""
     requests: int
@@ -311,6 +314,7 @@ class Served:
             state=self.state,
             reason=self._reason,
             created=self._live.about.created if self._live else 0,
+            start_s=self._live.start_s if self._live else None,
             golden_wer=self._live.distance if self._live else None,
             requests=self.admission.requests,
             audio_s=self.admission.audio_s,
@@ -324,8 +328,10 @@ class Served:
         about = await asyncio.to_thread(self._source.about, path)
         worker = self._source.worker(self.name, path)
         distance = None
+        began_s = self._clock()
         try:
             await worker.start()
+            start_s = self._clock() - began_s
             if about.golden:
                 distance = await golden_recording.distance(about.golden, worker, about.compare)
         except (Problem, TimeoutError) as error:
@@ -335,7 +341,7 @@ class Served:
         except BaseException:
             await worker.stop()
             raise
-        return _Live(path, worker, about, distance)
+        return _Live(path, worker, about, start_s, distance)
 
     def _judge(self, live: _Live) -> None:
         """Tell once when the model turns out to be wrong, and once when it is right again."""

@@ -67,6 +67,8 @@ class ModelReport(Protocol):
     @property
     def state(self) -> str: ...
     @property
+    def start_s(self) -> float | None: ...
+    @property
     def requests(self) -> int: ...
     @property
     def refused(self) -> int: ...
@@ -74,6 +76,43 @@ class ModelReport(Protocol):
     def swaps(self) -> int: ...
     @property
     def golden_wer(self) -> float | None: ...
+
+
+class ShadowReport(Protocol):
+    """How a challenger compares with the champion, when the figures are asked for."""
+
+    @property
+    def champion(self) -> str: ...
+    @property
+    def challenger(self) -> str: ...
+    @property
+    def compared(self) -> int: ...
+    @property
+    def same(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def words(self) -> int: ...
+    @property
+    def words_differing(self) -> int: ...
+    @property
+    def terms(self) -> int: ...
+    @property
+    def terms_differing(self) -> int: ...
+
+
+_OF_A_SHADOW = {
+    "compared": "Recordings that champion and challenger both transcribed",
+    "same": "Of these, with the same words",
+    "dropped": "Recordings that the challenger did not get, because others waited",
+    "failed": "Recordings that the challenger did not transcribe",
+    "words": "Words of the champion's texts",
+    "words_differing": "Words in which the challenger's texts differ",
+    "terms": "Mentions of the lexicon in the champion's texts",
+    "terms_differing": "Mentions that only one of the two texts has",
+}
 
 
 class Metrics:
@@ -152,10 +191,6 @@ class Metrics:
         self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
         self.queue_depth = Gauge("shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry)
         self.in_progress = Gauge("shoptalk_requests_in_progress", "Transcription requests under way", registry=registry)
-        self.model_ready = Gauge("shoptalk_model_ready", "1 while the model answers", by_model, registry=registry)
-        self.model_load_s = Gauge(
-            "shoptalk_model_load_seconds", "Time the last start of the model took", by_model, registry=registry
-        )
         self.audit_lost = Gauge(
             "shoptalk_audit_lost_lines", "Lines of the audit log that were lost since the start", registry=registry
         )
@@ -215,6 +250,10 @@ class Metrics:
         self.audit_lost.set_function(lambda: float(access.audit_lost))
         self.keys_broken.set_function(lambda: float(access.keys_are_broken))
 
+    def watch_shadow(self, report: Callable[[], ShadowReport | None]) -> None:
+        """Ask for the challenger's report whenever the figures are read; there are none without a challenger."""
+        self.registry.register(_Shadow(report))
+
     def text(self) -> bytes:
         """All figures in Prometheus' form, of content type `CONTENT_TYPE`."""
         return generate_latest(self.registry)
@@ -256,10 +295,39 @@ class _Reports(Collector):
         golden = GaugeMetricFamily(
             "shoptalk_model_golden_wer", "Word error rate of the last golden transcript", labels=["model"]
         )
+        states = GaugeMetricFamily("shoptalk_model_state", "1 for the state it is in", labels=["model", "state"])
+        ready = GaugeMetricFamily("shoptalk_model_ready", "1 while the model answers", labels=["model"])
+        load_s = GaugeMetricFamily(
+            "shoptalk_model_load_seconds", "Time the last start of the model took", labels=["model"]
+        )
         for model in self._report():
+            states.add_metric([model.name, str(model.state)], 1)
+            ready.add_metric([model.name], model.state == "ready")
+            if model.start_s is not None:
+                load_s.add_metric([model.name], model.start_s)
             requests.add_metric([model.name], model.requests)
             refused.add_metric([model.name], model.refused)
             swaps.add_metric([model.name], model.swaps)
             if model.golden_wer is not None:
                 golden.add_metric([model.name], model.golden_wer)
-        yield from (requests, refused, swaps, golden)
+        yield from (requests, refused, swaps, golden, states, ready, load_s)
+
+
+class _Shadow(Collector):
+    """What the comparison with a challenger counts; a swap of either model begins anew."""
+
+    def __init__(self, report: Callable[[], ShadowReport | None]) -> None:
+        self._report = report
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked before the models are there."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        report = self._report()
+        if report is None:
+            return
+        for key, meaning in _OF_A_SHADOW.items():
+            family = CounterMetricFamily(f"shoptalk_shadow_{key}", meaning, labels=["champion", "challenger"])
+            family.add_metric([report.champion, report.challenger], getattr(report, key))
+            yield family
