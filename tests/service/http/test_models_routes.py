@@ -85,7 +85,7 @@ def test_a_swap_takes_effect_or_says_by_name_why_not() -> None:
         assert asking.post("/admin/models/none", json={"path": "base-v2"}).status_code == 404
         assert asking.get("/health/ready").status_code == 200
         [base, _] = asking.get("/admin/models").json()["models"]
-        assert base["state"] == "ready" and "wrong-v2" in base["reason"] and base["swaps"] == 1
+        assert base["state"] == "ready" and "wrong-v2" in base["swap_error"] and base["swaps"] == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"path": ""}, {"path": 3}, {"path": "x", "more": 1}, [], "x"])

@@ -114,7 +114,9 @@ class ModelReport:
     name: str
     state: State
     reason: str
-    """Why it is not ready, or why it was not swapped; empty otherwise."""
+    """Why it is not ready; empty otherwise."""
+    swap_error: str
+    """Why the last swap was refused; empty if it was not."""
     created: int
     """When its weights were made, in Unix time; 0 where that is unknown."""
     start_s: float | None
@@ -163,6 +165,7 @@ class Served:
         self._swapping = False
         self._swaps = 0
         self._reason = ""
+        self._swap_error = ""
         self._retiring: set[asyncio.Task[None]] = set()
 
     @property
@@ -268,7 +271,7 @@ class Served:
                 await new.worker.stop()
                 raise WrongModelError(_wrong(path, new))
         except ShoptalkError as error:
-            self._reason = f"was not swapped: {error}"
+            self._swap_error = f"{type(error).__name__}: {error}"
             log.error("model %s was not swapped: %s: %s", self.name, type(error).__name__, error)
             raise
         finally:
@@ -278,7 +281,7 @@ class Served:
             raise Problem(503, "the server stops; the model was not swapped", code="not_ready", headers=NOT_READY)
         old, self._live = self._live, new
         self._swaps += 1
-        self._reason, self.error = "", None
+        self._reason, self._swap_error, self.error = "", "", None
         if self.on_swap:
             self.on_swap()
         if old:
@@ -313,6 +316,7 @@ class Served:
             name=self.name,
             state=self.state,
             reason=self._reason,
+            swap_error=self._swap_error,
             created=self._live.about.created if self._live else 0,
             start_s=self._live.start_s if self._live else None,
             golden_wer=self._live.distance if self._live else None,
