@@ -68,7 +68,7 @@ class TuningModule(LightningModule):
     def on_train_start(self) -> None:
         # The mean is no part of the module's state, so that Lightning does not move it where it moves the model.
         self.mean = {key: value.to(self.device) for key, value in self.mean.items()}
-        self._followed = _followed(self.mean, self.model.state_dict()) if self.mean else None
+        self._followed = _followed(self.mean, self.model.state_dict(keep_vars=True)) if self.mean else None
         self.check_every = 1 if self.device.type == "cpu" else CHECK_EVERY
 
     def on_train_epoch_start(self) -> None:
@@ -160,9 +160,10 @@ class TuningModule(LightningModule):
         if self._followed:
             # The mean follows faster at the start, when old weights are worth little.
             decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-            torch._foreach_lerp_(self._followed.means, self._followed.weights, 1 - decay)
-            for mean, count in self._followed.integers:
-                mean.copy_(count)
+            with torch.no_grad():
+                torch._foreach_lerp_(self._followed.means, self._followed.weights, 1 - decay)
+                for mean, count in self._followed.integers:
+                    mean.copy_(count)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What is scored and saved: the running mean if there is one, else the last weights, which go on changing."""
