@@ -133,10 +133,9 @@ def training_speed(record: Record, setting: Setting) -> None:
     """Hours of audio an hour of ours, then of transformers, at the same shape."""
     clip_s, device = (2.0, "cpu") if setting.rehearsed else (CLIP_S, "cuda")
     own_batches, foreign_batches = ((2,), (2,)) if setting.rehearsed else (BATCHES, FOREIGN_BATCHES)
-    measure(record, "ours", our_step, own_batches, setting.size, clip_s, device, longest_s=STEP_S)
-    measure(
-        record, "transformers", transformers_step, foreign_batches, setting.size, clip_s, device, longest_s=FOREIGN_S
-    )
+    same: dict[str, Any] = {"size": setting.size, "clip_s": clip_s, "device": device}
+    measure(record, "ours", our_step, own_batches, **same, longest_s=STEP_S)
+    measure(record, "transformers", transformers_step, foreign_batches, **same, longest_s=FOREIGN_S)
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -175,7 +176,7 @@ def ahead_of_time(make: Callable[[], Iterator[Batch]], *, pinned: bool = True) -
     )
 
 
-def _itself(batch: Batch) -> Batch:
+def _itself(batch: Any) -> Any:
     return batch
 
 
