@@ -142,6 +142,24 @@ def test_recognition_of_many_recordings(tmp_path: Path, processes: list["subproc
     assert "shoptalk: interrupted" in ends(process)
 
 
+def test_a_folder_of_transcripts(tmp_path: Path, processes: list["subprocess.Popen[bytes]"]) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.05, 32_000).astype(np.float32)
+    (tmp_path / "in").mkdir()
+    for number in range(1_500):
+        soundfile.write(tmp_path / f"in/{number:04}.wav", noise, 16_000)
+    out = tmp_path / "out"
+    process = started(
+        *("-m", "shoptalk.cli", "transcribe", str(tmp_path / "in"), "--model", str(BASE), "--to", str(out))
+    )
+    processes.append(process)
+    until(lambda: out.is_dir() and len(list(out.glob("*.txt"))) > 70, 60)
+    assert "shoptalk: interrupted" in ends(process)
+    written = sorted(out.glob("*.txt"))
+    assert 70 < len(written) < 1_500 and all(path.read_text().endswith("\n") for path in written)
+    journal = (out / ".shoptalk-transcripts.jsonl").read_text().splitlines()
+    assert len(journal) in (len(written), len(written) - 1)
+
+
 def test_waiting_for_standard_input(processes: list["subprocess.Popen[bytes]"]) -> None:
     process = started("-m", "shoptalk.cli", "transcribe", "--model", str(BASE), "-", stdin=subprocess.PIPE)
     processes.append(process)

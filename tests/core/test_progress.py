@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoptalk.core.progress import EVERY_S, SELDOM_S, Lines, progress
+from shoptalk.core.progress import EVERY_S, SELDOM_S, Lines, counted, progress
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -17,6 +17,14 @@ def test_ten_thousand_items_are_one_line_in_a_log(capsys: pytest.CaptureFixture[
     told = capsys.readouterr().err
     assert told.startswith("   speech: 10,100 of 10,100 (100 %) after 0:00:0") and told.count("\n") == 1
     assert "\r" not in told
+
+
+def test_a_note_stands_behind_the_count_and_silent_work_has_no_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    for silent, lines in ((False, 1), (True, 0)):
+        with counted("transcribe", total=2, note=lambda: "1.25 h of audio", silent=silent) as advance:
+            advance(2)
+        told = capsys.readouterr().err
+        assert told.count("\n") == lines and told.endswith("; 1.25 h of audio\n" * lines)
 
 
 def test_nothing_done_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,9 @@ def transcribe(parsed: argparse.Namespace) -> int:
     from shoptalk.stages import transcribing
 
     recipe = config.changed(tuple(parsed.set))
-    form = parsed.format or ("json" if parsed.json else "text")
+    form: Form = "json" if parsed.json else "text"
+    if parsed.format:
+        form = parsed.format
     _check_transcribe(parsed, form)
     recordings: list[Recording] = []
     failed = False

@@ -181,7 +181,7 @@ def _lines(texts: Sequence[str], prefix: int) -> tuple[str, ...]:
     if prefix + len(whole) <= LINE:
         return (whole,)
     best_cost = math.inf
-    best = (whole,)
+    best: tuple[str, ...] = (whole,)
     for cut in range(1, len(texts)):
         upper, lower = " ".join(texts[:cut]), " ".join(texts[cut:])
         if prefix + len(upper) > LINE or len(lower) > LINE:
