@@ -5,10 +5,16 @@ What is left out is told in a warning by its place in the list, never by its tex
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from shoptalk.core.errors import BoostError
 from shoptalk.core.protocols import MAX_CHARACTERS, Phrase
+from shoptalk.core.review import Watch
+from shoptalk.core.terms import mentions
+from shoptalk.core.text import words_unkept
+from shoptalk.service.http.fields import Wanted
 from shoptalk.service.problems import Problem
+from shoptalk.service.settings import Settings
 
 LIST_WORDS = 5
 """Words of a prompt's item, at most, that is taken as a phrase; a longer one is prose."""
@@ -17,20 +23,49 @@ _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W_](?:[\w'’./%+-]*[^\W_]|[%+])?")
 
 
-def merged(lists: Iterable[Sequence[Phrase]], *, most: int) -> tuple[Phrase, ...]:
-    """The phrases of all lists, each once, with its greatest weight; `Problem` 400 for more than `most`."""
-    weight_of: dict[str, Phrase] = {}
-    for phrase in (phrase for phrases in lists for phrase in phrases):
-        key = phrase.text.casefold()
-        if key not in weight_of or weight_of[key].weight < phrase.weight:
-            weight_of[key] = phrase
-    if len(weight_of) > most:
-        message = f"{len(weight_of)} phrases are too many; send {most} at most"
+@dataclass(frozen=True)
+class Boosted:
+    """What a request makes more likely, each phrase once, with its greatest weight."""
+
+    asked: tuple[Phrase, ...] = ()
+    """Of its keywords and vocabularies."""
+    of_prompt: tuple[Phrase, ...] = ()
+    """What its prompt adds to them."""
+
+    @property
+    def all(self) -> tuple[Phrase, ...]:
+        return self.asked + self.of_prompt
+
+
+def boosted(
+    wanted: Wanted, stored: Sequence[Phrase], watch: Watch, settings: Settings
+) -> tuple[Boosted, tuple[str, ...]]:
+    """The phrases of a request, and warnings; `stored` are those of its vocabularies, `watch` has the model's lexicon.
+
+    `Problem` 400 for more than `settings.max_phrases`.
+    """
+    of_keywords, warnings = of_list(wanted.keywords, weight=settings.boost)
+    asked = _merged([*stored, *of_keywords])
+    known = {phrase.text.casefold() for phrase in asked}
+    names = [text for text in telling(wanted.prompt, watch) if text.casefold() not in known]
+    of_prompt, _ = of_list(names, weight=settings.boost)
+    count = len(asked) + len(of_prompt)
+    if count > settings.max_phrases:
+        message = f"{count} phrases are too many; send {settings.max_phrases} at most"
         raise Problem(400, message, code="too_many_phrases", param="keywords")
-    return tuple(weight_of.values())
+    return Boosted(asked, of_prompt), warnings
 
 
-def of_keywords(keywords: Sequence[str], *, weight: float) -> tuple[tuple[Phrase, ...], tuple[str, ...]]:
+def _merged(phrases: Iterable[Phrase]) -> tuple[Phrase, ...]:
+    strongest: dict[str, Phrase] = {}
+    for phrase in phrases:
+        key = phrase.text.casefold()
+        if key not in strongest or strongest[key].weight < phrase.weight:
+            strongest[key] = phrase
+    return tuple(strongest.values())
+
+
+def of_list(keywords: Sequence[str], *, weight: float) -> tuple[tuple[Phrase, ...], tuple[str, ...]]:
     """A phrase for each keyword, and a warning for each that cannot be one."""
     phrases = []
     warnings = []
@@ -43,19 +78,23 @@ def of_keywords(keywords: Sequence[str], *, weight: float) -> tuple[tuple[Phrase
     return tuple(phrases), tuple(warnings)
 
 
-def of_prompt(prompt: str, *, weight: float) -> tuple[Phrase, ...]:
-    """The telling words of a prompt.
+def telling(prompt: str, watch: Watch) -> list[str]:
+    """The telling words of a prompt, each once.
 
-    Of a list, each item is a phrase: two items or more, of `LIST_WORDS` words at most, between commas, semicolons or
-    line ends. Of prose, the names are phrases: words with a digit or an inner capital, and words with a capital that
-    start no sentence; those that follow each other are one phrase.
+    Of a list, all items: two or more, of `LIST_WORDS` words at most, between commas, semicolons or line ends. Of prose,
+    the terms of the model's lexicon, and names: words with a digit or an inner capital, and words with a capital that
+    start no sentence; names that follow each other are one.
     """
     items = [" ".join(item.split()) for item in _ITEMS.split(prompt)]
     items = [item.rstrip(".!?") for item in items if item]
     is_list = len(items) > 1 and all(len(item.split()) <= LIST_WORDS for item in items)
-    texts = items if is_list else _names(prompt)
-    usable = [text for text in dict.fromkeys(texts) if text and len(text) <= MAX_CHARACTERS]
-    return tuple(Phrase(text, weight) for text in usable)
+    texts = items if is_list else [*_terms(prompt, watch), *_names(prompt)]
+    first = {text.casefold(): text for text in reversed(texts) if text}
+    return list(reversed(first.values()))
+
+
+def _terms(prose: str, watch: Watch) -> list[str]:
+    return [watch.terms[mention.term].text for mention in mentions(watch.index, words_unkept(prose))]
 
 
 def _names(prose: str) -> list[str]:

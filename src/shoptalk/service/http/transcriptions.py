@@ -20,6 +20,7 @@ from shoptalk.service.http import answers, description, events, fields, phrases,
 from shoptalk.service.http.answers import Asked, Transcript
 from shoptalk.service.http.fields import Wanted
 from shoptalk.service.http.intake import Intake, Share
+from shoptalk.service.http.phrases import Boosted
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import Served
 from shoptalk.service.model.work import Work
@@ -58,9 +59,9 @@ class _Taken:
 
     wanted: Wanted
     model: Served
-    phrases: tuple[Phrase, ...]
+    boosted: Boosted
     decoded: Decoded
-    warnings: tuple[str, ...]
+    warnings: list[str]
     review_below: float
     """Words of lower confidence are told where a review is asked for."""
 
@@ -138,12 +139,12 @@ async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: 
         model = entrance.models.resolve(wanted.model)
         account.model = model.name
         model.require_room()
-        boosted, warnings = await _phrases(entrance, caller, wanted)
+        stored = await entrance.access.phrases(caller, wanted.vocabularies)
+        boosted, warnings = phrases.boosted(wanted, stored, model.watch, settings)
         with telemetry.stage(account, "decode"):
             decoding = entrance.intake.decode(upload.file, share, separate=wanted.asked.each_channel)
             decoded: Decoded = await events.unless_gone(request.receive, asyncio.ensure_future(decoding))
-    told = (*wanted.warnings, *warnings)
-    taken = _Taken(wanted, model, boosted, decoded, told, settings.review_confidence)
+    taken = _Taken(wanted, model, boosted, decoded, [*wanted.warnings, *warnings], settings.review_confidence)
     entrance.access.count_audio(caller, taken.duration_s * len(taken.channels))
     return taken
 
@@ -169,15 +170,6 @@ def _require_any_room(models: Models) -> None:
         raise problem
 
 
-async def _phrases(entrance: Entrance, caller: Caller, wanted: Wanted) -> tuple[tuple[Phrase, ...], tuple[str, ...]]:
-    """All that a request makes more likely, and warnings."""
-    weight = entrance.settings.boost
-    of_keywords, warnings = phrases.of_keywords(wanted.keywords, weight=weight)
-    stored = await entrance.access.phrases(caller, wanted.vocabularies)
-    of_prompt = phrases.of_prompt(wanted.prompt, weight=weight)
-    return phrases.merged([stored, of_keywords, of_prompt], most=entrance.settings.max_phrases), warnings
-
-
 async def _recognise(
     entrance: Entrance,
     request: Request,
@@ -185,8 +177,34 @@ async def _recognise(
     taken: _Taken,
     on_words: Callable[[Sequence[Word]], None] | None = None,
 ) -> list[Recognition]:
+    """The recognition of each channel, and what is noted and kept of it.
+
+    Of phrases that the model cannot write, those of the prompt are left out: clients send prose there.
+    """
+    try:
+        recognitions = await _transcribe(entrance, request, caller, taken, taken.boosted.all, on_words)
+    except Problem as problem:
+        if problem.code != "invalid_phrase" or not taken.boosted.of_prompt:
+            raise
+        taken.warnings.append("the model cannot write a phrase of the prompt, which has no effect")
+        recognitions = await _transcribe(entrance, request, caller, taken, taken.boosted.asked, on_words)
+    account = account_of(request)
+    for samples_T, recognition in zip(taken.channels, recognitions, strict=True):
+        account.recognised(taken.model.name, taken.duration_s, recognition)
+        await entrance.access.keep(caller, account, samples_T, recognition)
+    return recognitions
+
+
+async def _transcribe(
+    entrance: Entrance,
+    request: Request,
+    caller: Caller,
+    taken: _Taken,
+    boost: tuple[Phrase, ...],
+    on_words: Callable[[Sequence[Word]], None] | None,
+) -> list[Recognition]:
     """The recognition of each channel; if one fails, or nobody waits any more, the others are withdrawn."""
-    options = taken.wanted.asked.options(taken.phrases)
+    options = taken.wanted.asked.options(boost)
     audio_s = taken.duration_s * len(taken.channels)
     within_s = entrance.models.time_allowed_s(audio_s)
     account, model = account_of(request), taken.model
@@ -196,14 +214,10 @@ async def _recognise(
         tasks.append(asyncio.ensure_future(model.transcribe(work)))
     try:
         with entrance.telemetry.stage(account, "recognise", model=model.name, audio_s=audio_s):
-            recognitions = await asyncio.gather(*tasks)
+            return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
-    for samples_T, recognition in zip(taken.channels, recognitions, strict=True):
-        account.recognised(model.name, taken.duration_s, recognition)
-        await entrance.access.keep(caller, account, samples_T, recognition)
-    return recognitions
 
 
 # ---- stream=true
