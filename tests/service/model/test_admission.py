@@ -84,7 +84,7 @@ def test_a_recording_longer_than_the_queue_is_taken_alone() -> None:
         assert problem_of(queue, 5000.0).status == 429
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["enter", "leave", "fail"]), st.floats(0.0, 80.0), st.floats(0.0, 9.0)), max_size=40
