@@ -11,6 +11,8 @@ HALF_LIFE_S = 60.0
 """Of what counts for the measured speed, in seconds of work."""
 UNMEASURED = 1.0
 """Audio seconds per second that are assumed before anything was measured."""
+SLOWEST = 1e-3
+"""Audio seconds per second at least: recordings of almost no length would give none."""
 LONGEST_WAIT_S = 600.0
 """No client is told to wait longer."""
 
@@ -38,7 +40,9 @@ class Speed:
     @property
     def measured(self) -> float:
         """Audio seconds per second; `UNMEASURED` at first."""
-        return self._audio_s / self._busy_s if self._busy_s and self._audio_s else UNMEASURED
+        if not self._busy_s or not self._audio_s:
+            return UNMEASURED
+        return max(SLOWEST, self._audio_s / self._busy_s)
 
     def begin(self) -> None:
         """Work begins where none was under way."""
