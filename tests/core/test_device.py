@@ -148,3 +148,10 @@ def test_the_command_line_narrows_first() -> None:
     asked = {**narrowed_process(), device.VARIABLE: "sse9"}
     done = subprocess.run(command, capture_output=True, text=True, env=asked, check=False)
     assert done.returncode == 2 and "DeviceError: SHOPTALK_CPU=sse9: write avx2" in done.stderr
+
+
+def test_batches_are_made_ahead_where_shared_memory_holds_them() -> None:
+    gpu = device.Accelerator("cuda", "Some GPU")
+    assert not device.prepares_batches_ahead(device.CPU_ONLY, 1)
+    assert device.prepares_batches_ahead(gpu, 1) == device.SHARED_MEMORY.is_dir()
+    assert not device.prepares_batches_ahead(gpu, 10**15)

@@ -26,6 +26,11 @@ def test_a_process_ahead_makes_the_same_batches() -> None:
             assert all(torch.equal(*parts) for parts in zip(own[:5], other[:5], strict=True)) and own[5:] == other[5:]
 
 
+def test_the_memory_of_batches_ahead_is_known() -> None:
+    largest = max(batch.features.numel() for batch in rounds())
+    assert 4 * 4 * largest <= rounds().bytes_ahead <= 4 * 4 * 2 * largest
+
+
 def test_lengths_are_on_the_host_too() -> None:
     for batch in rounds():
         assert batch.host_frames == tuple(batch.frames.tolist()) and batch.host_lengths == tuple(batch.lengths.tolist())

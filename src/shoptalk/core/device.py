@@ -8,6 +8,7 @@ sentencepiece cannot be told: they go on using what the processor has.
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from shoptalk.core import config
 from shoptalk.core.errors import DeviceError
 
 CPU_INFO = Path("/proc/cpuinfo")
+SHARED_MEMORY = Path("/dev/shm")
 VARIABLE = "SHOPTALK_CPU"
 """The environment variable that narrows the processor."""
 NARROWED = {
@@ -187,9 +189,14 @@ def quickens_training(accelerator: Accelerator) -> bool:
     return accelerator.kind == "cpu"
 
 
-def prepares_batches_ahead(accelerator: Accelerator) -> bool:
-    """Whether a process of its own makes a training's batches; on a CPU it would take the cores of the training."""
-    return accelerator.kind == "cuda"
+def prepares_batches_ahead(accelerator: Accelerator, needed_bytes: int) -> bool:
+    """Whether a process of its own makes a training's batches; on a CPU it would take the cores of the training.
+
+    They come through shared memory, of which containers often have 64 MB: a process that needs more is killed.
+    """
+    if accelerator.kind != "cuda" or not SHARED_MEMORY.is_dir():
+        return False
+    return needed_bytes < shutil.disk_usage(SHARED_MEMORY).free
 
 
 def dev_batch(kind: str) -> int:

@@ -80,6 +80,14 @@ class Rounds:
         else:
             yield from self.made()
 
+    @property
+    def bytes_ahead(self) -> int:
+        """Memory of the batches that are made before they are asked for, the one in work and the one in use among
+        them."""
+        longest = max(round(self._config.batch_s * HOPS_PER_S), self._max_frames)
+        mels = self._pools[0].cache.get(0, 0).shape[1]
+        return 4 * (BATCHES_AHEAD + 2) * padded_frames(longest) * mels
+
     def made(self) -> Iterator[Batch]:
         """The batches of this round, made in this process."""
         rng = np.random.default_rng([self._seed, self.round, 1, self.rank])

@@ -96,7 +96,7 @@ class ASRTrainer:
         accelerator = device.accelerator()
         if device.quickens_training(accelerator):
             quicken(module)
-        rounds.ahead = device.prepares_batches_ahead(accelerator)
+        rounds.ahead = device.prepares_batches_ahead(accelerator, rounds.bytes_ahead)
         keeper = Keeper(self.folder, rounds, self._written_dev(model), self.config, self.say)
         trainer = Trainer(
             accelerator=accelerator.kind,  # not "auto": it takes Apple's GPU, for which there is no TDT loss
