@@ -37,6 +37,7 @@ class FakeWorker:
     seconds_each: float = 0.0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
+    restarts: int = 0
     stopped: bool = False
     fault: Exception | None = None
     answer: Callable[[Path, float], str] = text_of

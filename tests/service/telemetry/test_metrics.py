@@ -23,6 +23,7 @@ class Report:
     requests: int = 3
     refused: int = 2
     swaps: int = 1
+    restarts: int = 4
     golden_wer: float | None = None
     start_s: float | None = 3.5
 
@@ -68,6 +69,7 @@ def test_models_are_asked_when_the_figures_are_read() -> None:
     assert counted["shoptalk_model_requests", "tiny"] == 3
     assert counted["shoptalk_model_refused_total", "big"] == 2
     assert counted["shoptalk_model_swaps_total", "big"] == 1
+    assert counted["shoptalk_worker_restarts_total", "tiny"] == 4
     assert counted["shoptalk_model_golden_wer", "tiny"] == 0.25
     assert ("shoptalk_model_golden_wer", "big") not in counted
     assert (counted["shoptalk_model_ready", "tiny"], counted["shoptalk_model_ready", "big"]) == (1, 0)

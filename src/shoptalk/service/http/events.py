@@ -10,17 +10,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shoptalk.service import problems
+from shoptalk.service.account import Account, account_of
 from shoptalk.service.problems import Problem
 
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """Neither a cache nor nginx holds events back."""
 DONE = b"data: [DONE]\n\n"
 ALIVE = b": alive\n\n"
+CLIENT_GONE = "client_gone"
+"""The code under which a stream counts that its client left."""
 ALIVE_S = 15.0
 """So often something is sent; proxies give a silent connection up after 60 s."""
 
@@ -43,23 +46,27 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held:
-            sending = asyncio.create_task(self._send_all(send))
+            account = account_of(HTTPConnection(scope))
+            sending = asyncio.create_task(self._send_all(send, account))
             gone = asyncio.create_task(until_gone(receive))
             try:
                 await asyncio.wait([sending, gone], return_when=asyncio.FIRST_COMPLETED)
                 if sending.done():
                     sending.result()
+                else:
+                    account.code = CLIENT_GONE
             finally:
                 for task in (sending, gone):
                     task.cancel()
                 await asyncio.gather(sending, gone, return_exceptions=True)
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, account: Account) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async for content in self._events:
                 await send({"type": "http.response.body", "body": content, "more_body": True})
         except Problem as problem:
+            account.code = problem.code
             content = event(problems.content(problem), "error")
             await send({"type": "http.response.body", "body": content, "more_body": True})
         else:

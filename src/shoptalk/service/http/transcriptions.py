@@ -209,11 +209,12 @@ async def _transcribe(
     within_s = entrance.models.time_allowed_s(audio_s)
     account, model = account_of(request), taken.model
     tasks = []
-    for samples_T in taken.channels:
-        work = Work(samples_T, options, caller.id, within_s, on_words=on_words)
-        tasks.append(asyncio.ensure_future(model.transcribe(work)))
     try:
         with entrance.telemetry.stage(account, "recognise", model=model.name, audio_s=audio_s):
+            on_begun = entrance.telemetry.queue(account)
+            for samples_T in taken.channels:
+                work = Work(samples_T, options, caller.id, within_s, on_words=on_words, on_begun=on_begun)
+                tasks.append(asyncio.ensure_future(model.transcribe(work)))
             return await asyncio.gather(*tasks)
     finally:
         for task in tasks:

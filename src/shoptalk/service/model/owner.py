@@ -59,6 +59,11 @@ class Owner:
         self._broken = False
 
     @property
+    def restarts(self) -> int:
+        """None: it is no process of its own."""
+        return 0
+
+    @property
     def ready(self) -> bool:
         """True once the model has answered, and as long as its owner lives."""
         return self._is_warm.is_set() and self._task is not None and not self._task.done()

@@ -37,6 +37,10 @@ class Worker(Protocol):
     def ready(self) -> bool:
         """Whether it answers; False also while its process starts anew."""
 
+    @property
+    def restarts(self) -> int:
+        """So many processes took the place of one that died."""
+
     async def start(self) -> None:
         """Load the model and warm up; returns when it is ready, or raises the named error that says why it cannot."""
 
@@ -132,6 +136,8 @@ class ModelReport:
     speed: float
     """Audio seconds per second."""
     swaps: int
+    restarts: int
+    """Of worker processes that died, since the start."""
 
 
 class Served:
@@ -164,6 +170,8 @@ class Served:
         self._stopped = False
         self._swapping = False
         self._swaps = 0
+        self._restarts_before = 0
+        """Of workers that were swapped out."""
         self._reason = ""
         self._swap_error = ""
         self._retiring: set[asyncio.Task[None]] = set()
@@ -281,6 +289,7 @@ class Served:
             raise Problem(503, "the server stops; the model was not swapped", code="not_ready", headers=NOT_READY)
         old, self._live = self._live, new
         self._swaps += 1
+        self._restarts_before += old.worker.restarts if old else 0
         self._reason, self._swap_error, self.error = "", "", None
         if self.on_swap:
             self.on_swap()
@@ -325,6 +334,7 @@ class Served:
             refused=self.admission.refused,
             speed=self.admission.speed,
             swaps=self._swaps,
+            restarts=self._restarts_before + (self._live.worker.restarts if self._live else 0),
         )
 
     async def _bring_up(self, path: Path) -> _Live:

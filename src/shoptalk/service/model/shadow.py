@@ -104,7 +104,7 @@ class Shadow:
         if len(self._tasks) >= PENDING or self._is_busy():
             self._dropped += 1
             return
-        shadow = replace(work, background=True, on_words=None)
+        shadow = replace(work, background=True, on_words=None, on_begun=None)
         task = asyncio.create_task(self._compare(shadow, recognition.text, latency_s, compare))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -29,6 +29,8 @@ class Work:
 
     All of these words, joined by spaces, are the text of the final `Recognition`.
     """
+    on_begun: Callable[[], None] | None = None
+    """Called once on the event loop when the model begins with it: its wait is over."""
 
 
 class Transcriber(Protocol):

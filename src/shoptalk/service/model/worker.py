@@ -87,6 +87,7 @@ class _UnderWay:
     samples: SharedSamples
     deadline_s: float
     recognition: "asyncio.Future[Recognition]"
+    has_begun: bool = False
     deaths: int = 0
     told: int = 0
     """Words that were handed out."""
@@ -175,6 +176,11 @@ class WorkerModel:
     def start_seconds(self) -> Mapping[str, float]:
         """What the last start took, part by part."""
         return self._first.seconds if self._first else {}
+
+    @property
+    def restarts(self) -> int:
+        """So many processes took the place of one that died."""
+        return self._counts.restarts
 
     def statistics(self) -> Statistics:
         """What happened until now."""
@@ -286,6 +292,7 @@ class WorkerModel:
         match message:
             case Began(ids, audio_s):
                 process.at, process.allowed_s = ids, audio_s
+                self._tell_begun(ids)
             case Ended(figures):
                 process.at, process.allowed_s = (), 0.0
                 self._count(figures)
@@ -310,6 +317,15 @@ class WorkerModel:
             own.recognition.set_exception(result)
         else:
             own.recognition.set_exception(_problem(result, own.work))
+
+    def _tell_begun(self, ids: Sequence[int]) -> None:
+        for id_ in ids:
+            own = self._under_way.get(id_)
+            if own is None or own.has_begun:
+                continue
+            own.has_begun = True
+            if own.work.on_begun is not None:
+                own.work.on_begun()
 
     def _hand_out(self, id_: int, words: Sequence[Word]) -> None:
         own = self._under_way.get(id_)

@@ -75,6 +75,8 @@ class ModelReport(Protocol):
     @property
     def swaps(self) -> int: ...
     @property
+    def restarts(self) -> int: ...
+    @property
     def golden_wer(self) -> float | None: ...
 
 
@@ -148,7 +150,7 @@ class Metrics:
         )
         self.stage_s = Histogram(
             "shoptalk_stage_seconds",
-            "Stages of transcription requests: upload, decode, recognise (with its wait), answer",
+            "Stages of transcription requests: upload, decode, recognise, the queue within it, answer",
             ["stage", "model"],
             buckets=_STAGE_S,
             registry=registry,
@@ -292,6 +294,9 @@ class _Reports(Collector):
         requests = GaugeMetricFamily("shoptalk_model_requests", "Requests that the model has", labels=["model"])
         refused = CounterMetricFamily("shoptalk_model_refused", "Requests refused as too many", labels=["model"])
         swaps = CounterMetricFamily("shoptalk_model_swaps", "Times that its weights were swapped", labels=["model"])
+        restarts = CounterMetricFamily(
+            "shoptalk_worker_restarts", "Worker processes that took the place of one that died", labels=["model"]
+        )
         golden = GaugeMetricFamily(
             "shoptalk_model_golden_wer", "Word error rate of the last golden transcript", labels=["model"]
         )
@@ -308,9 +313,10 @@ class _Reports(Collector):
             requests.add_metric([model.name], model.requests)
             refused.add_metric([model.name], model.refused)
             swaps.add_metric([model.name], model.swaps)
+            restarts.add_metric([model.name], model.restarts)
             if model.golden_wer is not None:
                 golden.add_metric([model.name], model.golden_wer)
-        yield from (requests, refused, swaps, golden, states, ready, load_s)
+        yield from (requests, refused, swaps, restarts, golden, states, ready, load_s)
 
 
 class _Shadow(Collector):

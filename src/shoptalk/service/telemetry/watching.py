@@ -25,6 +25,7 @@ from shoptalk.service.telemetry.metrics import Metrics, is_transcription
 from shoptalk.service.telemetry.spans import Spans
 
 REQUEST_ID = "x-request-id"
+QUEUE = "queue"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNSEEN = ("/health/", "/metrics")
 """What asks how the service is doing is no request of a client."""
@@ -55,6 +56,18 @@ class Telemetry:
                 yield
         finally:
             account.stages[name] = account.stages.get(name, 0.0) + self.clock() - started
+
+    def queue(self, account: Account) -> Callable[[], None]:
+        """The stage `queue`: it ends when what is returned is called for the first time, and is not told before."""
+        started = self.clock()
+        span = self.spans.begun(QUEUE)
+
+        def end() -> None:
+            if QUEUE not in account.stages:
+                account.stages[QUEUE] = self.clock() - started
+                span.end()
+
+        return end
 
 
 class Watching:
