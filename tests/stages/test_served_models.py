@@ -166,6 +166,15 @@ def test_a_golden_recording_that_was_changed_is_told(tuned: Path, tmp_path: Path
         ModelFiles(PLAIN, Settings()).about(folder)
 
 
+@pytest.mark.parametrize("content", ["", "[]", "3", "{}", '{"audio": "golden.opus"}', '{"audio": "../x", "text": "a"}'])
+def test_a_golden_recording_without_audio_or_text_is_told(tuned: Path, tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "changed"
+    shutil.copytree(tuned, folder)
+    (folder / "golden.json").write_text(content)
+    with pytest.raises(ModelError, match=r"golden\.json|is missing"):
+        ModelFiles(PLAIN, Settings()).about(signed(folder))
+
+
 def test_differences_are_counted_in_words_and_terms() -> None:
     terms = [Term(id="met", text="metformin", category="drug")]
     terms += [Term(id="apix", text="apixaban", category="drug", variants=("Eliquis",))]

@@ -97,11 +97,15 @@ def read_golden(path: Path) -> tuple[Path, str] | None:
     if GOLDEN not in sums:
         return None
     _verify(path / GOLDEN, sums[GOLDEN])
-    golden = json.loads((path / GOLDEN).read_text(encoding="utf-8"))
-    if golden["audio"] not in sums:
-        raise ChecksumError(f"{path / golden['audio']}: is missing; copy the bundle again")
-    _verify(path / golden["audio"], sums[golden["audio"]])
-    return path / golden["audio"], golden["text"]
+    try:
+        golden = json.loads((path / GOLDEN).read_text(encoding="utf-8"))
+        name, text = str(golden["audio"]), str(golden["text"])
+    except (ValueError, TypeError, KeyError):
+        raise ModelError(f"{path / GOLDEN}: has no audio and text; package the model again") from None
+    if name not in sums:
+        raise ChecksumError(f"{path / name}: is missing; copy the bundle again")
+    _verify(path / name, sums[name])
+    return path / name, text
 
 
 def name_of(path: Path) -> str:

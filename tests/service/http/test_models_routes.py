@@ -94,6 +94,14 @@ def test_a_swap_without_a_path_is_refused(body: Any) -> None:
         assert asking.post("/admin/models/base", json=body).status_code == 400
 
 
+@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}])
+def test_a_page_of_another_site_cannot_swap(headers: dict[str, str]) -> None:
+    """A browser sends such a request without asking first; only for JSON it does."""
+    with client(FakeSource()) as asking:
+        refused = asking.post("/admin/models/base", content=b'{"path": "base-v2"}', headers=headers)
+        assert refused.status_code == 400
+
+
 def test_models_are_swapped_in_from_the_folder_that_is_set(tmp_path: Path) -> None:
     with client(FakeSource(), models_folder=tmp_path / "models") as asking:
         for path in ("/etc/passwd", f"{tmp_path}/models/../other", "base-v2", f"{tmp_path}/models-other/x"):

@@ -152,6 +152,8 @@ def test_a_full_model_refuses_and_another_one_does_not() -> None:
             assert (await refused(base.transcribe(work()))).status == 429
             with pytest.raises(Problem, match="busy"):
                 base.require_room()
+            served.require_any_room()  # of the other model
+            assert [report.refused for report in served.report()] == [2, 0]
             assert (await served.resolve("tuned").transcribe(work())).text
             pending[0].cancel()  # its client went away
             await asyncio.gather(pending[0], return_exceptions=True)

@@ -132,7 +132,7 @@ async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: 
     async with AsyncExitStack() as held:
         held.enter_context(entrance.intake.place())
         bytes_held = held.enter_context(entrance.intake.uploads.share())
-        _require_any_room(entrance.models)
+        entrance.models.require_any_room()
         with telemetry.stage(account, "upload"):
             upload = await held.enter_async_context(uploads.read_form(request, settings, bytes_held))
         wanted = fields.read(upload.fields, is_strict=settings.strict_fields)
@@ -155,19 +155,6 @@ def _refuse_query(request: Request) -> None:
     for name in request.query_params:
         if name.removesuffix("[]") in known:
             raise Problem(400, f"send `{name}` as a field of the form", code="invalid_value", param=name)
-
-
-def _require_any_room(models: Models) -> None:
-    """`Problem` before anything is read, where no model would take a recording."""
-    problem: Problem | None = None
-    for name in models.names:
-        try:
-            models.resolve(name).require_room()
-            return
-        except Problem as refusal:
-            problem = problem or refusal
-    if problem:
-        raise problem
 
 
 async def _recognise(

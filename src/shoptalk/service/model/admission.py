@@ -85,17 +85,26 @@ class Admission:
         A single recording is taken whatever its length. Asked with 0 seconds it refuses early, before an upload is
         read, what would be refused after it.
         """
-        if self.requests >= self._most_requests:
-            enough_s = self.audio_s / self.requests  # one of them must end
-        elif self.requests and self.audio_s + audio_s > self._most_audio_s:
-            enough_s = self.audio_s + audio_s - self._most_audio_s
-        else:
+        excess_s = self._excess_s(audio_s)
+        if excess_s is None:
             return
         self.refused += 1
-        headers = retry_headers(enough_s / self.speed)
+        headers = retry_headers(excess_s / self.speed)
         under_way = f"{self.requests} recordings with {self.audio_s:.0f} s of audio are under way"
         message = f"the model is busy: {under_way}; try again in {headers['Retry-After']} s"
         raise Problem(429, message, code="queue_full", headers=headers)
+
+    def has_room(self) -> bool:
+        """Whether `require_room` would take a short recording; nothing is counted as refused."""
+        return self._excess_s(0.0) is None
+
+    def _excess_s(self, audio_s: float) -> float | None:
+        """How much audio must be done before there is room for so much more; None where there is room."""
+        if self.requests >= self._most_requests:
+            return self.audio_s / self.requests  # one of them must end
+        if self.requests and self.audio_s + audio_s > self._most_audio_s:
+            return self.audio_s + audio_s - self._most_audio_s
+        return None
 
     @contextmanager
     def place(self, audio_s: float) -> Iterator[None]:

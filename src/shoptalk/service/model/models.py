@@ -110,6 +110,11 @@ class Models:
         message = f"the model {name[:100]!r} does not exist here; this server has {_listed(self._served)}"
         raise Problem(404, message, code="model_not_found", param="model")
 
+    def require_any_room(self) -> None:
+        """`Problem` 429 or 503 where no model at all would take a recording: asked before an upload is read."""
+        if not any(served.has_room for served in self._served.values()):
+            self._served[self.default].require_room()
+
     def time_allowed_s(self, audio_s: float) -> float:
         """How long a recording of this length may take once it is uploaded."""
         return time_allowed_s(self._settings, audio_s)

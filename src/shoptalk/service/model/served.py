@@ -232,8 +232,14 @@ class Served:
         """The lexicon of the model that answers now."""
         return self._live.about.watch if self._live else NOTHING
 
+    @property
+    def has_room(self) -> bool:
+        """Whether it would take a recording now."""
+        is_there = self._live is not None and self.state not in (State.STOPPED, State.WRONG)
+        return is_there and self.admission.has_room()
+
     def require_room(self) -> None:
-        """`Problem` 429 or 503 if nothing would be taken now: asked before an upload is read."""
+        """`Problem` 429 or 503 if nothing would be taken now: asked before a recording is decoded."""
         self._require_live()
         self.admission.require_room()
 
