@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from shoptalk.core.protocols import Options, Recognizer
 from shoptalk.core.records import Recognition, Samples, Word
-from shoptalk.service.access.access import Access
+from shoptalk.service.access.access import open_access
 from shoptalk.service.http.app import create_app
 from shoptalk.service.model.owner import models_of
 from shoptalk.service.server import configuration
@@ -54,14 +54,15 @@ def heard(tenths: int) -> Recognition:
     return Recognition(text=f"It lasts {tenths}.", words=(*words, Word(word="Yes", start_s=0.5, end_s=0.6)))
 
 
-def recording(seconds: float, form: str = "wav", rate_hz: int = 16_000) -> bytes:
+def recording(seconds: float, form: str = "wav", rate_hz: int = 16_000, channels: int = 1) -> bytes:
     """A tone in the given container."""
     times = np.arange(round(seconds * rate_hz)) / rate_hz
-    tone = (8000 * np.sin(2 * np.pi * 440 * times)).astype(np.int16)[None]
+    tone = (8000 * np.sin(2 * np.pi * 440 * times)).astype(np.int16)[None].repeat(channels, axis=1)
+    layout = "stereo" if channels == 2 else "mono"
     out = io.BytesIO()
     with av.open(out, "w", format=form) as container:
-        stream: Any = container.add_stream(CODECS[form], rate=rate_hz, layout="mono")
-        frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+        stream: Any = container.add_stream(CODECS[form], rate=rate_hz, layout=layout)
+        frame = av.AudioFrame.from_ndarray(tone, format="s16", layout=layout)
         frame.sample_rate = rate_hz
         resampler = av.AudioResampler(stream.format, stream.layout, rate_hz, stream.codec_context.frame_size or None)
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
@@ -74,7 +75,7 @@ def app_of(recognizer: Recognizer, settings: Settings, *, api_key: str | None = 
     """The app around a recogniser in this process."""
     telemetry = Telemetry([MODEL])
     models = models_of(recognizer, settings, name=MODEL, metrics=telemetry.metrics, created=1_700_000_000)
-    return create_app(models, settings, access=Access(api_key), telemetry=telemetry)
+    return create_app(models, settings, access=open_access(settings, api_key), telemetry=telemetry)
 
 
 @contextmanager

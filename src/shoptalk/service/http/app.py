@@ -61,14 +61,15 @@ def create_app(
         version=__version__,
         description="Transcribes speech as OpenAI's API does, with a model that was tuned to a trade.",
         lifespan=lifespan,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
     )
-    app.openapi = lambda: description.describe(app)  # type: ignore[method-assign]
+    app.openapi = lambda: description.describe(app, settings.root_path)  # type: ignore[method-assign]
     app.state.access = access
     app.state.stopping = lambda: False
-    app.add_middleware(Edge, is_upload=is_transcription, stopping=lambda: bool(app.state.stopping()))
+    app.add_middleware(
+        Edge, root_path=settings.root_path, is_upload=is_transcription, stopping=lambda: bool(app.state.stopping())
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

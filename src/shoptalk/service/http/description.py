@@ -74,14 +74,14 @@ TRANSCRIPTION: dict[str, Any] = {
 """Of `POST /v1/audio/transcriptions`."""
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, root_path: str) -> dict[str, Any]:
     """The description of an app: every error has OpenAI's form, whatever its status."""
     told: dict[str, Any] = get_openapi(
         title=app.title,
         version=__version__,
         description=app.description,
         routes=app.routes,
-        servers=[{"url": app.root_path}] if app.root_path else None,
+        servers=[{"url": root_path}] if root_path else None,
     )
     schemas = told.setdefault("components", {}).setdefault("schemas", {})
     schemas["Error"] = _ERROR

@@ -1,4 +1,4 @@
-"""What every request passes first: HEAD and OPTIONS, bodies that nobody read, and small bodies kept small."""
+"""What every request passes first: a path prefix, HEAD and OPTIONS, bodies that nobody read or that are too large."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,6 +21,7 @@ SMALL_BYTES = 2**20
 class Edge:
     """ASGI wrapper around the routes.
 
+    - A path prefix is taken off, where the proxy did not do so.
     - HEAD is answered as GET, without the body.
     - OPTIONS tells the methods of a path.
     - A connection is closed after an answer that came before all of the request was read: what still arrives of it
@@ -28,9 +29,10 @@ class Edge:
     - While the server stops, each answer closes its connection.
     """
 
-    def __init__(self, app: ASGIApp, is_upload: Callable[[str], bool], stopping: Callable[[], bool]):
+    def __init__(self, app: ASGIApp, root_path: str, is_upload: Callable[[str], bool], stopping: Callable[[], bool]):
         """`is_upload` tells by a path whether its body is bounded by the route; others are bounded here."""
         self._app = app
+        self._root_path = root_path
         self._is_upload = is_upload
         self._stopping = stopping
 
@@ -39,15 +41,18 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._stopping)
-        if exchange.method == "HEAD":
-            scope = {**scope, "method": "GET"}
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        inner = {**scope, "method": method, "root_path": self._root_path}  # the server still needs its own
         most = None if self._is_upload(scope["path"]) else SMALL_BYTES
         try:
-            await self._app(scope, exchange.bounded(most), exchange.send)
+            await self._app(inner, exchange.bounded(most), exchange.send)
         except _TooLargeError:
             if not exchange.has_begun:
                 message = f"the request has more than {SMALL_BYTES} bytes; send less"
                 await problems.answer(Problem(413, message, code="request_too_large"))(scope, receive, exchange.send)
+        finally:
+            if "route" in inner:  # whoever watches the request tells it by its route
+                scope["route"] = inner["route"]
 
 
 class _TooLargeError(Exception):
@@ -63,6 +68,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._stopping = stopping
+        self._has_no_body = self.method == "HEAD"
         headers = Headers(scope=scope)
         self._is_read = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
 
@@ -85,7 +91,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.has_begun = True
             message = self._begun(message)
-        elif self.method in ("HEAD", "OPTIONS"):
+        elif self._has_no_body:
             message = {**message, "body": b""}
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_last and not self._is_read:
@@ -104,6 +110,7 @@ class _Exchange:
                 del headers[name]
             headers["allow"] = ", ".join(sorted(methods))
             message["status"] = 204
+            self._has_no_body = True
         if not self._is_read or self._stopping():
             headers["connection"] = "close"
         return message

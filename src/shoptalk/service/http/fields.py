@@ -136,7 +136,7 @@ def _listed(value: str) -> list[str]:
     if value.lstrip().startswith("["):
         try:
             items = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             items = None
         if isinstance(items, list) and all(isinstance(item, str) for item in items):
             return items
