@@ -16,6 +16,7 @@
 - `long_form`: audio of any length, in windows
 - `under_way`: a recording from its windows to its words
 - `gaps`: speech without words, transcribed again
+- `gap_filler`: the gaps of a recording under way
 - `invented`: words without speech, loops, and words that only phrases gave, left out
 - `streaming`: audio as it comes, chunk by chunk
 - `int8`: matrix products in 8 bits

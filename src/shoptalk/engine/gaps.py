@@ -39,6 +39,8 @@ gain would change nothing.
 """
 AROUND_S = 3.0
 """Words that start this far around a gap may be recognised again with it."""
+LISTEN_S = 30.0
+"""The VAD listens to no more at once: a recording without words would hold up all others."""
 
 
 def fill(samples_T: Samples, recognition: Recognition, vad: Vad, recognize: Recognize) -> Recognition:
@@ -60,8 +62,16 @@ def filling(samples_T: Samples, recognition: Recognition, vad: Vad) -> Asking[Re
     """
     if recognition.text and not recognition.words:
         return recognition
+    speech: list[Stretch] = []
+    for stretch in between_words(recognition, samples_T.size / SAMPLE_RATE_HZ):
+        for piece in pieces(stretch):
+            add_speech(speech, speech_in(samples_T, piece, vad))
+    return (yield from filling_by(samples_T, recognition, speech))
+
+
+def filling_by(samples_T: Samples, recognition: Recognition, speech: Sequence[Stretch]) -> Asking[Recognition]:
+    """`filling`, where it is known what speech is between words."""
     duration_s = samples_T.size / SAMPLE_RATE_HZ
-    speech = list(_speech(samples_T, between_words(recognition, duration_s), vad))
     for around_s in TRIES:
         gaps = find_gaps(recognition, speech, duration_s)
         if gaps:
@@ -73,17 +83,21 @@ def filling(samples_T: Samples, recognition: Recognition, vad: Vad) -> Asking[Re
 
 def find_gaps(recognition: Recognition, speech: Sequence[Stretch], duration_s: float) -> list[Stretch]:
     """Stretches without a word that hold `SPEECH_S` of speech or more, each from its first speech to its last."""
-    gaps = []
-    for start_s, end_s in between_words(recognition, duration_s):
-        inside: list[Stretch] = []
-        for speech_start_s, speech_end_s in speech:
-            if speech_start_s < end_s and speech_end_s > start_s:
-                part = max(speech_start_s, start_s), min(speech_end_s, end_s)
-                if not _belongs_to_a_word(part, (start_s, end_s)):
-                    inside.append(part)
-        if sum(part_end_s - part_start_s for part_start_s, part_end_s in inside) >= SPEECH_S:
-            gaps.append((round(inside[0][0], 3), round(inside[-1][1], 3)))
-    return gaps
+    gaps = [gap_in(between, speech) for between in between_words(recognition, duration_s)]
+    return [gap for gap in gaps if gap]
+
+
+def gap_in(between: Stretch, speech: Sequence[Stretch]) -> Stretch | None:
+    """The gap between two words; None if it holds less than `SPEECH_S` of speech."""
+    inside: list[Stretch] = []
+    for start_s, end_s in speech:
+        if start_s < between[1] and end_s > between[0]:
+            part = max(start_s, between[0]), min(end_s, between[1])
+            if not _belongs_to_a_word(part, between):
+                inside.append(part)
+    if sum(end_s - start_s for start_s, end_s in inside) < SPEECH_S:
+        return None
+    return round(inside[0][0], 3), round(inside[-1][1], 3)
 
 
 def _belongs_to_a_word(speech: Stretch, between: Stretch) -> bool:
@@ -109,14 +123,31 @@ def spoken_until_s(word: Word) -> float:
     return min(word.end_s, word.start_s + 0.5 + 0.1 * len(word.word))
 
 
-def _speech(samples_T: Samples, stretches: Iterable[Stretch], vad: Vad) -> Iterator[Stretch]:
-    """Where speech is in the stretches, in seconds of the whole audio."""
-    for start_s, end_s in stretches:
-        first_s = max(0.0, start_s - LEAD_S)
-        listened_T = amplified(part_of(samples_T, first_s, end_s + LEAD_S), like_T=part_of(samples_T, start_s, end_s))
-        for speech_start_s, speech_end_s in vad.speech(listened_T):
-            if first_s + speech_end_s > start_s and first_s + speech_start_s < end_s:
-                yield max(start_s, first_s + speech_start_s), min(end_s, first_s + speech_end_s)
+def pieces(stretch: Stretch) -> Iterator[Stretch]:
+    """A stretch in pieces of `LISTEN_S`, the last one shorter."""
+    start_s, end_s = stretch
+    while start_s < end_s:
+        yield start_s, min(start_s + LISTEN_S, end_s)
+        start_s += LISTEN_S
+
+
+def add_speech(speech: list[Stretch], further: Iterable[Stretch]) -> None:
+    """Add speech of a further piece; what goes on from one piece into the next is one stretch."""
+    for start_s, end_s in further:
+        if speech and speech[-1][1] >= start_s:
+            speech[-1] = speech[-1][0], max(speech[-1][1], end_s)
+        else:
+            speech.append((start_s, end_s))
+
+
+def speech_in(samples_T: Samples, stretch: Stretch, vad: Vad) -> Iterator[Stretch]:
+    """Where speech is in a stretch, in seconds of the whole audio."""
+    start_s, end_s = stretch
+    first_s = max(0.0, start_s - LEAD_S)
+    listened_T = amplified(part_of(samples_T, first_s, end_s + LEAD_S), like_T=part_of(samples_T, start_s, end_s))
+    for speech_start_s, speech_end_s in vad.speech(listened_T):
+        if first_s + speech_end_s > start_s and first_s + speech_start_s < end_s:
+            yield max(start_s, first_s + speech_start_s), min(end_s, first_s + speech_end_s)
 
 
 def _transcribed_again(

@@ -49,12 +49,23 @@ BETWEEN_S = 1.0
 """It may also stand between two such words that are at most so far apart."""
 
 
-class _Doubt(NamedTuple):
-    """Doubtful words of one recording that the VAD is asked about together."""
+LONGEST_DOUBT_S = 30.0
+"""The VAD listens to no longer stretch of doubtful words at once."""
 
-    recording: int
+
+class Doubt(NamedTuple):
+    """Doubtful words, by their places, that the VAD is asked about together."""
+
     words: tuple[int, ...]
     stretch: Stretch
+
+
+class Question(NamedTuple):
+    """What the VAD is asked: whether speech carries the words of a doubt."""
+
+    samples_T: Samples
+    words: Sequence[Word]
+    doubt: Doubt
 
 
 class _Mark(NamedTuple):
@@ -77,15 +88,26 @@ def unspoken(audio: Sequence[Samples], words_of_each: Sequence[Sequence[Word]], 
     Confidences must be the recogniser's own, before any temperature. The VAD listens around doubtful words only, to
     those of all recordings side by side, and no longer than until all of them are decided.
     """
-    doubts: list[_Doubt] = []
+    questions: list[Question] = []
+    recordings: list[int] = []
     for recording, (samples_T, words) in enumerate(zip(audio, words_of_each, strict=True)):
-        doubts += _doubts(recording, words, samples_T.size / SAMPLE_RATE_HZ)
-    listened = []
-    for doubt in doubts:
-        part_T = part_of(audio[doubt.recording], *doubt.stretch)
+        own_doubts = doubts(words, samples_T.size / SAMPLE_RATE_HZ, range(len(words)))
+        questions += [Question(samples_T, words, doubt) for doubt in own_doubts]
+        recordings += [recording] * len(own_doubts)
+    places_of_each: list[set[int]] = [set() for _ in audio]
+    for recording, places in zip(recordings, answers(questions, vad), strict=True):
+        places_of_each[recording] |= places
+    return places_of_each
+
+
+def answers(questions: Sequence[Question], vad: Vad) -> list[set[int]]:
+    """The places of words that no speech carries, for each question; the VAD listens for all of them side by side."""
+    listened: list[Samples] = []
+    for question in questions:
+        part_T = part_of(question.samples_T, *question.doubt.stretch)
         listened.append(amplified(part_T, like_T=part_T))
 
-    waiting = [_marks(doubt, words_of_each[doubt.recording], vad.frame_s) for doubt in doubts]
+    waiting = [_marks(question, vad.frame_s) for question in questions]
 
     def is_enough(number: int, speech_N: npt.NDArray[np.float32]) -> bool:
         """Whether all words of a doubt are decided; it looks at the last ones first, which are undecided longest."""
@@ -94,17 +116,16 @@ def unspoken(audio: Sequence[Samples], words_of_each: Sequence[Sequence[Word]], 
             own.pop()
         return not own
 
-    places_of_each: list[set[int]] = [set() for _ in audio]
-    for doubt, speech_N in zip(doubts, vad.probabilities_of_each(listened, is_enough), strict=True):
-        marks = _marks(doubt, words_of_each[doubt.recording], vad.frame_s)
-        for place, mark in zip(doubt.words, marks, strict=True):
-            if not _is_spoken(mark, speech_N):
-                places_of_each[doubt.recording].add(place)
-    return places_of_each
+    silent: list[set[int]] = []
+    for question, speech_N in zip(questions, vad.probabilities_of_each(listened, is_enough), strict=True):
+        marked = zip(question.doubt.words, _marks(question, vad.frame_s), strict=True)
+        silent.append({place for place, mark in marked if not _is_spoken(mark, speech_N)})
+    return silent
 
 
-def _marks(doubt: _Doubt, words: Sequence[Word], frame_s: float) -> list[_Mark]:
+def _marks(question: Question, frame_s: float) -> list[_Mark]:
     """What is asked of the VAD for each word of a doubt."""
+    _, words, doubt = question
     marks = []
     for place in doubt.words:
         start_s, end_s = _around(words[place])
@@ -124,22 +145,55 @@ def _is_spoken(mark: _Mark, speech_N: npt.NDArray[np.float32]) -> bool:
     return float(speech_N[mark.first : mark.end].max(initial=0.0)) >= mark.least
 
 
-def _doubts(recording: int, words: Sequence[Word], duration_s: float) -> list[_Doubt]:
-    """The doubtful words of a recording; those whose stretches meet are asked about together."""
-    doubts: list[_Doubt] = []
+def doubts(words: Sequence[Word], duration_s: float, places: range) -> list[Doubt]:
+    """The doubtful words at some places; those whose stretches meet are asked about together."""
+    doubts: list[Doubt] = []
     sure = _sure(words)
-    for place, word in enumerate(words):
+    for place in places:
         if place in sure:
             continue
-        around_s = _around(word)
+        around_s = _around(words[place])
         start_s, end_s = max(0.0, around_s[0] - LEAD_S), min(duration_s, around_s[1])
-        if doubts and start_s <= doubts[-1].stretch[1]:
-            before = doubts.pop()
-            stretch = before.stretch[0], max(before.stretch[1], end_s)
-            doubts.append(_Doubt(recording, (*before.words, place), stretch))
+        last = doubts[-1] if doubts else None
+        if last and start_s <= last.stretch[1] and end_s - last.stretch[0] <= LONGEST_DOUBT_S:
+            stretch = last.stretch[0], max(last.stretch[1], end_s)
+            doubts[-1] = Doubt((*last.words, place), stretch)
         else:
-            doubts.append(_Doubt(recording, (place,), (start_s, max(start_s, end_s))))
+            doubts.append(Doubt((place,), (start_s, max(start_s, end_s))))
     return doubts
+
+
+class Doubtful:
+    """Words of a recording under way, until it is known which of them speech carries."""
+
+    def __init__(self, samples_T: Samples) -> None:
+        self._samples_T = samples_T
+        self._words: list[Word] = []
+        """First some that were given on already, because they may make those behind them sure."""
+        self._given = 0
+        self._decidable = 0
+        """The words before this place can be decided now."""
+
+    def feed(self, words: Sequence[Word], *, last: bool) -> list[Question]:
+        """Take further words, in order; the questions whose answers `given` needs."""
+        self._words += words
+        known = len(self._words) if last else max(self._given, len(self._words) - SURE_WORDS + 1)
+        own_doubts = doubts(self._words, self._samples_T.size / SAMPLE_RATE_HZ, range(self._given, known))
+        self._decidable = known
+        if own_doubts and not last:
+            following_s = self._words[known].start_s - MARGIN_S - LEAD_S
+            if following_s <= own_doubts[-1].stretch[1]:
+                self._decidable = own_doubts.pop().words[0]  # the next word may be one of its
+        return [Question(self._samples_T, self._words, doubt) for doubt in own_doubts]
+
+    def given(self, silent: set[int]) -> list[Word]:
+        """The words that could be decided, without those that no speech carries."""
+        decidable = self._decidable
+        words = [self._words[place] for place in range(self._given, decidable) if place not in silent]
+        first = max(0, decidable - SURE_WORDS + 1)
+        self._words = self._words[first:]
+        self._given = self._decidable = decidable - first
+        return words
 
 
 def _sure(words: Sequence[Word]) -> set[int]:
@@ -170,28 +224,41 @@ def without_loops(recognition: Recognition) -> Recognition:
 
 def loops(words: Sequence[Word]) -> set[int]:
     """The places of words that unlikely repeat what already stands `REPEATS` times in a row."""
-    names = [bare(word.word) for word in words]
-    kept: list[int] = []
-    looped: set[int] = set()
-    place = 0
-    while place < len(names):
-        length = _repeated(names, kept, place)
-        repetition = words[place : place + length]
-        if length and fmean(_confidence(word) for word in repetition) < LIKELY:
-            looped.update(range(place, place + length))
-            place += length
-        else:
-            kept.append(place)
-            place += 1
-    return looped
+    return {place for place, (_, is_looped) in enumerate(Loops().feed(words, last=True)) if is_looped}
 
 
-def _repeated(names: Sequence[str], kept: Sequence[int], place: int) -> int:
-    """How many words from `place` on repeat what the kept words end with `REPEATS` times; 0 for none."""
+class Loops:
+    """Words of a recording under way, until it is known which of them are a loop."""
+
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._words: list[Word] = []
+
+    def feed(self, words: Sequence[Word], *, last: bool) -> list[tuple[Word, bool]]:
+        """Take further words, in order; gives those of which is known whether they are looped."""
+        self._words += words
+        names = [bare(word.word) for word in self._words]
+        decided: list[tuple[Word, bool]] = []
+        place = 0
+        while place < len(names) if last else place + PHRASE_WORDS <= len(names):
+            length = _repeated(names, self._kept, place)
+            repetition = self._words[place : place + length]
+            if length and fmean(_confidence(word) for word in repetition) < LIKELY:
+                decided += [(word, True) for word in repetition]
+                place += length
+            else:
+                self._kept = [*self._kept, names[place]][-REPEATS * PHRASE_WORDS :]
+                decided.append((self._words[place], False))
+                place += 1
+        self._words = self._words[place:]
+        return decided
+
+
+def _repeated(names: Sequence[str], kept: Sequence[str], place: int) -> int:
+    """How many words from `place` on repeat what the kept ones end with `REPEATS` times; 0 for none."""
     for length in range(1, PHRASE_WORDS + 1):
         phrase = list(names[place : place + length])
-        before = [names[kept_place] for kept_place in kept[-REPEATS * length :]]
-        if len(phrase) == length and before == phrase * REPEATS:
+        if len(phrase) == length and list(kept[-REPEATS * length :]) == phrase * REPEATS:
             return length
     return 0
 

@@ -12,6 +12,7 @@ the other's.
 Shapes: T samples, F frames of 10 ms.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -109,12 +110,32 @@ def _loudness(samples_T: Samples) -> npt.NDArray[np.float64]:
 
 def merge(recognitions: Iterable[tuple[Window, Recognition]]) -> Recognition:
     """One transcript of windows in order, each with its recognition; times become those of the whole audio."""
+    merger = Merger()
     merged: list[Word] = []
     for window, recognition in recognitions:
+        merged += merger.settled(window.start_s)
+        merger.add(window, recognition)
+    return of_words([*merged, *merger.settled(math.inf)])
+
+
+class Merger:
+    """The words of windows as they come in, in order."""
+
+    def __init__(self) -> None:
+        self._open: list[Word] = []
+        """Words that the next window may change, in order of their starts."""
+
+    def add(self, window: Window, recognition: Recognition) -> None:
+        """Take the next window's words."""
         right = [moved(word, window.start_s) for word in recognition.words]
-        overlap = bisect_left(merged, window.start_s - SAME_S, key=lambda word: word.start_s)
-        merged[overlap:] = splice(merged[overlap:], right, seam_s=window.owns_s[0])
-    return of_words(merged)
+        merged = splice(self._open, right, seam_s=window.owns_s[0]) if self._open else right
+        self._open = sorted(merged, key=lambda word: word.start_s)
+
+    def settled(self, next_start_s: float) -> list[Word]:
+        """Words that do not change if the next window starts there; each is given once."""
+        overlap = bisect_left(self._open, next_start_s - SAME_S, key=lambda word: word.start_s)
+        settled, self._open = self._open[:overlap], self._open[overlap:]
+        return settled
 
 
 def splice(left: Sequence[Word], right: Sequence[Word], *, seam_s: float) -> list[Word]:
