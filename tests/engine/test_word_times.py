@@ -13,14 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoptalk.core import audio
+from shoptalk.core import audio, segments, subtitles
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Feed, IsEnough, Options, Phrase
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.core.tokens import FRAME_S, PAUSE_S, SHORTEST_WORD_MS, placed, words
 from shoptalk.engine.recognizer import Engine, VadUse
 from shoptalk.engine.streaming import Streamer, StreamSetting
-from shoptalk.service.http import answers
 
 ROOT = Path(__file__).parents[2]
 GENERAL = ROOT / "assets/general"
@@ -199,15 +198,17 @@ def test_recognitions(models: Models, seed: int, drawn: list[Samples], way: str)
 
 def check_cues(recognition: Recognition, length_s: float) -> None:
     """Subtitles, and the segments of verbose_json, keep the rules of their words."""
-    segments = answers.segments(recognition, length_s)
-    edges_s = [0.0, *(edge_s for segment in segments for edge_s in (segment.start_s, segment.end_s)), length_s]
+    edges_s = [0.0]
+    for segment in segments.of_recognition(recognition, length_s):
+        edges_s += [segment.start_s, segment.end_s]
+    edges_s.append(length_s)
     assert edges_s == sorted(edges_s)
-    for form, point in (("srt", ","), ("vtt", ".")):
-        answer = answers.render(recognition, form=form, duration_s=length_s, granularities=())
-        clocks = re.findall(rf"(\d\d):(\d\d):(\d\d)\{point}(\d\d\d)", bytes(answer.body).decode())
+    cues = subtitles.of_recording([recognition], [""], length_s)
+    for text, point in ((subtitles.srt(cues), ","), (subtitles.vtt(cues), ".")):
+        clocks = re.findall(rf"(\d\d):(\d\d):(\d\d)\{point}(\d\d\d)", text)
         written_s = [int(h) * 3600 + int(m) * 60 + int(s) + int(ms) / 1000 for h, m, s, ms in clocks]
-        assert len(written_s) == 2 * len(segments)
-        assert [0.0, *written_s, length_s + 0.0005] == sorted([0.0, *written_s, length_s + 0.0005])
+        assert len(written_s) == 2 * len(cues) and written_s == sorted(written_s)
+        assert all(start_s <= length_s + 0.0005 for start_s in written_s[::2])
 
 
 @settings(max_examples=25, deadline=None)

@@ -41,6 +41,8 @@ PHRASE_WORDS = 5
 """Longest loop, in words."""
 REPEATS = 2
 """So often in a row a word or some words may stand, however unlikely they are."""
+CHANGEABLE_WORDS = (REPEATS + 1) * PHRASE_WORDS
+"""So many words at the end may still turn out to be a loop."""
 LIKELY = 0.3
 """Mean confidence from which a further repetition stays: people do say "no no no no"."""
 NEAR_S = 0.5
@@ -227,38 +229,52 @@ def loops(words: Sequence[Word]) -> set[int]:
     return {place for place, (_, is_looped) in enumerate(Loops().feed(words, last=True)) if is_looped}
 
 
+class _Kept(NamedTuple):
+    number: int
+    name: str
+    confidence: float
+
+
 class Loops:
     """Words of a recording under way, until it is known which of them are a loop."""
 
     def __init__(self) -> None:
-        self._kept: list[str] = []
         self._words: list[Word] = []
+        """Those that were not given yet."""
+        self._looped: set[int] = set()
+        """The numbers of those of them that are looped; words are numbered from the first one on."""
+        self._given = 0
+        self._kept: list[_Kept] = []
+        """The last words that stand."""
+        self._fixed = 0
+        """Words before this number are looped no more."""
 
     def feed(self, words: Sequence[Word], *, last: bool) -> list[tuple[Word, bool]]:
         """Take further words, in order; gives those of which is known whether they are looped."""
-        self._words += words
-        names = [bare(word.word) for word in self._words]
-        decided: list[tuple[Word, bool]] = []
-        place = 0
-        while place < len(names) if last else place + PHRASE_WORDS <= len(names):
-            length = _repeated(names, self._kept, place)
-            repetition = self._words[place : place + length]
-            if length and fmean(_confidence(word) for word in repetition) < LIKELY:
-                decided += [(word, True) for word in repetition]
-                place += length
-            else:
-                self._kept = [*self._kept, names[place]][-REPEATS * PHRASE_WORDS :]
-                decided.append((self._words[place], False))
-                place += 1
-        self._words = self._words[place:]
-        return decided
+        for word in words:
+            self._kept.append(_Kept(self._given + len(self._words), bare(word.word), _confidence(word)))
+            self._words.append(word)
+            length = _repeated(self._kept, self._fixed)
+            if length:
+                self._looped |= {kept.number for kept in self._kept[-length:]}
+                del self._kept[-length:]
+            if len(self._kept) > CHANGEABLE_WORDS:
+                self._fixed = max(self._fixed, self._kept[-CHANGEABLE_WORDS].number)
+            self._kept = self._kept[-2 * CHANGEABLE_WORDS :]
+        until = self._given + len(self._words) if last else self._fixed
+        given = [(word, number in self._looped) for number, word in enumerate(self._words, start=self._given)]
+        given = given[: until - self._given]
+        self._words = self._words[len(given) :]
+        self._given = until
+        return given
 
 
-def _repeated(names: Sequence[str], kept: Sequence[str], place: int) -> int:
-    """How many words from `place` on repeat what the kept ones end with `REPEATS` times; 0 for none."""
+def _repeated(kept: Sequence[_Kept], fixed: int) -> int:
+    """How many words at the end, none of them fixed, unlikely repeat what stands `REPEATS` times before; 0 for none."""
     for length in range(1, PHRASE_WORDS + 1):
-        phrase = list(names[place : place + length])
-        if len(phrase) == length and list(kept[-REPEATS * length :]) == phrase * REPEATS:
+        run = [word.name for word in kept[-(REPEATS + 1) * length :]]
+        is_repeated = len(run) == (REPEATS + 1) * length and run == run[:length] * (REPEATS + 1)
+        if is_repeated and kept[-length].number >= fixed and fmean(word.confidence for word in kept[-length:]) < LIKELY:
             return length
     return 0
 
