@@ -29,7 +29,11 @@ def recognition(text: str, low: dict[str, float] | None = None, *alternatives: t
 
 def test_words_of_low_confidence_come_with_other_readings() -> None:
     told = recognition(
-        "he takes five tablets", {"five": 0.4}, ("he takes nine tablets", 0.7), ("he takes tablets", 0.1)
+        "he takes five tablets",
+        {"five": 0.4},
+        ("He takes Five, tablets.", 0.9),  # the same words
+        ("he takes nine tablets", 0.7),
+        ("he takes tablets", 0.1),
     )
     [place] = review.places(told, review.NOTHING, below=0.5)
     assert (place.text, place.start_s, place.end_s, place.confidence) == ("five", 1.0, 1.4, 0.4)

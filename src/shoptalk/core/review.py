@@ -181,13 +181,13 @@ def _terms_like(text: str, watch: Watch) -> list[Candidate]:
 
 
 def _readings(recognition: Recognition, span: Span) -> list[Candidate]:
-    """What other readings have in the place of these words, the likeliest first."""
+    """What other readings have in the place of these words, the likeliest first, without other writings of them."""
     probability_of: dict[str, float] = {}
     there = recognition.words[span[0] : span[1]]
-    own = " ".join(word.word for word in there)
+    own = words_of(" ".join(word.word for word in there))
     for alternative in recognition.alternatives:
         text = _in_place(recognition.words, alternative, span)
-        if text.casefold() != own.casefold():
+        if words_of(text) != own:
             probability_of[text] = max(alternative.probability, probability_of.get(text, 0.0))
     by_probability = sorted(probability_of.items(), key=lambda pair: -pair[1])
     return [Candidate(text, "reading", probability=probability) for text, probability in by_probability]
