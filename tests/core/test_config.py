@@ -1,14 +1,15 @@
 """Recipes: what is wrong is named, what is not said has the default, `--set` edits the recipe."""
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from shoptalk.core import config, yaml_text
+from shoptalk.core import config, device, yaml_text
 from shoptalk.core.errors import LexiconError, PolicyError, RecipeError
-from shoptalk.core.recipe import ModelSection, Recipe, effective, named_files
+from shoptalk.core.recipe import ON_A_GPU, ModelSection, Recipe, effective, named_files
 from shoptalk.corpus import lexicon
 from shoptalk.release.gate_policy import read_policy
 
@@ -141,3 +142,23 @@ def test_a_gpu_changes_no_signature_but_8_bit_floats_do() -> None:
     on_gpu = config.changed(("engine.device=cuda", "engine.fp8_manifest=speech.jsonl")).engine
     assert effective(on_gpu) == {**plain, "fp8_manifest": "speech.jsonl"}
     assert list(named_files(on_gpu)) == [Path("speech.jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("capability", "words", "taken"),
+    [
+        ((9, 0), (), {"fused_kernels", "cuda_graphs", "device_decoding"}),
+        ((7, 5), (), set()),
+        ((9, 0), ("engine.fused_kernels=false",), set()),
+        ((7, 5), ("engine.attention_kernel=true",), {"attention_kernel", "cuda_graphs", "device_decoding"}),
+        ((9, 0), ("engine.cuda_graphs=false", "engine.device_decoding=false"), {"fused_kernels"}),
+    ],
+)
+def test_what_is_on_by_default_hangs_on_the_card(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], words: tuple[str, ...], taken: set[str]
+) -> None:
+    monkeypatch.setattr(device, "accelerator", lambda: device.Accelerator("cuda", "Some GPU", capability))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    section = config.changed(("engine.device=cuda", *words)).engine
+    assert {key for key in ON_A_GPU if section.on_gpu(key)} == taken
+    assert not any(config.changed(()).engine.on_gpu(key) for key in ON_A_GPU)

@@ -5,6 +5,7 @@ the libraries the same, and must be called before they are loaded. ONNX Runtime,
 sentencepiece cannot be told: they go on using what the processor has.
 """
 
+import importlib.util
 import json
 import os
 import platform
@@ -187,6 +188,11 @@ def training_precision(
 def quickens_training(accelerator: Accelerator) -> bool:
     """Whether the layers of `tuning.cpu_speed` replace the model's: they are made for a CPU."""
     return accelerator.kind == "cpu"
+
+
+def runs_kernels(accelerator: Accelerator) -> bool:
+    """Whether the engine's Triton kernels run: they need bfloat16 products, and Triton, which CUDA's PyTorch brings."""
+    return accelerator.capability >= (8, 0) and importlib.util.find_spec("triton") is not None
 
 
 def prepares_batches_ahead(accelerator: Accelerator, needed_bytes: int) -> bool:

@@ -298,7 +298,7 @@ class PackageSection(Section):
 
 
 SAME_TOKENS = NoEffect("the tokens are the same, but for the last bits of sums")
-ON_A_GPU = {"attention_kernel": False, "fused_kernels": False, "cuda_graphs": False, "device_decoding": False}
+ON_A_GPU = {"attention_kernel": False, "fused_kernels": True, "cuda_graphs": True, "device_decoding": True}
 """What the engine takes on a GPU where the recipe does not say; True only for what has run there inside the engine."""
 
 
@@ -320,12 +320,13 @@ class EngineSection(Section):
     """On a GPU: attention as one Triton kernel. Not set: off."""
     fused_kernels: Annotated[bool | None, SAME_TOKENS] = None
     """On a GPU: all of Triton's kernels, the attention's included; with `engine.device_decoding` its rounds too. Not
-    set: off."""
+    set: on from compute capability 8.0 on, where Triton is installed."""
     cuda_graphs: Annotated[bool | None, SAME_TOKENS] = None
-    """On a GPU: launch the encoder, and device decoding, as CUDA graphs. Not set: off."""
+    """On a GPU: launch the encoder, and device decoding, as CUDA graphs. Not set: on where a kernel is, because without
+    one local attention forbids it."""
     device_decoding: Annotated[bool | None, SAME_TOKENS] = None
     """On a GPU: decode greedily there. Needs `engine.beam` 1; phrases and alternatives are decoded on the host. Not
-    set: off."""
+    set: on where graphs are; without them it is slower than the host for few recordings."""
     fp8_manifest: Path | None = None
     """On a GPU of compute capability 8.9 on: feed-forward layers in 8-bit floats, their scales chosen by the
     recordings of this manifest, which should sound like what will be transcribed. Not set: none."""
@@ -343,8 +344,18 @@ class EngineSection(Section):
 
     def on_gpu(self, key: str) -> bool:
         """Whether a path of `ON_A_GPU` is taken."""
+        from shoptalk.core import device
+
         wanted: bool | None = getattr(self, key)
-        return self.device == "cuda" and (ON_A_GPU[key] if wanted is None else wanted)
+        if self.device != "cuda" or wanted is not None:
+            return bool(wanted)
+        if key == "fused_kernels":
+            return ON_A_GPU[key] and device.runs_kernels(device.accelerator())
+        if key == "cuda_graphs":
+            return ON_A_GPU[key] and (self.on_gpu("fused_kernels") or self.on_gpu("attention_kernel"))
+        if key == "device_decoding":
+            return ON_A_GPU[key] and self.on_gpu("cuda_graphs")
+        return ON_A_GPU[key]
 
     @property
     def speech_only(self) -> bool:
