@@ -32,6 +32,7 @@ NEAR = 0.95
 KERNEL_TESTS = (
     "tests/engine/gpu",
     "tests/tuning/test_tdt_on_device.py",
+    "tests/tuning/test_tdt_walk.py",
     "--ignore=tests/engine/gpu/test_benchmark.py",
     "--deselect=tests/engine/gpu/test_attention.py::test_it_compiles_for_an_a100_and_an_h100",
 )

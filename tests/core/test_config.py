@@ -1,13 +1,12 @@
 """Recipes: what is wrong is named, what is not said has the default, `--set` edits the recipe."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from shoptalk.core import config, device, yaml_text
+from shoptalk.core import config, yaml_text
 from shoptalk.core.errors import LexiconError, PolicyError, RecipeError
 from shoptalk.core.recipe import ON_A_GPU, ModelSection, Recipe, effective, named_files
 from shoptalk.corpus import lexicon
@@ -145,20 +144,18 @@ def test_a_gpu_changes_no_signature_but_8_bit_floats_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "words", "taken"),
+    ("runs_kernels", "words", "taken"),
     [
-        ((9, 0), (), {"fused_kernels", "cuda_graphs", "device_decoding"}),
-        ((7, 5), (), set()),
-        ((9, 0), ("engine.fused_kernels=false",), set()),
-        ((7, 5), ("engine.attention_kernel=true",), {"attention_kernel", "cuda_graphs", "device_decoding"}),
-        ((9, 0), ("engine.cuda_graphs=false", "engine.device_decoding=false"), {"fused_kernels"}),
+        (True, (), {"fused_kernels", "cuda_graphs", "device_decoding"}),
+        (False, (), set()),
+        (True, ("engine.fused_kernels=false",), set()),
+        (False, ("engine.attention_kernel=true",), {"attention_kernel", "cuda_graphs", "device_decoding"}),
+        (True, ("engine.cuda_graphs=false", "engine.device_decoding=false"), {"fused_kernels"}),
     ],
 )
-def test_what_is_on_by_default_hangs_on_the_card(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], words: tuple[str, ...], taken: set[str]
+def test_what_is_on_by_default_hangs_on_the_kernels(
+    runs_kernels: bool, words: tuple[str, ...], taken: set[str]
 ) -> None:
-    monkeypatch.setattr(device, "accelerator", lambda: device.Accelerator("cuda", "Some GPU", capability))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     section = config.changed(("engine.device=cuda", *words)).engine
-    assert {key for key in ON_A_GPU if section.on_gpu(key)} == taken
-    assert not any(config.changed(()).engine.on_gpu(key) for key in ON_A_GPU)
+    assert {key for key in ON_A_GPU if section.on_gpu(key, runs_kernels=runs_kernels)} == taken
+    assert not any(config.changed(()).engine.on_gpu(key, runs_kernels=True) for key in ON_A_GPU)

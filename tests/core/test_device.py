@@ -1,5 +1,6 @@
 """What is found of processor and accelerator, what is chosen by it, and what narrowing reaches."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -155,3 +156,12 @@ def test_batches_are_made_ahead_where_shared_memory_holds_them() -> None:
     assert not device.prepares_batches_ahead(device.CPU_ONLY, 1)
     assert device.prepares_batches_ahead(gpu, 1) == device.SHARED_MEMORY.is_dir()
     assert not device.prepares_batches_ahead(gpu, 10**15)
+
+
+def test_kernels_need_a_card_with_bfloat16_and_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert device.runs_kernels(device.Accelerator("cuda", "Some GPU", (9, 0)))
+    assert not device.runs_kernels(device.Accelerator("cuda", "Old GPU", (7, 5)))
+    assert not device.runs_kernels(device.CPU_ONLY)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not device.runs_kernels(device.Accelerator("cuda", "Some GPU", (9, 0)))

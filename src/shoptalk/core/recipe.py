@@ -342,19 +342,18 @@ class EngineSection(Section):
     def unused(self) -> frozenset[str]:
         return frozenset() if self.fp8_manifest else frozenset({"fp8_manifest"})
 
-    def on_gpu(self, key: str) -> bool:
-        """Whether a path of `ON_A_GPU` is taken."""
-        from shoptalk.core import device
-
+    def on_gpu(self, key: str, *, runs_kernels: bool) -> bool:
+        """Whether a path of `ON_A_GPU` is taken, where `device.runs_kernels` or not."""
         wanted: bool | None = getattr(self, key)
         if self.device != "cuda" or wanted is not None:
             return bool(wanted)
         if key == "fused_kernels":
-            return ON_A_GPU[key] and device.runs_kernels(device.accelerator())
+            return ON_A_GPU[key] and runs_kernels
         if key == "cuda_graphs":
-            return ON_A_GPU[key] and (self.on_gpu("fused_kernels") or self.on_gpu("attention_kernel"))
+            kernels = ("fused_kernels", "attention_kernel")
+            return ON_A_GPU[key] and any(self.on_gpu(kernel, runs_kernels=runs_kernels) for kernel in kernels)
         if key == "device_decoding":
-            return ON_A_GPU[key] and self.on_gpu("cuda_graphs")
+            return ON_A_GPU[key] and self.on_gpu("cuda_graphs", runs_kernels=runs_kernels)
         return ON_A_GPU[key]
 
     @property

@@ -224,7 +224,7 @@ def _engine_device(run: Run) -> Iterator[str]:
     section = run.recipe.engine
     if section.device == "cuda" and device.accelerator().kind != "cuda":
         yield "engine.device is cuda, but PyTorch sees no GPU here; set it to cpu, or install PyTorch's CUDA build"
-    if section.device == "cuda" and (section.on_gpu("attention_kernel") or section.on_gpu("fused_kernels")):
+    if section.attention_kernel or section.fused_kernels:
         yield from _missing({"triton": "dev"})
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shoptalk.core import recordings, runtime
+from shoptalk.core import device, recordings, runtime
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.bundle import require_bundle
 from shoptalk.core.config import api_key
@@ -65,7 +65,8 @@ def gpu_use(section: EngineSection) -> runtime.GpuUse:
             raise ManifestError(f"{section.fp8_manifest}: has no lines; give recordings that choose the scales")
         longest = round(CALIBRATION_S * SAMPLE_RATE_HZ)
         speech = tuple(recordings.load(example)[:longest] for example in examples)
-    paths = {key: section.on_gpu(key) for key in ON_A_GPU}
+    runs_kernels = device.runs_kernels(device.accelerator()) if section.device == "cuda" else False
+    paths = {key: section.on_gpu(key, runs_kernels=runs_kernels) for key in ON_A_GPU}
     return runtime.GpuUse(**paths, fp8_recordings=speech)
 
 

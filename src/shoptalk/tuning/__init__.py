@@ -4,6 +4,7 @@
 - `module`: the training step
 - `tdt_loss`: the TDT loss, and how a CPU computes it
 - `tdt_on_device`: how other devices do
+- `tdt_walk`: its walk over the lattice as a Triton kernel
 - `data`: from manifests to batches
 - `lines`: what of the manifests is checked before training
 - `selection`: which recordings train, and how many are left out

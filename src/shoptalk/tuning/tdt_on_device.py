@@ -8,12 +8,15 @@ Shapes: B utterances, T frames, U = target tokens + 1, K logits, V tokens (the b
 (token, blank), D = 1 + the longest duration, N = T + U diagonals, R = 2 B rows (forward, then back), F durations.
 """
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 NEVER = float("-inf")
+KERNEL = False
+"""Whether a GPU walks by `tdt_walk`; True only since its test has passed on one."""
 IMPOSSIBLE = 1e30
 """Loss of an utterance that no path can spell."""
 MOST_NUMBERS = 2**27
@@ -130,7 +133,7 @@ def walked(
     """Losses (B,) in float64, and visits in float32; an impossible utterance visits nothing."""
     frames_B, lengths_B = frames_B.long(), lengths_B.long()
     arcs_BADTU = arcs_of(scores, frames_B, lengths_B, rules)
-    reached_NRU = walk(by_diagonal(arcs_BADTU, frames_B, lengths_B))
+    reached_NRU = quickest_walk(by_diagonal(arcs_BADTU, frames_B, lengths_B))
     utterances, _, span_count, frames, cells = arcs_BADTU.shape
     device = arcs_BADTU.device
     row_B = torch.arange(utterances, device=device)
@@ -212,6 +215,15 @@ def by_diagonal(arcs_BADTU: torch.Tensor, frames_B: torch.Tensor, lengths_B: tor
     back_BNDAU = place(at_BNDAU, lengths_B.view(-1, 1, 1, 1, 1) - token_U)
     leaving_BNDAU = flat_BX.gather(1, back_BNDAU.flatten(1)).view(back_BNDAU.shape)
     return torch.cat([arriving_BNDAU, leaving_BNDAU]).permute(1, 2, 0, 3, 4).contiguous()
+
+
+def quickest_walk(arcs_NDRAU: torch.Tensor) -> torch.Tensor:
+    """`walk`, on a GPU with Triton by one kernel."""
+    if not (KERNEL and arcs_NDRAU.is_cuda and importlib.util.find_spec("triton")):
+        return walk(arcs_NDRAU)
+    from shoptalk.tuning.tdt_walk import walk_fused
+
+    return walk_fused(arcs_NDRAU)
 
 
 def walk(arcs_NDRAU: torch.Tensor) -> torch.Tensor:
