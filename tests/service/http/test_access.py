@@ -108,6 +108,7 @@ def test_limits_of_a_key_hold_and_the_audit_log_has_all_of_it(tmp_path: Path) ->
     ]
     assert [line["key"] for line in lines] == [lines[0]["key"]] * 2 + ["", ""]
     assert lines[0]["model"] == MODEL
+    assert {line["route"] for line in lines} == {URL}
 
 
 def test_a_required_audit_log_that_fails_takes_readiness_away(tmp_path: Path) -> None:

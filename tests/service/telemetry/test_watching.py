@@ -34,7 +34,7 @@ class Watched:
         self.accounts: list[Account] = []
         app = FastAPI()
         problems.install(app)
-        app.add_middleware(Watching, telemetry=self.telemetry, on_end=self.accounts.append)
+        app.add_middleware(Watching, telemetry=self.telemetry, on_end=self.accounts.append, root_path="/speech")
         self.add_routes(app)
         self.client = TestClient(app)
 
@@ -181,6 +181,7 @@ def test_the_spans_of_a_request_go_on_the_clients_trace() -> None:
 def test_health_is_not_counted() -> None:
     watched = Watched()
     watched.client.get("/health/live")
+    watched.client.get("/speech/health/live")
     assert not watched.accounts
 
 

@@ -78,7 +78,7 @@ def create_app(
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
-    app.add_middleware(Watching, telemetry=watched, on_end=access.note)
+    app.add_middleware(Watching, telemetry=watched, on_end=access.note, root_path=settings.root_path)
     problems.install(app)
     app.include_router(transcriptions.router(Entrance(models, settings, access, intake, watched)))
     app.include_router(vocabulary_routes.routes(access))

@@ -78,14 +78,19 @@ class Watching:
         app: ASGIApp,
         telemetry: Telemetry,
         on_end: Callable[[Account], None] = lambda account: None,
+        root_path: str = "",
     ) -> None:
-        """`on_end` is called with the account of each request once it was answered: the audit log."""
+        """`on_end` is called with the account of each request once it was answered: the audit log.
+
+        `root_path` is a prefix of all paths that a proxy may have left on.
+        """
         self._app = app
         self._telemetry = telemetry
         self._on_end = on_end
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
+        path = scope.get("path", "").removeprefix(self._root_path)
         if scope["type"] != "http" or path.startswith(_UNSEEN):
             await self._app(scope, receive, send)
             return
