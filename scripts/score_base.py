@@ -4,7 +4,9 @@
 
 Test sentences in four unheard voices, the same by another engine (after `scripts/other_engine.py`, else null), real
 speech of unheard speakers and characters; all but the other engine's also under noise that was kept from training, at
-20, 10 and 5 dB, and through a telephone. Word starts are held against the times at which Kokoro says the words.
+20, 10 and 5 dB, and through a telephone. `_beam` is the engine with a beam of 4. Words invented in silence, tones and
+noise are counted without a VAD, and with it as `with_vad`. Word starts are held against the times at which Kokoro says
+the words.
 """
 
 import argparse
@@ -20,17 +22,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shoptalk.core import device, effects, files
+from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.models import store
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recordings import load
 from shoptalk.core.records import Samples
-from shoptalk.integrations import nemo
+from shoptalk.engine.recognizer import Engine, VadUse
+from shoptalk.integrations import nemo, vad_silero
 from shoptalk.integrations.kokoro import BeforeVocoder, load_published
 from shoptalk.scoring import bootstrap
 from shoptalk.scoring.wer import count_words
 from shoptalk.scoring.word_times import matched
 from shoptalk.testsets.conditions import noise_recordings, under_noise
+from shoptalk.testsets.wordless import sounds_without_speech
 
 RESULTS = Path("results/base.json")
 TEST = Path("assets/general/test.jsonl")
@@ -39,6 +44,7 @@ OTHER_ENGINE = Path(".local/base/other-engine.jsonl")
 REAL = {"real_native": "fotaq", "real_learners": "speechocean762"}
 SNR_DB = (20, 10, 5)
 TIMED_SENTENCES = 40
+BEAM = 4
 DRAWS, CONFIDENCE, SEED = 2_000, 0.95, 7
 
 Effect = Callable[[str, Samples], Samples]
@@ -71,6 +77,8 @@ def publish_scores(size: str, path: Path, more: dict[str, Any]) -> dict[str, Any
         **(held[size] or {}),
         "parameters": sum(p.numel() for p in model.parameters()),
         **_word_errors(recognizer),
+        **_by_beam(path),
+        "invented_words_per_minute": _invented(path),
         "word_start_error_ms": _word_starts(recognizer),
         **more,
         "command": f"python scripts/score_base.py {path} --size {size}",
@@ -102,6 +110,29 @@ def _word_errors(recognizer: Recognizer) -> dict[str, Any]:
     for name, effect in conditions.items():
         found |= {f"wer_{name}": score(voices, effect), f"wer_real_{name}": score(every, effect)}
     return found
+
+
+def _by_beam(path: Path) -> dict[str, Any]:
+    """Word errors of what is unheard, by the engine with a beam."""
+    engine = Engine(path, beam=BEAM)
+    real = _joined(_test(TEST, source) for source in REAL.values())
+    return {
+        "wer_unheard_voices_beam": _score(engine, _test(TEST, "synthetic")),
+        "wer_real_beam": _score(engine, real),
+    }
+
+
+def _invented(path: Path) -> dict[str, Any]:
+    """Words a minute where nobody speaks, without a VAD and with one."""
+    kinds = sounds_without_speech(np.random.default_rng(SEED), noise_recordings(NOISE))
+    clips = [clip_T for of_kind in kinds.values() for clip_T in of_kind]
+    minutes = sum(clip_T.size for clip_T in clips) / SAMPLE_RATE_HZ / 60
+    vad = VadUse(vad_silero.load(), fill_gaps=False)
+    counts = {}
+    for name, engine in (("value", Engine(path)), ("with_vad", Engine(path, vad=vad))):
+        words = sum(len(recognition.words) for recognition in engine.recognize(clips))
+        counts[name] = round(words / minutes, 2)
+    return {**counts, "minutes": round(minutes, 1)}
 
 
 def _joined(tests: Iterable[Test]) -> Test:

@@ -5,5 +5,6 @@
 - `primock57`: the consultations of PriMock57
 - `catalogue`: known test sets and their licences
 - `conditions`: sets that are made: noisy, silent, long
+- `wordless`: sounds in which nobody speaks
 - `clips`: the recordings of a test
 """

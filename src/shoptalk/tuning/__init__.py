@@ -12,6 +12,10 @@
 - `features`: cached log-mel features
 - `mel_effects`: voices, noise, rooms and lines on features
 - `variety`: which of these effects an utterance gets
+- `packing`: features in little space, to carry them to another machine
+- `material`: packed features in memory, and batches drawn from them
+- `device_effects`: the effects for whole batches on a device
+- `timed`: training in a given time on one device
 - `mel_decoder`: features of Kokoro's speech without its vocoder
 - `alignment`: which token each frame stands for
 - `tokenizer`: a BPE tokenizer

@@ -23,6 +23,8 @@ SILENCE_DB = -45.0
 """Below the loudest frame, what counts as silence, of which `EDGE_FRAMES` stay at both ends; as Kokoro is trimmed."""
 WINDOW = 200
 """Mel frames of a training example."""
+LONGEST_SILENCE = 400
+"""Mel frames before the speech, at most."""
 
 
 class Pair(NamedTuple):
@@ -164,3 +166,24 @@ def loud_part(features_TM: Array) -> slice:
     loudness_T = np.log(np.exp(features_TM).sum(axis=1))
     loud = np.flatnonzero(loudness_T > loudness_T.max() + SILENCE_DB * np.log(10) / 10)
     return slice(max(0, int(loud[0]) - EDGE_FRAMES), int(loud[-1]) + 1 + EDGE_FRAMES)
+
+
+def without_grain(features_TM: Array, rng: np.random.Generator) -> Array:
+    """The means of features that `MelDecoder.speak` drew with `rng` and of which `loud_part` was kept; about.
+
+    What was drawn is known, but not how much of it was added: that is estimated from the neighbourhood. Means need a
+    third of the space of drawn features, and other grain can be drawn each time that they are trained on.
+    """
+    from scipy.ndimage import gaussian_filter, uniform_filter
+
+    drawn_TM = rng.standard_normal((len(features_TM) + LONGEST_SILENCE, features_TM.shape[1]), np.float32)
+    head_TM = (features_TM - uniform_filter(features_TM, 5))[:40]
+    likeness = [float(np.vdot(head_TM, drawn_TM[first : first + len(head_TM)])) for first in range(LONGEST_SILENCE)]
+    drawn_TM = drawn_TM[int(np.argmax(likeness)) :][: len(features_TM)]
+    power_TM = gaussian_filter(np.square(drawn_TM), (4, 3))
+    smooth_TM = gaussian_filter(features_TM, 1.5)
+    for _ in range(3):
+        spread_TM = gaussian_filter((features_TM - smooth_TM) * drawn_TM, (4, 3)) / power_TM
+        mean_TM = features_TM - np.clip(spread_TM, 0.05, 7.0) * drawn_TM  # the bounds of `MelDecoder.forward`
+        smooth_TM = gaussian_filter(mean_TM, (1.0, 0.8))
+    return np.asarray(mean_TM, np.float32)

@@ -45,16 +45,16 @@ def room(clean_TM: Features, *, reverberation_s: float, direct_db: float) -> Fea
 
 def telephone(clean_TM: Features, rng: np.random.Generator) -> Features:
     """The band of a telephone line, with the slopes of `augment.telephone`'s filter and next to nothing above 4 kHz."""
-    power = np.maximum(np.exp(clean_TM) - GUARD, 0.0) * _telephone_gain(clean_TM.shape[1]) + GUARD
+    power = np.maximum(np.exp(clean_TM) - GUARD, 0.0) * telephone_gain(clean_TM.shape[1]) + GUARD
     return np.asarray(np.log(power) + rng.normal(0.0, 0.01, clean_TM.shape), np.float32)
 
 
 @lru_cache(maxsize=4)
-def _telephone_gain(mels: int) -> npt.NDArray[np.float64]:
+def telephone_gain(mels: int) -> npt.NDArray[np.float64]:
     """Power gain of each mel bin on a telephone line."""
     from scipy.signal import butter, freqz_sos
 
-    centre_hz = _centres_hz(mels)
+    centre_hz = centres_hz(mels)
     band = butter(4, BAND_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     _, response = freqz_sos(band, centre_hz, fs=SAMPLE_RATE_HZ)
     return np.where(centre_hz > TOP_HZ, 0.0, np.abs(response) ** 4)  # it is applied forwards and backwards
@@ -65,16 +65,16 @@ def warp(clean_TM: Features, factor: float) -> Features:
 
     Above `WARP_TOP_HZ` the warp bends back, so that 8 kHz stay 8 kHz (VTLP: Jaitly and Hinton 2013).
     """
-    before_M, part_M = _warped_places(clean_TM.shape[1], round(factor, 3))
+    before_M, part_M = warped_places(clean_TM.shape[1], round(factor, 3))
     return clean_TM[:, before_M] * (1 - part_M) + clean_TM[:, before_M + 1] * part_M
 
 
 @lru_cache(maxsize=1024)
-def _warped_places(mels: int, factor: float) -> tuple[npt.NDArray[np.int64], Features]:
+def warped_places(mels: int, factor: float) -> tuple[npt.NDArray[np.int64], Features]:
     """Where each mel bin is read: the bin below, and how far towards the next."""
     top_hz = WARP_TOP_HZ * min(factor, 1.0)
-    read_hz = np.interp(_centres_hz(mels), [0.0, top_hz, NYQUIST_HZ], [0.0, top_hz / factor, NYQUIST_HZ])
-    places = np.interp(read_hz, _centres_hz(mels), np.arange(mels))
+    read_hz = np.interp(centres_hz(mels), [0.0, top_hz, NYQUIST_HZ], [0.0, top_hz / factor, NYQUIST_HZ])
+    places = np.interp(read_hz, centres_hz(mels), np.arange(mels))
     before_M = np.minimum(places.astype(int), mels - 2)
     return before_M, (places - before_M).astype(np.float32)
 
@@ -84,7 +84,7 @@ def tilt(clean_TM: Features, *, db_per_octave: float) -> Features:
 
     Normalisation takes it away again unless noise comes after it: then what is weak drowns first.
     """
-    octaves_M = np.log2(np.maximum(_centres_hz(clean_TM.shape[1]), 100.0) / 1_000.0)
+    octaves_M = np.log2(np.maximum(centres_hz(clean_TM.shape[1]), 100.0) / 1_000.0)
     return _amplified(clean_TM, db_per_octave * octaves_M)
 
 
@@ -100,7 +100,7 @@ def _amplified(clean_TM: Features, gain_db: float | npt.NDArray[np.float64]) -> 
 
 def low_pass(clean_TM: Features, *, cutoff_hz: float, rng: np.random.Generator) -> Features:
     """Next to nothing above `cutoff_hz`, as codecs of few bits leave it: 48 dB less at a fifth above."""
-    excess_M = np.maximum(_centres_hz(clean_TM.shape[1]) / cutoff_hz - 1.0, 0.0)
+    excess_M = np.maximum(centres_hz(clean_TM.shape[1]) / cutoff_hz - 1.0, 0.0)
     return _jittered(_amplified(clean_TM, -np.minimum(240.0 * excess_M, 120.0)), rng)
 
 
@@ -156,7 +156,7 @@ def silence(frames: int, mels: int) -> Features:
 
 
 @lru_cache(maxsize=4)
-def _centres_hz(mels: int) -> npt.NDArray[np.float64]:
+def centres_hz(mels: int) -> npt.NDArray[np.float64]:
     """Centre of each mel bin of NeMo's front end (Slaney's scale up to 8 kHz)."""
     import librosa
 

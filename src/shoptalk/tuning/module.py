@@ -178,7 +178,7 @@ class TuningModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         config = self.config
-        decayed, kept = _by_decay(self)
+        decayed, kept = by_decay(self)
         groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, config))
@@ -255,7 +255,7 @@ def _copies(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in weights.items()}
 
 
-def _by_decay(module: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def by_decay(module: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Matrices are decayed; biases, norms and BatchNorm are not."""
     trained = [p for p in module.parameters() if p.requires_grad]
     return [p for p in trained if p.ndim >= 2], [p for p in trained if p.ndim < 2]

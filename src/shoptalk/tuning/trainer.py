@@ -392,7 +392,7 @@ class Keeper(Callback):
         counts = [0] * 2 * len(sources)  # errors and words of each source
         for entry, recognition in zip(part, recognized, strict=True):
             place = 2 * sources.index(entry.source)
-            errors, words = _errors_and_words(entry.text, recognition.text)
+            errors, words = errors_and_words(entry.text, recognition.text)
             counts[place] += errors
             counts[place + 1] += words
         counts = sum_over_processes(counts, trainer.strategy)
@@ -404,7 +404,7 @@ class Keeper(Callback):
         return wer_of
 
 
-def _errors_and_words(reference: str, hypothesis: str) -> tuple[int, int]:
+def errors_and_words(reference: str, hypothesis: str) -> tuple[int, int]:
     """Wrong words, and words of the reference."""
     counts = jiwer.process_words(" ".join(text.words(reference)), " ".join(text.words(hypothesis)))
     errors = counts.substitutions + counts.deletions + counts.insertions
