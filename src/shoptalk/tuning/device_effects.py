@@ -157,8 +157,9 @@ def _masks(sizes_B: Array, masks: int, widest: float | Array, rng: np.random.Gen
 class Tables:
     """What the effects look up, on a device."""
 
-    def __init__(self, mels: int, warp_factors: Sequence[float], device: torch.device):
-        factors = [*np.linspace(*warp_factors, WARPS), 1.0]
+    def __init__(self, mels: int, warp_factors: tuple[float, float], device: torch.device):
+        lowest, highest = warp_factors
+        factors = [*np.linspace(lowest, highest, WARPS), 1.0]
         places = [mel_effects.warped_places(mels, round(float(factor), 3)) for factor in factors]
         centre_hz_M = mel_effects.centres_hz(mels)
         octaves = np.log2(np.maximum(centre_hz_M, 100.0) / 1_000.0)

@@ -163,7 +163,7 @@ class TimedTraining:
             places_BT, parts_BT, frames_B, tokens_BU, lengths_B = given[:5]
         with self.watch.part("effects"), torch.no_grad():
             log_BTM = device_effects.gathered(self.material_NM, places_BT, parts_BT)
-            effects = device_effects.Effects(*given[5:]) if drawn.effects else None
+            effects: Any = device_effects.Effects(*given[5:]) if drawn.effects else None  # tensors now
             if effects:
                 log_BTM = device_effects.apply(log_BTM, frames_B, effects, self.material_NM, self.tables)
             features_BMT = device_effects.normalised(log_BTM, frames_B, effects)
