@@ -13,14 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
 from starlette.testclient import TestClient
 from tests.service.http.serving import MODEL, FakeRecognizer, app_of, client, recording, served, until
+from tests.service.model.fakes import FakeSource, FakeWorker
 
 from shoptalk.core.errors import BindingError
+from shoptalk.core.records import Recognition
+from shoptalk.service.access.access import open_access
+from shoptalk.service.http.app import create_app
 from shoptalk.service.http.intake import Budget
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, TRANSLATIONS, WARNING
+from shoptalk.service.model.models import Models
+from shoptalk.service.model.served import Worker
+from shoptalk.service.model.work import Work
 from shoptalk.service.problems import Problem
 from shoptalk.service.server import configuration
 from shoptalk.service.settings import Settings
@@ -38,7 +46,7 @@ def url() -> Iterator[str]:
 
 def ask(url: str, content: bytes | None = None, **data: Any) -> httpx.Response:
     files = {"file": ("a.bin", recording(1.0) if content is None else content)}
-    return httpx.post(url + TRANSCRIPTIONS, files=files, data=data)
+    return httpx.post(url + TRANSCRIPTIONS, files=files, data=data, timeout=60)
 
 
 # ---- addresses, methods, headers
@@ -269,7 +277,7 @@ def test_a_budget_is_shared_and_one_request_always_fits() -> None:
 
 def test_a_recording_of_24_minutes_is_taken() -> None:
     with served(FakeRecognizer()) as url:
-        assert ask(url, recording(1440.0)).json()["duration"] == 1440.0
+        assert ask(url, recording(1440.0, rate_hz=8_000)).json()["duration"] == 1440.0
 
 
 # ---- TLS and proxies
@@ -279,7 +287,9 @@ def test_a_recording_of_24_minutes_is_taken() -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     made = folder / "both.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost".split()
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost".split()
+    )
     command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL, cwd=folder)
     made.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
@@ -367,3 +377,28 @@ def test_cancelling_ends_decoding() -> None:
         intake.stop()
 
     asyncio.run(cancelled())
+
+
+def test_a_phrase_that_the_model_cannot_write_is_refused_or_left_out_of_a_prompt() -> None:
+    class Picky(FakeWorker):
+        async def transcribe(self, work: Work) -> Recognition:
+            if any("☃" in phrase.text for phrase in work.options.phrases):
+                raise Problem(400, "a phrase cannot be boosted", code="invalid_phrase", param="prompt")
+            return Recognition(text=" ".join(phrase.text for phrase in work.options.phrases))
+
+    class Source(FakeSource):
+        def worker(self, name: str, path: Path) -> Worker:
+            return Picky(name, path)
+
+    own = Settings(golden_every_s=0)
+    models = Models({"base": Path("base")}, Source(), own, rng=np.random.default_rng(7))
+    with TestClient(create_app(models, own, access=open_access(own, None))) as asking:
+        until(lambda: asking.get("/health/ready").status_code == 200)
+
+        def answer(**data: str) -> httpx.Response:
+            return asking.post(TRANSCRIPTIONS, files={"file": recording(0.5)}, data=data)
+
+        told = answer(prompt="snow ☃, ramipril", keywords="apixaban")
+        assert told.json()["text"] == "apixaban" and "prompt" in told.headers[WARNING]
+        refused = answer(keywords="☃")
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "keywords")

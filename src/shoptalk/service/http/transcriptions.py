@@ -171,8 +171,10 @@ async def _recognise(
     try:
         recognitions = await _transcribe(entrance, request, caller, taken, taken.boosted.all, on_words)
     except Problem as problem:
-        if problem.code != "invalid_phrase" or not taken.boosted.of_prompt:
+        if problem.code != "invalid_phrase":
             raise
+        if not taken.boosted.of_prompt:
+            raise Problem(400, problem.message, code=problem.code, param="keywords") from None
         taken.warnings.append("the model cannot write a phrase of the prompt, which has no effect")
         recognitions = await _transcribe(entrance, request, caller, taken, taken.boosted.asked, on_words)
     account = account_of(request)
