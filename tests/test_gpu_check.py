@@ -2,6 +2,7 @@
 
 import json
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,39 @@ def test_a_later_run_leaves_what_it_does_not_measure(tmp_path: Path) -> None:
     assert (
         "| all kernels, bf16 | 2 | 99 | 640 |" in shown and "| graphs and device decoding ¹ | 3.25 | 40 |  |" in shown
     )
+
+
+def test_commits_that_a_run_could_not_tell_are_given(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / check.RESULT).write_text(json.dumps(canned(device="Some GPU")))
+    assert report.write([tmp_path / "out"], root=tmp_path, commits=["abc"]) == 0
+    for name in (report.CHECK, report.ENGINE, report.TRAINING):
+        assert json.loads((tmp_path / name).read_text())["commit"] == "abc"
+    assert report.write([tmp_path / "out"], root=tmp_path, commits=["abc", "def"]) == 1
+
+
+def test_tests_of_the_kernels_that_fail_keep_all_off() -> None:
+    run = canned(device="Some GPU")
+    fused = next(candidate for candidate in report.CANDIDATES if candidate.setting == "fused_kernels")
+    for error, reason in (("it did not end", ""), ("2 failed", "tests of the kernels failed")):
+        run["steps"]["kernels"] = {"passed": False, "parts": {"pytest": {"passed": False, "error": error}}}
+        assert report.why_not(fused, run) == reason
+
+
+def test_a_folder_whose_files_are_not_those_of_its_commit_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    assert check.commit() == "unknown"
+    for folder in check.MEASURED:
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("before")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    assert len(check.commit()) == 40
+    (tmp_path / "src/file").write_text("after")
+    assert check.commit().endswith(check.CHANGED)
 
 
 def test_a_run_on_another_card_stands_alone(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ REHEARSED_TIMES = 4
 LOG_BYTES = 4 * 2**20
 """Most that one step may print."""
 LOOK_S = 0.5
+MEASURED = ("src", "scripts", "benchmarks", "tests")
+CHANGED = "+changes"
+"""Behind a commit: other files than its own were measured."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.report is not None:
         from scripts.gpu import report
 
-        return report.write(arguments.report or [OUT])
+        return report.write(arguments.report or [OUT], commits=arguments.commits)
     setting = Setting(rehearsed=arguments.rehearse)
     if arguments.run_step:
         return run_step(arguments.run_step, setting, arguments.out)
@@ -98,6 +101,9 @@ def parsed(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--report", nargs="*", type=Path, metavar="FOLDER", help="write what runs found, the newest folder last"
+    )
+    parser.add_argument(
+        "--commits", nargs="*", default=[], help="with --report: of the code of each folder, where no git told it there"
     )
     parser.add_argument("--run-step", choices=names, help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -166,11 +172,17 @@ def about(setting: Setting, device: str | None) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that is checked out; unknown where there is no git, or no repository."""
+    """The commit that is checked out, and whether what is measured differs from it; unknown where there is no git, or
+    no repository. A copied folder may have a repository that lags behind its files."""
     if not shutil.which("git"):
         return "unknown"
-    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return "unknown" if told.returncode else told.stdout.strip()
+    head, changed = (
+        subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", *MEASURED))
+    )
+    if head.returncode or changed.returncode:
+        return "unknown"
+    return head.stdout.strip() + (CHANGED if changed.stdout.strip() else "")
 
 
 def step_command(step: Step, setting: Setting, part: Path) -> list[str]:

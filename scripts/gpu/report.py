@@ -47,14 +47,21 @@ CANDIDATES = (
 """Not 8-bit floats: they change words, and need recordings that nobody but the user has."""
 
 
-def write(folders: Sequence[Path], root: Path = ROOT) -> int:
-    """Write the results below `root`; status 1, with the cure, where a folder holds no run."""
+def write(folders: Sequence[Path], root: Path = ROOT, *, commits: Sequence[str] = ()) -> int:
+    """Write the results below `root`; status 1, with the cure, where a folder holds no run.
+
+    `commits` are those of the runs' code, where the runs themselves do not tell them or tell others.
+    """
+    if commits and len(commits) != len(folders):
+        print(f"gpu_check: error: {len(commits)} commits for {len(folders)} folders; give one for each")
+        return 1
     sources = [folder / RESULT for folder in folders]
     for source in sources:
         if not source.is_file():
             print(f"gpu_check: error: no {source}; run scripts/gpu_check.sh first, or name the folder of its results")
             return 1
-    run = merged([json.loads(source.read_text(encoding="utf-8")) for source in sources])
+    runs = [json.loads(source.read_text(encoding="utf-8")) for source in sources]
+    run = merged([of_commit(*pair) for pair in zip(runs, commits, strict=True)] if commits else runs)
     (root / CHECK).parent.mkdir(parents=True, exist_ok=True)
     write_json(root / CHECK, summary(run, read(root / CHECK)))
     written = [CHECK]
@@ -68,6 +75,16 @@ def write(folders: Sequence[Path], root: Path = ROOT) -> int:
     if root == ROOT:
         subprocess.run([sys.executable, "scripts/paste_docs.py"], cwd=ROOT, check=True)
     return 0
+
+
+def of_commit(run: dict[str, Any], commit: str) -> dict[str, Any]:
+    """A run with another commit, in the figures of its steps too."""
+    steps = json.loads(json.dumps(run["steps"]))
+    for step in steps.values():
+        for part in step.get("parts", {}).values():
+            if "commit" in (part.get("figures") or {}):
+                part["figures"]["commit"] = commit
+    return {**run, "commit": commit, "steps": steps}
 
 
 def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -178,8 +195,9 @@ def why_not(candidate: Candidate, run: dict[str, Any]) -> str:
     for name in candidate.parts:
         if not parts.get(name, {}).get("passed"):
             return f"`{name}` did not pass"
-    if not run["steps"].get("kernels", {}).get("passed"):
-        return "the tests of the kernels did not pass"
+    failed = [part["error"] for part in run["steps"].get("kernels", {}).get("parts", {}).values() if not part["passed"]]
+    if any(error != "it did not end" for error in failed):  # what has not ended has found nothing either
+        return "tests of the kernels failed"
     fast, slow = (best_rate(run, path) for path in (candidate.path, candidate.without))
     if not fast or not slow:
         return f"`{candidate.path}` or `{candidate.without}` was not measured"
