@@ -260,7 +260,7 @@ GPU_PATHS = {
     "triton": "the same with the attention kernel",
     "fp8": "graphs, fp8 feed-forward",
     "looping": "device decoding",
-    "plain": "plain PyTorch, the engine's default",
+    "plain": "plain PyTorch",
     "transformers": "transformers, `ParakeetForTDT`",
 }
 

@@ -159,7 +159,7 @@ def encoders_of(shape: Shape, device: str) -> tuple[Encoder, Transducer]:
 
 
 def plain(shape: Shape, device: str) -> Hears:
-    """The engine's default: encoder launched kernel by kernel, decoding on the host."""
+    """The engine where no path is asked for: encoder launched kernel by kernel, decoding on the host."""
     encoder, transducer = encoders_of(shape, device)
     steps = Steps(transducer.to("cpu"))
 
