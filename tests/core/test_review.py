@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from shoptalk.core import review
 from shoptalk.core.records import Alternative, Recognition, Term, Word
-from shoptalk.core.terms import nearest, phonetic_distance
+from shoptalk.core.terms import nearest_of_each, phonetic_distance, sounds_of
+from shoptalk.core.text import words as words_of
 
 TERMS = (
     Term(id="apixaban", text="apixaban", category="drug", risk="high"),
@@ -90,12 +91,15 @@ def test_places_are_in_order_apart_and_have_reasons(
     assert all(is_covered for is_covered, is_low in zip(covered, low, strict=True) if is_low)
 
 
+SOUNDING = st.text("abcdeghilmnoprstuxyz ", max_size=15)
+
+
 @settings(max_examples=100)
-@given(
-    text=st.text("abcdeghilmnoprstuxyz ", max_size=15),
-    others=st.lists(st.text("abcdeghilmnoprstuxyz ", max_size=15), max_size=6),
-    at_most=st.floats(0, 1),
-)
-def test_the_nearest_are_those_of_all_distances(text: str, others: list[str], at_most: float) -> None:
-    distances = [(phonetic_distance(text, other), place) for place, other in enumerate(others)]
-    assert nearest(text, others, at_most=at_most) == sorted(pair for pair in distances if pair[0] <= at_most)
+@given(texts=st.lists(SOUNDING, max_size=4), others=st.lists(SOUNDING, max_size=6), at_most=st.floats(0, 1))
+def test_the_nearest_are_those_of_all_distances(texts: list[str], others: list[str], at_most: float) -> None:
+    expected = []
+    for text in texts:
+        distances = [(phonetic_distance(text, other), place) for place, other in enumerate(others)]
+        expected.append(sorted(pair for pair in distances if pair[0] <= at_most))
+    sounds, other_sounds = ([sounds_of(words_of(own)) for own in given_texts] for given_texts in (texts, others))
+    assert nearest_of_each(sounds, other_sounds, at_most=at_most) == expected

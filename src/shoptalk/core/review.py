@@ -10,8 +10,8 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from shoptalk.core.records import Alternative, Recognition, Term, Word
-from shoptalk.core.terms import Index, index_of, mentions, nearest
-from shoptalk.core.text import words as words_of
+from shoptalk.core.terms import Index, index_of, mentions, nearest_of_each, sounds_of
+from shoptalk.core.text import words_unkept
 
 Reason = Literal["low_confidence", "high_risk_term", "sounds_like_high_risk_term"]
 
@@ -35,13 +35,17 @@ class Watch:
 
     terms: tuple[Term, ...]
     index: Index
-    high: tuple[Term, ...]
+    tokens: tuple[tuple[str, ...], ...]
+    """The words of each term, as they are compared."""
+    sounds: tuple[str, ...]
+    """How each term sounds."""
 
     @classmethod
     def of(cls, terms: Iterable[Term]) -> "Watch":
         """`TermError`: nothing is left of a term once it is reduced to words."""
         known = tuple(terms)
-        return cls(known, index_of(known), tuple(term for term in known if term.risk == "high"))
+        tokens = tuple(tuple(words_unkept(term.text)) for term in known)
+        return cls(known, index_of(known), tokens, tuple(sounds_of(own) for own in tokens))
 
 
 NOTHING = Watch.of(())
@@ -80,31 +84,37 @@ Span = tuple[int, int]
 
 
 def places(recognition: Recognition, watch: Watch, *, below: float = CONFIDENCE) -> list[Place]:
-    """The places to look at, in order of time, none overlapping another; none where the words have no times."""
-    reasons_of: dict[Span, list[Reason]] = _of_terms(recognition.words, watch)
+    """The places to look at, in order of time, none overlapping another; none where the words have no times.
+
+    Nothing that was recognised is kept in a cache.
+    """
+    words = recognition.words
+    tokens_of = _tokens_of(words)
+    reasons_of: dict[Span, list[Reason]] = _of_terms(words, tokens_of, watch)
     covered = {number for first, last in reasons_of for number in range(first, last)}
-    for number, word in enumerate(recognition.words):
+    for number, word in enumerate(words):
         if number not in covered and _is_low(word, below):
             reasons_of[number, number + 1] = []
-    found = []
-    for (first, last), reasons in sorted(reasons_of.items()):
-        own = recognition.words[first:last]
-        if any(_is_low(word, below) for word in own):
-            reasons = ["low_confidence", *reasons]
+    spans = sorted(reasons_of)
+    terms_of = _terms_like([_joined(tokens_of, span) for span in spans], watch)
+    places_there = []
+    for (first, last), terms in zip(spans, terms_of, strict=True):
+        own = words[first:last]
+        is_low = any(_is_low(word, below) for word in own)
+        low: list[Reason] = ["low_confidence"] if is_low else []
         confidences = [word.confidence for word in own if word.confidence is not None]
-        text = " ".join(word.word for word in own)
-        candidates = [*_readings(recognition, (first, last)), *_terms_like(text, watch)]
-        found.append(
+        candidates = [*_readings(recognition, (first, last)), *terms]
+        places_there.append(
             Place(
-                text=text,
+                text=" ".join(word.word for word in own),
                 start_s=own[0].start_s,
                 end_s=own[-1].end_s,
                 confidence=min(confidences, default=None),
-                reasons=tuple(reasons),
+                reasons=(*low, *reasons_of[first, last]),
                 candidates=tuple(candidates),
             )
         )
-    return found
+    return places_there
 
 
 def fields(place: Place) -> dict[str, Any]:
@@ -124,16 +134,32 @@ def _is_low(word: Word, below: float) -> bool:
     return word.confidence is not None and word.confidence < below
 
 
-def _of_terms(recognised: Sequence[Word], watch: Watch) -> dict[Span, list[Reason]]:
+def _tokens_of(recognised: Sequence[Word]) -> list[tuple[str, ...]]:
+    """Each word as it is compared: mostly one token, of a hyphenated word several."""
+    known: dict[str, tuple[str, ...]] = {}
+    for word in recognised:
+        if word.word not in known:
+            known[word.word] = tuple(words_unkept(word.word))
+    return [known[word.word] for word in recognised]
+
+
+def _joined(tokens_of: Sequence[tuple[str, ...]], span: Span) -> tuple[str, ...]:
+    first, last = span
+    return tuple(token for tokens in tokens_of[first:last] for token in tokens)
+
+
+def _of_terms(
+    recognised: Sequence[Word], tokens_of: Sequence[tuple[str, ...]], watch: Watch
+) -> dict[Span, list[Reason]]:
     """Where high-risk terms stand, and words that sound like one without being any term."""
-    if not watch.high:
+    high = [place for place, term in enumerate(watch.terms) if term.risk == "high"]
+    if not high:
         return {}
     tokens: list[str] = []
     owner: list[int] = []  # the word of each token
-    for number, word in enumerate(recognised):
-        for token in words_of(word.word):
-            tokens.append(token)
-            owner.append(number)
+    for number, own in enumerate(tokens_of):
+        tokens += own
+        owner += [number] * len(own)
     reasons_of: dict[Span, list[Reason]] = {}
     known: set[int] = set()  # words that belong to any term
     for mention in mentions(watch.index, tokens):
@@ -141,21 +167,30 @@ def _of_terms(recognised: Sequence[Word], watch: Watch) -> dict[Span, list[Reaso
         known.update(range(first, last))
         if watch.terms[mention.term].risk == "high":
             reasons_of[first, last] = ["high_risk_term"]
-    reasons_of |= {span: ["sounds_like_high_risk_term"] for span in _taken_for(recognised, watch.high, known)}
-    return reasons_of
+    sounds = [watch.sounds[place] for place in high]
+    spans = _taken_for(_spans(recognised, known), tokens_of, sounds)
+    return reasons_of | {span: ["sounds_like_high_risk_term"] for span in spans}
 
 
-def _taken_for(recognised: Sequence[Word], terms: Sequence[Term], known: set[int]) -> list[Span]:
-    """Spans of one to three words that sound like a term, the nearest first chosen, none overlapping."""
-    names = [term.text for term in terms]
-    near: list[tuple[float, Span]] = []
+def _spans(recognised: Sequence[Word], known: set[int]) -> list[Span]:
+    """Spans of one to three words that are long enough to sound like a term, and belong to none."""
+    spans: list[Span] = []
     for first in range(len(recognised)):
+        letters = 0
         for last in range(first + 1, min(first + 4, len(recognised) + 1)):
-            if not known.isdisjoint(range(first, last)):
+            if last - 1 in known:
                 break
-            text = " ".join(word.word for word in recognised[first:last])
-            if sum(letter.isalpha() for letter in text) >= LETTERS:
-                near += [(distance, (first, last)) for distance, _ in nearest(text, names, at_most=NEAR)[:1]]
+            letters += sum(letter.isalpha() for letter in recognised[last - 1].word)
+            if letters >= LETTERS:
+                spans.append((first, last))
+    return spans
+
+
+def _taken_for(spans: Sequence[Span], tokens_of: Sequence[tuple[str, ...]], terms: Sequence[str]) -> list[Span]:
+    """The spans that sound like a term, the nearest first chosen, none overlapping; terms by their sounds."""
+    texts = [sounds_of(_joined(tokens_of, span)) for span in spans]
+    nearest = nearest_of_each(texts, terms, at_most=NEAR)
+    near = [(own[0][0], span) for own, span in zip(nearest, spans, strict=True) if own]
     chosen: list[Span] = []
     taken: set[int] = set()
     for _, (first, last) in sorted(near):
@@ -165,16 +200,19 @@ def _taken_for(recognised: Sequence[Word], terms: Sequence[Term], known: set[int
     return chosen
 
 
-def _terms_like(text: str, watch: Watch) -> list[Candidate]:
-    """Terms of the lexicon that sound like a place and are not what stands there."""
-    there = words_of(text)
-    names = [term.text for term in watch.terms]
+def _terms_like(texts: Sequence[tuple[str, ...]], watch: Watch) -> list[list[Candidate]]:
+    """For each text, given by its tokens, the terms of the lexicon that sound like it and are not it."""
     offered = []
-    for distance, number in nearest(text, names, at_most=ALIKE):
-        if words_of(names[number]) != there:
-            risk = watch.terms[number].risk
-            offered.append(Candidate(names[number], "term", distance=round(distance, 3), risk=risk))
-    return offered[:OFFERED]
+    nearest = nearest_of_each([sounds_of(text) for text in texts], watch.sounds, at_most=ALIKE)
+    for text, near in zip(texts, nearest, strict=True):
+        others = [(distance, place) for distance, place in near if watch.tokens[place] != text]
+        offered.append(
+            [
+                Candidate(watch.terms[place].text, "term", distance=round(distance, 3), risk=watch.terms[place].risk)
+                for distance, place in others[:OFFERED]
+            ]
+        )
+    return offered
 
 
 # ---- other readings of a place
@@ -182,12 +220,14 @@ def _terms_like(text: str, watch: Watch) -> list[Candidate]:
 
 def _readings(recognition: Recognition, span: Span) -> list[Candidate]:
     """What other readings have in the place of these words, the likeliest first, without other writings of them."""
+    if not recognition.alternatives:
+        return []
     probability_of: dict[str, float] = {}
     there = recognition.words[span[0] : span[1]]
-    own = words_of(" ".join(word.word for word in there))
+    own = words_unkept(" ".join(word.word for word in there))
     for alternative in recognition.alternatives:
         text = _in_place(recognition.words, alternative, span)
-        if words_of(text) != own:
+        if words_unkept(text) != own:
             probability_of[text] = max(alternative.probability, probability_of.get(text, 0.0))
     by_probability = sorted(probability_of.items(), key=lambda pair: -pair[1])
     return [Candidate(text, "reading", probability=probability) for text, probability in by_probability]

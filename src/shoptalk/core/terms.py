@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Term
@@ -331,6 +333,8 @@ _SOUNDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(.)\1+", r"\1"),
     )
 )
+_PAIRS = 50_000
+"""So many distances are computed together at most, in some 50 MB."""
 _VOWELS = frozenset("aeiou")
 _NEAR = frozenset(
     frozenset(pair)
@@ -348,20 +352,83 @@ def phonetic_distance(a: str, b: str) -> float:
     return _distance(*sorted((_sounds(a), _sounds(b))))
 
 
-def nearest(text: str, others: Sequence[str], *, at_most: float) -> list[tuple[float, int]]:
-    """Those whose `phonetic_distance` is at most so much, as (distance, place in `others`), the nearest first."""
-    sounds = _sounds(text)
-    weight = _total_weight(sounds)
-    near = []
-    for place, other in enumerate(others):
-        other_sounds = _sounds(other)
-        other_weight = _total_weight(other_sounds)
-        if abs(weight - other_weight) > at_most * max(weight, other_weight):
-            continue  # what one has more would have to be left out, which alone costs as much
-        distance = _distance(*sorted((sounds, other_sounds)))
+def sounds_of(tokens: Iterable[str]) -> str:
+    """How words, as of `text.words`, sound; a character for each sound. No cache keeps them."""
+    text = " ".join(tokens)
+    for pattern, sound in _SOUNDS:
+        text = pattern.sub(sound, text)
+    return text.replace(" ", "")
+
+
+def nearest_of_each(texts: Sequence[str], others: Sequence[str], *, at_most: float) -> list[list[tuple[float, int]]]:
+    """For each text the `others` whose `phonetic_distance` is at most so much: (distance, place), the nearest first.
+
+    Texts and others are given by their `sounds_of`. All pairs are computed together:
+    an hour of speech has 30,000 spans of up to three words.
+    """
+    if not others:
+        return [[] for _ in texts]
+    distinct = list(dict.fromkeys(texts))
+    near_of: dict[str, list[tuple[float, int]]] = {}
+    at_once = max(1, _PAIRS // len(others))
+    for start in range(0, len(distinct), at_once):
+        some = distinct[start : start + at_once]
+        near_of.update(zip(some, _nearest(some, others, at_most), strict=True))
+    return [near_of[text] for text in texts]
+
+
+def _nearest(texts: Sequence[str], others: Sequence[str], at_most: float) -> list[list[tuple[float, int]]]:
+    """`nearest_of_each` for so many texts as go together. Shapes: T texts, O others, P pairs, L sounds."""
+    alphabet = sorted({sound for text in (*texts, *others) for sound in text})
+    weights = np.array([0.0, *map(_weight, alphabet)])
+    swaps = np.zeros((len(weights), len(weights)))
+    swaps[0], swaps[:, 0] = weights, weights
+    swaps[1:, 1:] = [[_swap(left, right) for right in alphabet] for left in alphabet]
+    texts_TL, others_OL = _coded(texts, alphabet), _coded(others, alphabet)
+    weights_T, weights_O = weights[texts_TL].sum(axis=1), weights[others_OL].sum(axis=1)
+    most_TO = np.maximum.outer(weights_T, weights_O)
+    # what one has more would have to be left out, which alone costs as much
+    rows_P, places_P = np.nonzero(np.abs(np.subtract.outer(weights_T, weights_O)) <= at_most * most_TO)
+    costs_P = _costs(texts_TL[rows_P], others_OL[places_P], weights, swaps)
+    near: list[list[tuple[float, int]]] = [[] for _ in texts]
+    pairs = zip(rows_P.tolist(), places_P.tolist(), costs_P.tolist(), most_TO[rows_P, places_P].tolist(), strict=True)
+    for row, place, cost, most in pairs:
+        distance = _rounded(cost / most) if most else 0.0
         if distance <= at_most:
-            near.append((distance, place))
-    return sorted(near)
+            near[row].append((distance, place))
+    return [sorted(own) for own in near]
+
+
+def _coded(texts: Sequence[str], alphabet: Sequence[str]) -> "np.ndarray[Any, np.dtype[np.intp]]":
+    """Texts as rows of numbers from 1 on, filled up with 0, a sound of no weight."""
+    number_of = {sound: number for number, sound in enumerate(alphabet, start=1)}
+    rows = np.zeros((len(texts), max(map(len, texts))), np.intp)
+    for row, text in zip(rows, texts, strict=True):
+        row[: len(text)] = [number_of[sound] for sound in text]
+    return rows
+
+
+def _costs(
+    left_PL: "np.ndarray[Any, np.dtype[np.intp]]",
+    right_PL: "np.ndarray[Any, np.dtype[np.intp]]",
+    weights: "np.ndarray[Any, np.dtype[np.float64]]",
+    swaps: "np.ndarray[Any, np.dtype[np.float64]]",
+) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """What it costs to turn each left text into the right one, as in `_distance`, which does one pair."""
+    passed_PL = np.pad(np.cumsum(weights[right_PL], axis=1), ((0, 0), (1, 0)))
+    costs_PL = passed_PL
+    for sound_P in left_PL.T:
+        least_PL = costs_PL + weights[sound_P][:, None]
+        swapped_PL = costs_PL[:, :-1] + swaps[sound_P[:, None], right_PL]
+        np.minimum(least_PL[:, 1:], swapped_PL, out=least_PL[:, 1:])
+        costs_PL = passed_PL + np.minimum.accumulate(least_PL - passed_PL, axis=1)
+    last_P: np.ndarray[Any, np.dtype[np.float64]] = costs_PL[:, -1]
+    return last_P
+
+
+def _rounded(share: float) -> float:
+    """A distance that does not hang on the order in which its costs were summed."""
+    return min(1.0, round(share, 9))
 
 
 @lru_cache(maxsize=65_536)
@@ -371,10 +438,7 @@ def _total_weight(sounds: str) -> float:
 
 @lru_cache(maxsize=65_536)
 def _sounds(text: str) -> str:
-    text = " ".join(words(text))
-    for pattern, sound in _SOUNDS:
-        text = pattern.sub(sound, text)
-    return text.replace(" ", "")
+    return sounds_of(words(text))
 
 
 @lru_cache(maxsize=65_536)
@@ -395,7 +459,7 @@ def _distance(a: str, b: str) -> float:
                     costs[place] + _weight(right),
                 )
             )
-    return min(1.0, costs[-1] / most)
+    return _rounded(costs[-1] / most)
 
 
 def _weight(sound: str) -> float:
