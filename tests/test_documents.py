@@ -281,14 +281,14 @@ def served() -> Iterator[str]:
 
     from shoptalk.service.access.access import Access
     from shoptalk.service.http.app import create_app
-    from shoptalk.service.model.owner import models_of
     from shoptalk.service.telemetry.watching import Telemetry
-    from shoptalk.stages.recognizers import open_engine
+    from shoptalk.stages.served_models import open_models
 
-    engine = open_engine(ROOT / BASE, EngineSection(fill_holes=False), batch=2)
+    settings, recipe = Settings(batch=2), Recipe(engine=EngineSection(fill_holes=False))
     telemetry = Telemetry(["shoptalk-demo"])
-    models = models_of(engine, Settings(), name="shoptalk-demo", metrics=telemetry.metrics)
-    app = create_app(models, Settings(), access=Access(), telemetry=telemetry)
+    observe = telemetry.metrics.batches_of
+    models = open_models({"shoptalk-demo": ROOT / BASE}, recipe, settings, observe=observe)
+    app = create_app(models, settings, access=Access(), telemetry=telemetry)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

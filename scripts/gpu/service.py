@@ -1,4 +1,4 @@
-"""The step that serves: 64 clips at once over HTTP to the worker, its engine on the device."""
+"""The step that serves: 64 clips at once over HTTP, to a worker process whose engine is on the device."""
 
 import json
 import socket
@@ -7,26 +7,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
-from scripts.gpu.correctness import GENERAL, TINY, opened
+from scripts.gpu.correctness import GENERAL, TINY
 from scripts.gpu.kit import ROOT, choose_recordings
 from scripts.gpu.record import Differs, Record, Setting
 
 from shoptalk.core import audio
-from shoptalk.core.runtime import GpuUse
+from shoptalk.core.recipe import ON_A_GPU, EngineSection, Recipe
 from shoptalk.engine.recognizer import Engine
 from shoptalk.service.access.access import Access
 from shoptalk.service.http.app import create_app
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
-from shoptalk.service.model.owner import models_of
+from shoptalk.service.model.models import Models
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import Telemetry
+from shoptalk.stages import served_models
 
 CLIENTS = 64
 BATCH = 32
@@ -34,18 +35,20 @@ START_S = 60.0
 
 
 def service(record: Record, setting: Setting) -> None:
-    """First by plain PyTorch, then by all that the engine has for a GPU."""
+    """First by plain PyTorch, then by graphs and device decoding, which the recipe refuses on a CPU."""
     lines = choose_recordings((GENERAL / "test.jsonl").read_text(encoding="utf-8").splitlines())[:CLIENTS]
     clips = [GENERAL / json.loads(line)["audio_filepath"] for line in lines]
     expected = [recognition.text for recognition in Engine(TINY).recognize([audio.decode(clip) for clip in clips])]
-    uses = {"plain": GpuUse(), "graphs_and_decoding": GpuUse(cuda_graphs=True, device_decoding=True)}
-    for name, use in uses.items():
-        record.part(name, lambda use=use: answered(setting, use, clips, expected))  # type: ignore[misc]
+    record.part("plain", lambda: answered(setting, (), clips, expected))
+    if not setting.rehearsed:
+        chosen = ("cuda_graphs", "device_decoding")
+        record.part("graphs_and_decoding", lambda: answered(setting, chosen, clips, expected))
 
 
-def answered(setting: Setting, use: GpuUse, clips: list[Path], expected: list[str]) -> dict[str, Any]:
+def answered(setting: Setting, chosen: Collection[str], clips: list[Path], expected: list[str]) -> dict[str, Any]:
     """Seconds until an answer, after one round that warms it up; the answers are those of the engine on a CPU."""
-    with served(opened(setting, use, batch=BATCH, beam=1)) as url:
+    paths = {key: key in chosen for key in ON_A_GPU}
+    with served(EngineSection(device=setting.device, beam=1, fill_holes=False, **paths)) as url:
         answers, whole_s = asked_together(url, clips, rounds=1 if setting.rehearsed else 2)
     different = [
         f"{text!r} for {wanted!r}" for (text, _), wanted in zip(answers, expected, strict=True) if text != wanted
@@ -77,10 +80,12 @@ def asked_together(url: str, clips: list[Path], *, rounds: int) -> tuple[list[tu
 
 
 @contextmanager
-def served(engine: Engine) -> Iterator[str]:
+def served(engine: EngineSection) -> Iterator[str]:
     """The address of transcriptions, on a loopback port, while the service runs in a thread."""
     settings, telemetry = Settings(queue=CLIENTS, batch=BATCH), Telemetry(["check"])
-    models = models_of(engine, settings, name="check", metrics=telemetry.metrics)
+    models = served_models.open_models(
+        {"check": TINY}, Recipe(engine=engine), settings, observe=telemetry.metrics.batches_of
+    )
     app = create_app(models, settings, access=Access(), telemetry=telemetry)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     with socket.socket() as listener:
@@ -89,16 +94,19 @@ def served(engine: Engine) -> Iterator[str]:
         thread.start()
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            wait_until_ready(base)
+            wait_until_ready(base, models)
             yield base + TRANSCRIPTIONS
         finally:
             server.should_exit = True
             thread.join(10)
 
 
-def wait_until_ready(base: str) -> None:
+def wait_until_ready(base: str, models: Models) -> None:
+    """Raises the model's own error where it could not be opened."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
+        if models.error:
+            raise models.error
         try:
             if httpx.get(f"{base}/health/ready", timeout=5).status_code == 200:
                 return

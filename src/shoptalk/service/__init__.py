@@ -8,5 +8,5 @@
 - `http`: routes, requests and answers
 - `access`: API keys, and what they allow
 - `telemetry`: what the service tells about itself
-- `model`: the queue and the thread that recognises
+- `model`: the models, each in a worker process
 """

@@ -1,11 +1,17 @@
-"""A recogniser without a model, the app on a real loopback port, and recordings in many formats."""
+"""A recogniser without a model, the app on a real loopback port, and recordings in many formats.
 
+What clients meet needs no worker process; `test_with_a_worker` has one.
+"""
+
+import asyncio
 import io
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import av
@@ -14,17 +20,23 @@ import numpy as np
 import openai
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
 
-from shoptalk.core.protocols import Options, Recognizer
+from shoptalk.core.protocols import PLAIN, Options, Recognizer
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.service.access.access import open_access
 from shoptalk.service.http.app import create_app
-from shoptalk.service.model.owner import models_of
+from shoptalk.service.model.differences import Difference
+from shoptalk.service.model.models import Models
+from shoptalk.service.model.served import About, Worker
+from shoptalk.service.model.work import Work
+from shoptalk.service.problems import Problem
 from shoptalk.service.server import configuration
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import Telemetry
 
 MODEL = "tiny-tuned"
+SILENCE_T: Samples = np.zeros(16_000, np.float32)
 CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus"}
 
 
@@ -33,7 +45,6 @@ class FakeRecognizer:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
-        self.threads: set[int] = set()
         self.gate = threading.Event()
         self.gate.set()
         self.bad: frozenset[int] = frozenset()
@@ -41,7 +52,6 @@ class FakeRecognizer:
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         self.gate.wait(20)
-        self.threads.add(threading.get_ident())
         self.batches.append(len(audio))
         tenths = [round(samples.size / 1600) for samples in audio]
         if self.broken or self.bad & set(tenths):
@@ -71,35 +81,114 @@ def recording(seconds: float, form: str = "wav", rate_hz: int = 16_000, channels
     return out.getvalue()
 
 
+class InProcess:
+    """A `Worker` around a recogniser of this process: one recording after the other, on a thread.
+
+    A recording whose task is cancelled before its turn is not recognised.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.name = MODEL
+        self.restarts = 0
+        self.ready = False
+        self._recognizer = recognizer
+        self._turns = ThreadPoolExecutor(1)
+
+    async def start(self) -> None:
+        await self._recognized(SILENCE_T, PLAIN)
+        self.ready = True
+
+    async def transcribe(self, work: Work) -> Recognition:
+        if not self.ready:
+            raise Problem(503, "the model stopped; try again", code="not_ready")
+        try:
+            return await self._recognized(work.samples_T, work.options)
+        except RuntimeError:
+            await self._look_whether_it_is_broken()
+            raise Problem(500, "this recording could not be recognised", code="recognition_failed") from None
+
+    async def stop(self) -> None:
+        self.ready = False
+        self._turns.shutdown(wait=False, cancel_futures=True)
+
+    async def _recognized(self, samples_T: Samples, options: Options) -> Recognition:
+        loop = asyncio.get_running_loop()
+        [recognition] = await loop.run_in_executor(self._turns, self._recognizer.recognize, [samples_T], [options])
+        return recognition
+
+    async def _look_whether_it_is_broken(self) -> None:
+        try:
+            await self._recognized(SILENCE_T, PLAIN)
+        except RuntimeError:
+            self.ready = False
+
+
+class _OneModel:
+    """A `Source` of one worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def about(self, path: Path) -> About:
+        return About(lambda expected, text: Difference(0, 0), created=1_700_000_000)
+
+    def worker(self, name: str, path: Path) -> Worker:
+        return self._worker
+
+
+def models_of(worker: Worker, settings: Settings) -> Models:
+    """A worker as the only model of a service."""
+    return Models({MODEL: Path(MODEL)}, _OneModel(worker), settings, rng=np.random.default_rng(0))
+
+
 def app_of(recognizer: Recognizer, settings: Settings, *, api_key: str | None = None) -> FastAPI:
     """The app around a recogniser in this process."""
-    telemetry = Telemetry([MODEL])
-    models = models_of(recognizer, settings, name=MODEL, metrics=telemetry.metrics, created=1_700_000_000)
-    return create_app(models, settings, access=open_access(settings, api_key), telemetry=telemetry)
+    models = models_of(InProcess(recognizer), settings)
+    return create_app(models, settings, access=open_access(settings, api_key), telemetry=Telemetry([MODEL]))
 
 
 @contextmanager
 def served(
     recognizer: FakeRecognizer, *, api_key: str | None = None, wait: bool = True, **options: Any
 ) -> Iterator[str]:
-    """The base URL of the app on an ephemeral loopback port."""
+    """The base URL of the app around a recogniser in this process, on an ephemeral loopback port."""
     settings = Settings(**{"drain_s": 10, **options})
-    app = app_of(recognizer, settings, api_key=api_key)
+    with answering(app_of(recognizer, settings, api_key=api_key), settings, wait=wait) as url:
+        try:
+            yield url
+        finally:
+            recognizer.gate.set()
+
+
+@contextmanager
+def answering(app: FastAPI, settings: Settings, *, wait: bool = True) -> Iterator[str]:
+    """The base URL of an app on an ephemeral loopback port, once it is ready or without waiting for that."""
     server = uvicorn.Server(configuration(app, settings))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        until(lambda: server.started)
-        if wait:
-            until(lambda: httpx.get(url + "/health/ready").status_code == 200)
         try:
+            until(lambda: server.started)
+            if wait:
+                until(lambda: httpx.get(url + "/health/ready").status_code == 200)
             yield url
         finally:
-            recognizer.gate.set()
             server.should_exit = True
             thread.join(20)
+
+
+def figures(url: str) -> dict[str, float]:
+    """Values of the figures by name; those of requests also by status, as ``NAME:STATUS``."""
+    families = text_string_to_metric_families(httpx.get(url + "/metrics").text)
+    values: dict[str, float] = {}
+    for family in families:
+        for sample in family.samples:
+            status = sample.labels.get("status")
+            name = f"{sample.name}:{status}" if status else sample.name
+            values[name] = values.get(name, 0.0) + sample.value
+    return values
 
 
 def until(condition: Any, seconds: float = 20.0) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
-from tests.service.http.serving import MODEL, FakeRecognizer, recording, until
+from tests.service.http.serving import MODEL, FakeRecognizer, InProcess, models_of, recording, until
 
 from shoptalk.core.errors import BindingError
 from shoptalk.core.protocols import Options, Phrase
@@ -21,7 +21,6 @@ from shoptalk.service.access.access import Access
 from shoptalk.service.access.callers import Limits
 from shoptalk.service.access.kept import read_kept
 from shoptalk.service.http.app import create_app
-from shoptalk.service.model.owner import models_of
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import Telemetry
 
@@ -46,7 +45,7 @@ class Listening:
 def app(recognizer: Listening, settings: Settings) -> Iterator[TestClient]:
     """The app, ready, in this process."""
     telemetry = Telemetry([MODEL])
-    models = models_of(recognizer, settings, name=MODEL, metrics=telemetry.metrics, created=0)
+    models = models_of(InProcess(recognizer), settings)
     access = Access(settings=settings)
     with TestClient(create_app(models, settings, access=access, telemetry=telemetry)) as client:
         until(lambda: models.ready)

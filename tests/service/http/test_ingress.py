@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,14 +172,17 @@ def test_an_error_on_the_way_is_an_event(monkeypatch: pytest.MonkeyPatch) -> Non
     content = recording(2.0)
     with served(fake) as url:
         fake.gate.clear()
-        threading.Timer(0.5, fake.gate.set).start()
+        stream = client(url).audio.transcriptions.create(model=MODEL, file=("a.wav", content), stream=True)
+        fake.gate.set()
         with pytest.raises(openai.APIError, match="could not be recognised"):
-            list(client(url).audio.transcriptions.create(model=MODEL, file=("a.wav", content), stream=True))
+            list(stream)
         fake.gate.clear()
-        threading.Timer(0.5, fake.gate.set).start()
-        answer = ask(url, content, stream="true")
-        assert answer.status_code == 200
-        assert "event: error\ndata: " in answer.text and "[DONE]" not in answer.text
+        form: dict[str, Any] = {"files": {"file": ("a.bin", content)}, "data": {"stream": "true"}}
+        with httpx.stream("POST", url + TRANSCRIPTIONS, timeout=30, **form) as answer:
+            assert answer.status_code == 200
+            fake.gate.set()
+            told = answer.read().decode()
+        assert "event: error\ndata: " in told and "[DONE]" not in told
 
 
 # ---- bounds

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,18 @@ import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
-from tests.service.http.serving import CODECS, MODEL, FakeRecognizer, app_of, client, recording, served, until
+from tests.service.http.serving import (
+    CODECS,
+    MODEL,
+    FakeRecognizer,
+    app_of,
+    client,
+    figures,
+    recording,
+    served,
+    until,
+)
 
 from shoptalk.core.errors import ApiKeyError, BindingError
 from shoptalk.core.recipe import Recipe
@@ -36,18 +44,6 @@ def url() -> Iterator[str]:
 
 def transcribe(url: str, content: bytes, name: str = "speech.wav", **options: Any) -> Any:
     return client(url).audio.transcriptions.create(**{"model": MODEL, "file": (name, content), **options})
-
-
-def figures(url: str) -> dict[str, float]:
-    """Values of the figures by name; those of requests also by status, as ``NAME:STATUS``."""
-    families = text_string_to_metric_families(httpx.get(url + "/metrics").text)
-    values: dict[str, float] = {}
-    for family in families:
-        for sample in family.samples:
-            status = sample.labels.get("status")
-            name = f"{sample.name}:{status}" if status else sample.name
-            values[name] = values.get(name, 0.0) + sample.value
-    return values
 
 
 @pytest.mark.parametrize("form", CODECS)
@@ -227,28 +223,6 @@ def test_an_upload_without_a_length_is_cut_off(url: str) -> None:
     assert sent < 50 * 2**20
 
 
-def test_parallel_requests_get_their_own_answers_in_batches() -> None:
-    fake = FakeRecognizer()
-    with served(fake, batch=8, batch_wait_ms=50, queue=32) as url:
-        fake.gate.clear()
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
-            calls = {n: pool.submit(transcribe, url, recording(n / 10)) for n in range(5, 25)}
-            until(lambda: figures(url)["shoptalk_requests_in_progress"] == 20)
-            fake.gate.set()
-            assert {n: call.result().text for n, call in calls.items()} == {n: f"It lasts {n}." for n in calls}
-        counted = figures(url)
-    assert sum(fake.batches) == 21  # the warm-up too
-    assert max(fake.batches) <= 8
-    assert len(fake.batches) <= 8
-    assert len(fake.threads) == 1
-    assert counted["shoptalk_requests_total:200"] == 20
-    assert counted["shoptalk_audio_seconds_total"] == pytest.approx(sum(range(5, 25)) / 10)
-    assert counted["shoptalk_batch_size_sum"] == 20
-    assert counted["shoptalk_request_seconds_count"] == 20
-    assert counted["shoptalk_model_ready"] == 1
-    assert counted["shoptalk_queue_depth"] == 0
-
-
 def test_a_full_queue_says_when_to_come_back() -> None:
     fake = FakeRecognizer()
     with served(fake, batch=1, queue=2, batch_wait_ms=0) as url, concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -292,22 +266,6 @@ def test_work_for_a_client_that_left_is_skipped() -> None:
         assert first.result().text == "It lasts 10."
         until(lambda: figures(url)["shoptalk_requests_in_progress"] == 0)
     assert sum(fake.batches) == 2
-
-
-def test_one_bad_recording_does_not_spoil_its_batch(caplog: pytest.LogCaptureFixture) -> None:
-    fake = FakeRecognizer()
-    fake.bad = frozenset({7})
-    caplog.set_level(logging.DEBUG, logger="shoptalk")
-    with served(fake, batch=4, batch_wait_ms=300) as url, concurrent.futures.ThreadPoolExecutor(4) as pool:
-        calls = {n: pool.submit(transcribe, url, recording(n / 10)) for n in (6, 7, 8, 9)}
-        for n in (6, 8, 9):
-            assert calls[n].result().text == f"It lasts {n}."
-        with pytest.raises(openai.InternalServerError) as error:
-            calls[7].result()
-        assert error.value.code == "recognition_failed"
-        assert httpx.get(url + "/health/ready").status_code == 200
-    assert "recognition failed: RuntimeError" in caplog.text
-    assert "SECRET-WORDS" not in caplog.text
 
 
 def test_not_ready_before_the_model_is_warm_nor_after_it_broke() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,21 +48,24 @@ class Own:
 
 @dataclass
 class FakeRecognizer:
-    """Recognises the length of each window, and takes `second_s` for each second of it."""
+    """Recognises the length of each window, and takes `second_s` for each second of it; on one thread alone."""
 
     second_s: float = 0.0
     name: str = "fake"
+    thread: int = field(default_factory=threading.get_ident)
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
         return in_windows(self, audio, options_of_each(options, audio))
 
     def begin(self, samples_T: Samples, options: Options = PLAIN) -> tuple[Own, list[PendingWindow]]:
+        self._require_its_thread()
         if any(phrase.text == "unspellable" for phrase in options.phrases):
             raise BoostError("unspellable")
         cut = list(windows(samples_T))
         return Own(len(cut), _asked_of(samples_T)), [PendingWindow(window.samples_T, options) for window in cut]
 
     def recognize_windows(self, windows: Sequence[PendingWindow]) -> list[Recognition]:
+        self._require_its_thread()
         does = [_asked_of(window.samples_T) for window in windows]
         if KILLS in does:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -75,9 +79,15 @@ class FakeRecognizer:
         return [Recognition(text=f"{window.samples_T.size}") for window in windows]
 
     def go_on(self, news: Sequence[tuple[Own, Mapping[int, Recognition]]]) -> list[Step]:
+        self._require_its_thread()
         if any(own.does == CANNOT_GO_ON for own, _ in news):
             raise RuntimeError(SAID)
         return [self._step(own, recognitions) for own, recognitions in news]
+
+    def _require_its_thread(self) -> None:
+        """A recogniser need not be thread-safe."""
+        if threading.get_ident() != self.thread:
+            raise RuntimeError("another thread than the one that opened it")
 
     def _step(self, own: Own, recognitions: Mapping[int, Recognition]) -> Step:
         own.recognitions |= recognitions

@@ -28,7 +28,7 @@ class Processes:
         return About(compare, Golden(clip(2.0), words_of(2.0), 0.0))
 
     def worker(self, name: str, path: Path) -> Worker:
-        opens = refusing if path.name == "bad" else partial(opening, 0.005)
+        opens = refusing if path.name == "bad" else partial(opening, 0.001)
         self.workers.append(WorkerModel(name, opens))
         return self.workers[-1]
 

@@ -12,5 +12,4 @@
 - `scheduler`: which windows are transcribed next
 - `messages`: what the two processes tell each other
 - `memory`: audio that they share
-- `owner`: the queue, and the thread that recognises
 """
