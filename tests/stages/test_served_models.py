@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from starlette.testclient import TestClient
+from tests.service.http.serving import until as wait_until
 from tests.service.model.fakes import until
 
 from shoptalk.core import audio
@@ -23,6 +25,9 @@ from shoptalk.core.records import Example, Hypothesis, Term
 from shoptalk.core.resources import locate
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin
+from shoptalk.service.access.access import Access
+from shoptalk.service.http.app import create_app
+from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.model.work import Work
 from shoptalk.service.settings import Settings
 from shoptalk.stages.packaging import golden_of
@@ -253,3 +258,25 @@ def test_real_bundles_are_swapped_without_a_failed_request_and_bad_ones_are_not(
         await models.stop()
 
     asyncio.run(scenario())
+
+
+def test_a_review_by_http_finds_the_high_risk_terms_of_the_bundle(tmp_path: Path) -> None:
+    terms = (
+        Term(id="princess", text="princess", category="test", risk="high"),
+        Term(id="looking", text="looking", category="test", risk="low"),
+    )
+    path = bundled(BASE, tmp_path / "ward", "ward", golden=packaging.Golden(RECORDING, TEXT), terms=terms)
+    settings = Settings(golden_every_s=0)
+    section = EngineSection(fill_holes=False)
+    models = open_models({"ward": path}, Recipe(engine=section), settings)
+    with TestClient(create_app(models, settings, access=Access())) as client:
+        wait_until(lambda: client.get("/health/ready").status_code == 200, 60)
+        answers = {
+            asked: client.post(TRANSCRIPTIONS, files={"file": RECORDING.read_bytes()}, data={"review": asked})
+            for asked in ("true", "false")
+        }
+    assert "review" not in answers["false"].json()
+    told = answers["true"].json()
+    [place] = [place for place in told["review"] if "high_risk_term" in place["reasons"]]
+    assert place["text"].strip(".,").lower() == "princess" and "princess" in told["text"]
+    assert not any("looking" in place["text"] and "high_risk_term" in place["reasons"] for place in told["review"])
