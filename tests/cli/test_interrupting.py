@@ -178,3 +178,12 @@ def test_a_server(processes: list["subprocess.Popen[bytes]"]) -> None:
     assert process.stdout and process.stdout.readline().startswith(b"serving ")
     until(lambda: is_ready(port), 60)
     assert "shoptalk: interrupted" in ends(process)
+
+
+def test_a_server_whose_model_is_damaged_never_says_that_it_serves(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.nemo"
+    damaged.write_bytes(BASE.read_bytes()[:20_000])
+    process = started("-m", "shoptalk.cli", "serve", str(damaged), "--set", "serve.port=0")
+    printed, told = (text.decode() for text in process.communicate(timeout=60))
+    assert process.returncode == 2 and printed == ""
+    assert "opening" in told and "damaged.nemo" in told.splitlines()[-1] and "Traceback" not in told

@@ -9,7 +9,7 @@ import numpy as np
 
 from shoptalk.core import audio
 from shoptalk.core.bundle import name_of, read_golden, read_terms
-from shoptalk.core.errors import ModelError
+from shoptalk.core.errors import ModelError, ShoptalkError
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.recipe import EngineSection, Recipe
 from shoptalk.core.records import Term
@@ -40,12 +40,12 @@ def open_models(
     settings: Settings,
     *,
     observe: Observe | None = None,
-    on_failure: Callable[[], None] | None = None,
+    on_started: Callable[[ShoptalkError | None], None] | None = None,
 ) -> Models:
-    """The models of a service, of which nothing is loaded yet; `Models` says what `on_failure` is for."""
+    """The models of a service, of which nothing is loaded yet; `Models` says what `on_started` is for."""
     source = ModelFiles(recipe.engine, settings, observe=observe)
     rng = np.random.default_rng(recipe.seed)
-    return Models(paths, source, settings, rng=rng, on_failure=on_failure)
+    return Models(paths, source, settings, rng=rng, on_started=on_started)
 
 
 def named_paths(bundle: Path | None, further: Iterable[tuple[str, Path]] = ()) -> dict[str, Path]:

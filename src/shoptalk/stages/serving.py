@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shoptalk.core import config
-from shoptalk.core.errors import BindingError
+from shoptalk.core.errors import BindingError, ShoptalkError
+from shoptalk.core.progress import tell
 from shoptalk.core.recipe import Recipe
 from shoptalk.core.runtime import no_core_dumps
 from shoptalk.service import settings as service_settings
@@ -33,16 +34,27 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
     _check_port(settings.host, settings.port)
     paths = served_models.named_paths(bundle, [*further, *settings.models.items()])
     telemetry = Telemetry(paths, spans.open_spans())
-    models = served_models.open_models(
-        paths, recipe, settings, observe=telemetry.metrics.batches_of, on_failure=lambda: app.state.stop()
-    )
-    app = create_app(models, settings, access=access, telemetry=telemetry)
-    scheme = "https" if settings.tls_certificate else "http"
     listed = ", ".join(map(str, paths.values()))
-    print(f"serving {listed} on {scheme}://{settings.host}:{settings.port}{settings.root_path}/v1", flush=True)
+
+    def started(error: ShoptalkError | None) -> None:
+        if error:
+            app.state.stop()
+        else:
+            print(f"serving {listed} on {_address(settings)}", flush=True)
+
+    observe = telemetry.metrics.batches_of
+    models = served_models.open_models(paths, recipe, settings, observe=observe, on_started=started)
+    app = create_app(models, settings, access=access, telemetry=telemetry)
+    tell(f"opening {listed}")
     answer(app, settings)
     if models.error:
         raise models.error
+
+
+def _address(settings: service_settings.Settings) -> str:
+    scheme = "https" if settings.tls_certificate else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{settings.port}{settings.root_path}/v1"
 
 
 def _check_port(host: str, port: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.service.model.fakes import FakeSource, FakeWorker, text_of, until, work
 
-from shoptalk.core.errors import ModelError, WrongModelError
+from shoptalk.core.errors import ModelError, ShoptalkError, WrongModelError
 from shoptalk.service.model.golden import Golden
 from shoptalk.service.model.models import OPENAI_NAMES, Models
 from shoptalk.service.model.served import State
@@ -23,10 +23,12 @@ BASE, TUNED = Path("base-v1"), Path("tuned-v1")
 SECRET = "the patient takes metformin"
 
 
-def models(source: FakeSource, *, on_failure: Callable[[], None] | None = None, **settings: Any) -> Models:
+def models(
+    source: FakeSource, *, on_started: Callable[[ShoptalkError | None], None] | None = None, **settings: Any
+) -> Models:
     options = Settings(**{"golden_every_s": 0, **settings})
     rng = np.random.default_rng(7)
-    return Models({"base": BASE, "tuned": TUNED}, source, options, rng=rng, on_failure=on_failure)
+    return Models({"base": BASE, "tuned": TUNED}, source, options, rng=rng)
 
 
 @asynccontextmanager
@@ -115,14 +117,12 @@ def test_each_model_is_ready_for_itself() -> None:
 
 def test_a_model_that_cannot_be_opened_leaves_the_others(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        failures: list[bool] = []
+        outcomes: list[ShoptalkError | None] = []
         paths = {"base": BASE, "tuned": Path("missing")}
-        served = Models(
-            paths, FakeSource(), Settings(), rng=np.random.default_rng(7), on_failure=lambda: failures.append(True)
-        )
+        served = Models(paths, FakeSource(), Settings(), rng=np.random.default_rng(7), on_started=outcomes.append)
         served.start()
         await until(lambda: states(served) == {"base": State.READY, "tuned": State.FAILED})
-        assert not failures and served.error is None and not served.ready
+        assert outcomes == [None] and served.error is None and not served.ready
         report = served.report()[1]
         assert "no such bundle" in report.reason
         assert (await refused(served.resolve("tuned").transcribe(work()))).status == 503
@@ -136,14 +136,12 @@ def test_a_model_that_cannot_be_opened_leaves_the_others(caplog: pytest.LogCaptu
 
 def test_a_service_without_any_model_says_so() -> None:
     async def scenario() -> None:
-        failures: list[bool] = []
+        outcomes: list[ShoptalkError | None] = []
         paths = {"base": Path("missing")}
-        served = Models(
-            paths, FakeSource(), Settings(), rng=np.random.default_rng(7), on_failure=lambda: failures.append(True)
-        )
+        served = Models(paths, FakeSource(), Settings(), rng=np.random.default_rng(7), on_started=outcomes.append)
         served.start()
-        await until(lambda: bool(failures))
-        assert isinstance(served.error, ModelError)
+        await until(lambda: bool(outcomes))
+        assert outcomes == [served.error] and isinstance(served.error, ModelError)
         await served.stop()
 
     asyncio.run(scenario())

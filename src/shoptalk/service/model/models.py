@@ -36,15 +36,16 @@ class Models:
         *,
         rng: np.random.Generator,
         clock: Callable[[], float] = time.monotonic,
-        on_failure: Callable[[], None] | None = None,
+        on_started: Callable[[ShoptalkError | None], None] | None = None,
     ):
         """`paths` are bundles or `.nemo` files by the name that clients send.
 
-        `rng` draws the challenger's share. `on_failure` is called if no model at all could be started; `error` then
-        says why. `ModelError` for settings that name a model which is not there.
+        `rng` draws the challenger's share. `on_started` is called once, when every model was opened or has failed; it
+        gets the first error if none at all could be opened. `ModelError` for settings that name a model which is not
+        there.
         """
         self._settings = settings
-        self._on_failure = on_failure
+        self._on_started = on_started
         self._tasks: set[asyncio.Task[None]] = set()
         self.default = settings.default_model or next(iter(paths), "")
         for key, name in [("default_model", self.default), ("challenger", settings.challenger)]:
@@ -159,8 +160,8 @@ class Models:
 
     async def _start_all(self) -> None:
         await asyncio.gather(*(served.start() for served in self._served.values()))
-        if self.error and self._on_failure:
-            self._on_failure()
+        if self._on_started:
+            self._on_started(self.error)
 
     async def _probe_all(self, every_s: float) -> None:
         while True:
