@@ -1,4 +1,4 @@
-"""Stage 90: the OpenAI-compatible HTTP service around one recogniser.
+"""Stage 90: the OpenAI-compatible HTTP service: models in worker processes behind one front process.
 
 - `server`: running it with uvicorn, on safe addresses, with TLS
 - `connections`: bounds of connections and of requests' heads

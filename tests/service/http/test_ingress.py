@@ -404,3 +404,9 @@ def test_a_phrase_that_the_model_cannot_write_is_refused_or_left_out_of_a_prompt
         assert told.json()["text"] == "apixaban" and "prompt" in told.headers[WARNING]
         refused = answer(keywords="☃")
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "keywords")
+
+
+def test_fields_are_bounded_together(url: str) -> None:
+    fields = {f"keywords[{number}]": "word " * 10_000 for number in range(50)}
+    answer = httpx.post(url + TRANSCRIPTIONS, files={"file": recording(1.0)}, data=fields)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "fields_too_large")

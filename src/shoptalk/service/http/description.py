@@ -75,7 +75,9 @@ TRANSCRIPTION: dict[str, Any] = {
 
 
 def describe(app: FastAPI, root_path: str) -> dict[str, Any]:
-    """The description of an app: every error has OpenAI's form, whatever its status."""
+    """The description of an app, made once: every error has OpenAI's form, whatever its status."""
+    if app.openapi_schema:
+        return app.openapi_schema
     told: dict[str, Any] = get_openapi(
         title=app.title,
         version=__version__,
@@ -95,4 +97,5 @@ def describe(app: FastAPI, root_path: str) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = error
+    app.openapi_schema = told
     return told

@@ -31,7 +31,7 @@ def router(title: str) -> APIRouter:
         )
 
     @routes.get("/docs/{name}", response_class=Response)
-    async def file(name: str) -> Response:
+    def file(name: str) -> Response:  # in a thread: it reads a file
         if name not in TYPES:
             raise Problem(404, "there is no such file", code="unknown_url")
         content = resources.files(PACKAGE).joinpath(name).read_bytes()

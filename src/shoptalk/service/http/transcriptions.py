@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -140,7 +140,8 @@ async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: 
         account.model = model.name
         model.require_room()
         stored = await entrance.access.phrases(caller, wanted.vocabularies)
-        boosted, warnings = phrases.boosted(wanted, stored, model.watch, settings)
+        # of a long prompt it takes a third of a second
+        boosted, warnings = await asyncio.to_thread(phrases.boosted, wanted, stored, model.watch, settings)
         with telemetry.stage(account, "decode"):
             decoding = entrance.intake.decode(upload.file, share, separate=wanted.asked.each_channel)
             decoded: Decoded = await events.unless_gone(request.receive, asyncio.ensure_future(decoding))
@@ -260,11 +261,11 @@ async def _events(
             yield events.ALIVE
         words = await _next(news, events.ALIVE_S)
     transcript = taken.transcript(recognising.result())
-    for content in await asyncio.to_thread(_last_events, transcript, taken.wanted.asked, sent):
-        yield events.event(content)
+    for event in await asyncio.to_thread(_last_events, transcript, taken.wanted.asked, sent):
+        yield event
 
 
-def _last_events(transcript: Transcript, asked: Asked, sent: Sequence[Word]) -> list[dict[str, Any]]:
+def _last_events(transcript: Transcript, asked: Asked, sent: Sequence[Word]) -> list[bytes]:
     """The text that was not sent yet, segments of channels where they are asked for, and the end."""
     done = answers.done_event(transcript, asked)
     own = answers.segment_events(transcript, asked) if asked.form == "diarized_json" else []
@@ -276,4 +277,4 @@ def _last_events(transcript: Transcript, asked: Asked, sent: Sequence[Word]) -> 
         known = " ".join(word.word for word in sent)
         text = done["text"].removeprefix(known) if done["text"].startswith(known) else ""
         deltas = [{"type": "transcript.text.delta", "delta": text}] if text else []
-    return [*deltas, *own, done]
+    return [events.event(content) for content in (*deltas, *own, done)]

@@ -19,6 +19,8 @@ from shoptalk.service.settings import Settings
 MAX_FIELDS = 5_000
 """A keyword each, and the others."""
 MAX_FIELD_BYTES = 64 * 1024
+MAX_FIELDS_BYTES = 2 * MIB
+"""Of all fields together: 2,000 phrases of the greatest length are a fifth of it."""
 LOOK_S = 0.5
 """So often an upload from which nothing comes is looked after."""
 
@@ -63,6 +65,9 @@ async def read_form(request: Request, settings: Settings, share: Share) -> Async
             raise Problem(400, "the file is empty; send a recording", code="empty_file", param="file")
         items = form.multi_items()
         fields = [(name, value) for name, value in items if isinstance(value, str)]
+        if sum(len(name) + len(value) for name, value in fields) > MAX_FIELDS_BYTES:
+            message = f"the fields beside the file have more than {MAX_FIELDS_BYTES:,} characters; send less"
+            raise Problem(413, message, code="fields_too_large")
         yield Upload(file.file, fields)
     finally:
         await form.close()

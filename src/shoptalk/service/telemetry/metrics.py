@@ -127,7 +127,7 @@ class Metrics:
         by_model = ["model"]
         self.requests = Counter(
             "shoptalk_requests",
-            "Requests below /v1 by HTTP status, model and route",
+            "Requests by HTTP status, model and route",
             ["status", "model", "route"],
             registry=registry,
         )
