@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import open_dict
 from tests import tiny_model
 
 from shoptalk.core import audio
@@ -48,6 +49,9 @@ def base() -> Any:
     model = nemo.restore(BASE).eval()
     model.preprocessor.featurizer.dither = 0.0
     model.preprocessor.featurizer.pad_to = 0
+    with open_dict(model.cfg.decoding):
+        model.cfg.decoding.tdt_include_token_duration = True
+    model.change_decoding_strategy(model.cfg.decoding, verbose=False)
     return model
 
 
@@ -79,7 +83,8 @@ def test_features_and_frames_are_nemos(engine: Engine, base: Any, spoken: list[S
 
 
 def test_two_hundred_recordings_are_heard_as_by_nemo(engine: Engine, base: Any, spoken: list[Samples]) -> None:
-    _same(engine.recognize(spoken), nemo.NemoRecognizer(base, batch=16).recognize(spoken))
+    """One at a time: among sixteen NeMo tells one duration that it does not tell alone."""
+    _same(engine.recognize(spoken), nemo.NemoRecognizer(base, batch=1).recognize(spoken))
 
 
 @pytest.mark.parametrize("name", SHAPES)

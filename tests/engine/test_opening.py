@@ -1,6 +1,7 @@
 """What the engine opens, and what it refuses by name."""
 
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -13,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.audio import SAMPLE_RATE_HZ, decode
 from shoptalk.core.errors import ChecksumError, ModelError, UnsafeCheckpointError
 from shoptalk.core.recipe import PackageSection
 from shoptalk.engine.recognizer import Engine
@@ -21,6 +22,7 @@ from shoptalk.release import packaging
 from shoptalk.release.card import Origin
 
 ROOT = Path(__file__).parents[2]
+GENERAL = ROOT / "assets/general"
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 
 
@@ -113,8 +115,8 @@ def test_the_temperature_of_a_bundle_changes_confidences_and_nothing_else(engine
     )
     bundled = Engine(folder)
     assert bundled.name == "shoptalk-tuned"
-    rng = np.random.default_rng(4)
-    audio = [rng.normal(0, 0.1, 3 * SAMPLE_RATE_HZ).astype(np.float32)]
+    line = json.loads((GENERAL / "test.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    audio = [decode(GENERAL / line["audio_filepath"])]
     raw, tempered = engine.recognize(audio)[0], bundled.recognize(audio)[0]
     assert raw.text == tempered.text and raw.words
     for one, other in zip(raw.words, tempered.words, strict=True):

@@ -17,7 +17,7 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError
 from shoptalk.core.protocols import Feed, Partial
 from shoptalk.core.records import Samples, Word
-from shoptalk.core.tokens import FRAME_S, words
+from shoptalk.core.tokens import FRAME_S, placed, words
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
 from shoptalk.engine.streaming import Piece, Stream, Streamer, StreamSetting, closed_words
@@ -102,7 +102,8 @@ def test_with_an_encoder_that_needs_no_context_nothing_happens_at_the_seams(
     """
     encoded_1FD, frames_1 = engine.encode([spoken_S])
     encoded_1FD = encoded_1FD[:, np.random.default_rng(7).permutation(encoded_1FD.shape[1])]
-    offline = engine._recognition(decode(engine.steps, encoded_1FD, frames_1)[0]).words
+    whole = engine._recognition(decode(engine.steps, encoded_1FD, frames_1)[0])
+    offline = placed(whole.words, until_s=spoken_S.size / SAMPLE_RATE_HZ)
     streamer = Streamer(engine, StreamSetting(0.8, chunk * FRAME_S, right * FRAME_S, first * FRAME_S))
 
     def known(streams: Sequence[Stream]) -> dict[Stream, torch.Tensor]:
