@@ -21,6 +21,7 @@ engine are those of the recipe and count for LitServe, ours and `offline`. `--sh
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="seconds for each server: a try of the benchmark")
     parser.add_argument("--logs", type=Path, help="a folder that keeps the servers' logs")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the servers end with it
     result = head()
     with tempfile.TemporaryDirectory() as temporary:
         for size in arguments.sizes:

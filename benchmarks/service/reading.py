@@ -1,6 +1,7 @@
 """From the answers of a run to its figures, and the search for the highest rate that a server holds."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ class Figures:
     answered: int
     errors: int
     """Requests without a 200 and a text where one is due."""
+    statuses: Mapping[str, int]
+    """How many answers had which status; 0 is no answer."""
     different: int
     """Answers whose text is not the one expected."""
     p50_ms: float
@@ -54,6 +57,7 @@ def read(run: Mapping[str, Any], seconds: Sequence[float], expected: Sequence[st
         planned=run["planned"],
         answered=len(answers),
         errors=len(answers) - len(right) + empty,
+        statuses=Counter(str(answer["status"]) for answer in answers),
         different=different,
         p50_ms=percentile_ms(taken_s, 0.50),
         p95_ms=percentile_ms(taken_s, SHARE),

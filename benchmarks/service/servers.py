@@ -80,7 +80,7 @@ class Running:
                 line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if int(fields[3]) == self.process.pid:  # the session
+            if int(fields[2]) == self.process.pid:  # the process group
                 used[int(folder.name)] = (line[-60:] or name, (int(fields[11]) + int(fields[12])) / TICKS)
         return used
 
@@ -113,7 +113,7 @@ def started(kind: Kind, model: Path, settings: Sequence[str], log: Path) -> Iter
             env=environment(kind),
             stdout=output,
             stderr=output,
-            start_new_session=True,
+            process_group=0,
         )
         running = Running(kind, process, port, begun)
         try:

@@ -69,8 +69,9 @@ CANCELLING = -0.5
 """Two channels of a lower correlation would cancel in their sum; one of them then counts with the other sign."""
 MAX_CHANNELS = 8
 """Channels that are decoded each for itself."""
-GROWTH_S = 300.0
-"""A recording's place in memory grows by so much at a time."""
+LEAST_GROWTH_S, GROWTH_S = 10.0, 300.0
+"""A recording's place in memory doubles, by at least and at most so much at a time: what is added is filled with zeros,
+which for five minutes takes longer than decoding ten seconds."""
 
 Watch = Callable[[int], None]
 """Called with the number of samples that decoding is about to hold, of all channels; what it raises ends decoding."""
@@ -191,7 +192,7 @@ def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: f
     try:
         for chunk_CT in decoding.chunks(str(source) if isinstance(source, Path) else source):
             while len(tracks) < len(chunk_CT):
-                tracks.append(_Track(total, round(GROWTH_S * decoding.rate_hz)))
+                tracks.append(_Track(total, decoding.rate_hz))
             total += chunk_CT.shape[1]
             if total > max_s * decoding.rate_hz:
                 raise AudioTooLongError(f"{decoding.name} is longer than {max_s:g} s; cut it into parts")
@@ -212,16 +213,18 @@ def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: f
 class _Track:
     """Samples that come piece by piece, held once: the array grows in place."""
 
-    def __init__(self, silence: int, growth: int) -> None:
-        """Begins with so much silence, and takes memory for `growth` samples at a time."""
+    def __init__(self, silence: int, rate_hz: int) -> None:
+        """Begins with so many samples of silence."""
         self._samples_T = np.zeros(silence, np.float32)
         self._size = silence
-        self._growth = growth
+        self._growth = round(LEAST_GROWTH_S * rate_hz), round(GROWTH_S * rate_hz)
 
     def add(self, piece_T: Samples) -> None:
         end = self._size + piece_T.size
         if end > self._samples_T.size:
-            self._samples_T.resize(max(end, self._samples_T.size + self._growth), refcheck=False)
+            least, most = self._growth
+            added = min(most, max(least, self._samples_T.size))
+            self._samples_T.resize(max(end, self._samples_T.size + added), refcheck=False)
         self._samples_T[self._size : end] = piece_T
         self._size = end
 

@@ -138,6 +138,13 @@ def preset(variables: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
+def with_threads(threads: int) -> Mapping[str, str] | None:
+    """The environment of a process whose libraries compute with so many threads; None, as it is, for 0."""
+    if not threads:
+        return None
+    return {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))}
+
+
 @contextmanager
 def put_back(names: Iterable[str]) -> Iterator[None]:
     """Environment variables that a library sets within the block are after it as they were before."""

@@ -60,9 +60,12 @@ class Settings(Section):
     """Phrases of one request; more are answered 400."""
     strict_fields: bool = False
     """Refuse fields that nobody knows; else a warning names them."""
-    queue: int = Field(default=32, ge=1)
+    queue: int = Field(default=128, ge=1)
     """Requests that may wait; a further one is answered 429."""
-    batch: int = Field(default=8, ge=1)
+    workers: int = Field(default=0, ge=0)
+    """Processes for each model on a CPU, which share its cores. 0: one for each core where the model's files have at
+    most 500 MB, else one. A small model in two processes transcribes twice as much as with two threads."""
+    batch: int = Field(default=16, ge=1)
     """Recordings, or windows of long ones, that are recognised together."""
     batch_wait_ms: float = Field(default=10.0, ge=0)
     """How long the first recording of a batch waits for others."""

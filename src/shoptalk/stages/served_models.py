@@ -9,6 +9,7 @@ import numpy as np
 
 from shoptalk.core import audio
 from shoptalk.core.bundle import name_of, read_golden, read_terms
+from shoptalk.core.device import cores
 from shoptalk.core.errors import ModelError, ShoptalkError
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.recipe import EngineSection, Recipe
@@ -20,6 +21,7 @@ from shoptalk.core.text import words_unkept
 from shoptalk.scoring.wer import count_all
 from shoptalk.service.model.differences import Compare, Difference
 from shoptalk.service.model.golden import Golden
+from shoptalk.service.model.group import WorkerGroup
 from shoptalk.service.model.messages import BatchFigures, Batching
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import About, Worker
@@ -27,6 +29,8 @@ from shoptalk.service.model.worker import WorkerModel
 from shoptalk.service.settings import Settings
 from shoptalk.stages.recognizers import open_engine
 
+SMALL_BYTES = 500 * 10**6
+"""Of a model that each core may have a copy of."""
 Observe = Callable[[str], Callable[[BatchFigures], None]]
 """For the name of a model, what gets the figures of each of its batches."""
 
@@ -114,11 +118,27 @@ def open_worker(
     settings: Settings,
     *,
     observe: Callable[[BatchFigures], None] | None = None,
-) -> WorkerModel:
-    """The engine with a bundle or a `.nemo` in a process of its own, not started yet; `observe` gets each batch."""
+) -> Worker:
+    """The engine with a bundle or a `.nemo` in processes of its own, not started yet; `observe` gets each batch."""
     batching = Batching(settings.batch, settings.batch_wait_ms / 1000, settings.batch_aim_ms / 1000)
     opening = partial(open_engine, path, section, batch=settings.batch)
-    return WorkerModel(name, opening, batching=batching, observe=observe, patience_s=settings.hang_s)
+    count = processes(settings.workers, section, _located(path))
+    threads = max(1, cores() // count) if count > 1 else 0
+    members = [
+        WorkerModel(name, opening, batching=batching, observe=observe, patience_s=settings.hang_s, threads=threads)
+        for _ in range(count)
+    ]
+    return members[0] if count == 1 else WorkerGroup(name, members)
+
+
+def processes(workers: int, section: EngineSection, path: Path) -> int:
+    """How many processes a model gets, as `serve.workers` says; a GPU has one."""
+    if section.device != "cpu":
+        return 1
+    if workers:
+        return workers
+    sizes = [file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+    return cores() if sum(sizes) <= SMALL_BYTES else 1
 
 
 def comparison(terms: Sequence[Term]) -> Compare:

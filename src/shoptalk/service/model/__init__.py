@@ -9,6 +9,7 @@
 - `work`: what is asked of whoever transcribes
 - `worker`: a model in a process of its own, started anew if it dies
 - `worker_process`: that process
+- `group`: a model in several processes, one for each core
 - `scheduler`: which windows are transcribed next
 - `messages`: what the two processes tell each other
 - `memory`: audio that they share

@@ -20,7 +20,7 @@ from multiprocessing.reduction import send_handle
 from socket import socketpair
 from typing import Any
 
-from shoptalk.core import errors
+from shoptalk.core import config, errors
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ModelError, ShoptalkError
 from shoptalk.core.records import Recognition, Word
@@ -141,14 +141,19 @@ class WorkerModel:
         batching: Batching = Batching(),  # noqa: B008 - frozen
         observe: Callable[[BatchFigures], None] | None = None,
         patience_s: float = PATIENCE_S,
+        threads: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`opening` builds the recogniser in the process. `observe` is called with each batch's figures."""
+        """`opening` builds the recogniser in the process. `observe` is called with each batch's figures.
+
+        `threads` is how many the process may compute with; 0 leaves as many as there are cores.
+        """
         self.name = name
         self._opening = opening
         self._batching = batching
         self._observe = observe
         self._patience_s = patience_s
+        self._threads = threads
         self._clock = clock
         self._under_way: dict[int, _UnderWay] = {}
         self._ids = 0
@@ -372,7 +377,7 @@ class WorkerModel:
     # ---- the process
 
     async def _spawn(self, loop: asyncio.AbstractEventLoop) -> None:
-        process, results = await asyncio.to_thread(_started, self._clock())
+        process, results = await asyncio.to_thread(_started, self._clock(), self._threads)
         process.sign_s = self._clock()
         self._current = process
         self._sender.submit(_send, process.requests, Start(self._opening, self._batching))
@@ -464,14 +469,19 @@ class WorkerModel:
         task.add_done_callback(self._tasks.discard)
 
 
-def _started(now_s: float) -> tuple[_Process, Connection]:
+def _started(now_s: float, threads: int) -> tuple[_Process, Connection]:
     """A new process, and what its results are read from."""
     requests, its_requests = socketpair()
     results, its_results = socketpair()
     with its_requests, its_results:
         descriptors = its_requests.fileno(), its_results.fileno()
         program = PROGRAM.format(*descriptors, path=[os.path.abspath(folder) for folder in sys.path])
-        process = subprocess.Popen([sys.executable, "-c", program], pass_fds=descriptors, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            env=config.with_threads(threads),
+        )
     return _Process(process, Connection(requests.detach()), now_s), Connection(results.detach(), writable=False)
 
 
