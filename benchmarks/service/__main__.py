@@ -67,8 +67,8 @@ class Plan:
 
 
 PLANS = {
-    "tiny": Plan(clips=200, saturated_s=15, trial_s=40, half_s=60, steps=5, rounds=3),
-    "0.6b": Plan(clips=40, saturated_s=30, trial_s=100, half_s=120, steps=4, rounds=2),
+    "tiny": Plan(clips=200, saturated_s=10, trial_s=25, half_s=40, steps=4, rounds=3),
+    "0.6b": Plan(clips=20, saturated_s=15, trial_s=40, half_s=40, steps=2, rounds=1),
 }
 SHORT = Plan(clips=12, saturated_s=2, trial_s=2, half_s=2, steps=1, rounds=1)
 
