@@ -26,6 +26,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 BOUNDARY = "shoptalk-benchmark"
+IDLE_S = 2.0
+"""A connection that was idle for longer is closed: servers close theirs too (uvicorn after 5 s)."""
 PATIENCE_S = 60.0
 """An answer that takes longer counts as an error."""
 
@@ -50,12 +52,16 @@ class Connections:
 
     host: str
     port: int
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    """Since when, and the two ends; the one that was used last is the last."""
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer; `OSError` or `EOFError` where there is none."""
+        now_s = time.perf_counter()
+        while self.idle and now_s - self.idle[0][0] > IDLE_S:
+            self.idle.pop(0)[2].close()
         if self.idle:
-            reader, writer = self.idle.pop()
+            _, reader, writer = self.idle.pop()
         else:
             reader, writer = await asyncio.open_connection(self.host, self.port)
         try:
@@ -66,13 +72,13 @@ class Connections:
             writer.close()
             raise
         if stays_open:
-            self.idle.append((reader, writer))
+            self.idle.append((time.perf_counter(), reader, writer))
         else:
             writer.close()
         return status, body
 
     def close(self) -> None:
-        for _, writer in self.idle:
+        for _, _, writer in self.idle:
             writer.close()
 
 

@@ -80,11 +80,17 @@ def percentile_ms(sorted_s: Sequence[float], share: float) -> float:
 def highest(holds: Callable[[float], bool], low: float, high: float, *, steps: int) -> float:
     """The highest rate found at which `holds`, by bisection between a rate that should and one that should not.
 
-    A lower bound that does not hold is halved, up to five times; 0 where none holds. An upper bound that holds is the
-    answer.
+    A lower bound that does not hold is halved, up to five times; 0 where none holds. An upper bound that holds becomes
+    the lower one, and the next is a fifth higher.
     """
     if holds(high):
-        return high
+        while holds(1.2 * high):
+            high *= 1.2
+        low, high, steps = high, 1.2 * high, min(steps, 2)
+        for _ in range(steps):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        return low
     for _ in range(6):
         if holds(low):
             break

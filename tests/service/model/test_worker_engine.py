@@ -37,11 +37,7 @@ def test_recordings_of_any_length_have_the_words_of_the_engine_in_any_company() 
     order: list[int] = []
 
     async def run() -> list[Recognition]:
-<<<<<<< HEAD
-        model = open_worker("base", BASE, EngineSection(), Settings(batch=4))
-=======
-        model = open_worker("base", BASE, EngineSection(), Settings(workers=1))
->>>>>>> e7e5ae2 (The engine's oracle of a worker process is asked for one process; the benchmark's runs are shorter)
+        model = open_worker("base", BASE, EngineSection(), Settings(workers=1, batch=4))
         await model.start()
 
         async def transcribed(number: int) -> Recognition:
