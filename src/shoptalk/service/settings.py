@@ -20,7 +20,7 @@ class Settings(Section):
     """Immutable; an unknown key is an error."""
 
     host: str = "127.0.0.1"
-    """Address to bind; other than loopback needs SHOPTALK_API_KEY."""
+    """Address to bind; other than loopback needs SHOPTALK_API_KEY or `keys_file`."""
     port: int = Field(default=8178, ge=0, le=65535)
     """Port to bind."""
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")

@@ -67,6 +67,22 @@ def test_channels_can_be_told_apart() -> None:
     assert (asked.each_channel, asked.channel_names, asked.form) == (True, ("Doctor",), "diarized_json")
 
 
+@pytest.mark.parametrize(
+    ("param", "items"),
+    [
+        ("include", [("include[]", "logprobs"), ("response_format", "verbose_json")]),
+        ("include", [("include[]", "logprobs"), ("response_format", "text")]),
+        ("channel_names", [("channel_names[]", "Doctor")]),
+        ("review", [("review", "true"), ("response_format", "srt")]),
+        ("alternatives", [("alternatives", "2"), ("response_format", "text")]),
+    ],
+)
+def test_what_an_answer_has_no_place_for_is_refused(param: str, items: list[tuple[str, str]]) -> None:
+    with pytest.raises(Problem) as refused:
+        fields.read(items)
+    assert (refused.value.status, refused.value.param) == (400, param)
+
+
 NAMES = st.sampled_from([*SINGLE, *LISTS, *SPEAKERS, "chunking_strategy[type]", "x"])
 SUFFIXES = st.sampled_from(["", "[]", "[0]", "[", "[type]"])
 VALUES = st.sampled_from(["", "en", "true", "1", "each", "word", "json", "[", '["a"]', "{}", "null", "NaN"]) | st.text()

@@ -245,7 +245,11 @@ def _check_together(asked: Asked, *, stream: bool) -> None:
     if stream and asked.form not in STREAMED:
         message = f"gives events of text; leave `response_format` {asked.form} out"
         raise _wrong("stream", message, code="unsupported_value")
-    wanted = {"include": asked.logprobs, "alternatives": bool(asked.alternatives), "review": asked.review}
+    if asked.logprobs and asked.form != "json" and not stream:
+        raise _wrong("include", "with 'logprobs' needs response_format json, as OpenAI describes it")
+    if asked.channel_names and not asked.each_channel:
+        raise _wrong("channel_names", "needs `channels=each`")
+    wanted = {"alternatives": bool(asked.alternatives), "review": asked.review}
     for name, is_wanted in wanted.items():
         if is_wanted and asked.form not in STRUCTURED and not stream:
             raise _wrong(name, f"needs response_format {' or '.join(STRUCTURED)}")
