@@ -1,6 +1,7 @@
 """Reading a transcription request: a multipart form as a bounded stream, held in memory, never on disk."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,9 @@ MAX_FIELDS_BYTES = 2 * MIB
 """Of all fields together: 2,000 phrases of the greatest length are a fifth of it."""
 LOOK_S = 0.5
 """So often an upload from which nothing comes is looked after."""
+
+# it logs each torn form, and what a client wrote into it
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
