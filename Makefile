@@ -6,7 +6,7 @@ NUMERIC_TESTS := tests/core tests/scoring tests/tuning tests/engine --ignore=tes
 # Two processes with a thread each: half the time on two cores, and both fit into 8 GiB.
 QUICK_TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -q -m "not slow" -n 2 --dist loadfile
 
-.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients bench-service base docs lint format types contract check lock clean
+.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak service bench-service base docs lint format types contract check lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,6 +31,13 @@ gpu-rehearsal: setup  ## what a GPU is to settle, on a CPU with tiny shapes (doc
 
 clients: setup  ## the clients of others, unmodified, against a real server: openai, LiteLLM, Pipecat, LiveKit, AI SDK
 	$(PYTHON_IN_VENV) scripts/clients.py
+
+soak: setup  ## 64 clients, some ill-behaved, for an hour: nothing lost, nothing grows; make soak MINUTES=10
+	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes $(or $(MINUTES),60)
+
+service: setup  ## what continuous integration runs of the service: the clients of others, and a soak of a minute
+	$(PYTHON_IN_VENV) scripts/clients.py
+	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes 1
 
 bench-service: setup  ## the service beside NeMo under a lock and LitServe: rates, latencies (half an hour, a quiet machine)
 	$(PYTHON_IN_VENV) -m pip install --quiet --no-deps --require-hashes --upgrade \

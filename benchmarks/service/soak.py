@@ -7,9 +7,10 @@ one was answered. A text must be the one that the clip had alone, before the oth
 hang up while they upload, five while they wait, five bring no audio, and ten ask for events. `--kill` kills a worker
 process with SIGKILL every ten seconds: then an answer may also be 503 that asks to try again, which the client does.
 
-Meanwhile the memory of each process that is its own (`RssAnon`), its descriptors and its threads are counted, and the
-audio in shared memory. Means of the second and of the last fifth of the time are held against each other. The first
-fifth is left out: memory is taken for the first time there. Ends with 1 if anything was lost, wrong or grew.
+The time has six parts. After each of them all clients wait until everything is answered. Then the memory of each
+process that is its own (`RssAnon`), its descriptors, its threads and the audio in shared memory are looked at. The
+looks after the third and after the last part are held against each other: before that, memory is taken for the first
+time. `most` is what was seen under load. Ends with 1 if anything was lost, wrong or grew.
 """
 
 import argparse
@@ -42,10 +43,14 @@ SEED = 7
 CLIPS = 60
 SETTINGS = ("serve.queue=128", "serve.uploads=128")
 """The clients are more than the defaults let wait."""
-SAMPLES = 300
-"""So often the processes are looked at."""
+PARTS = 6
+LOOK_S = 1.0
+"""So often the processes are looked at under load."""
+REST_S = 2.0
+"""So long after the last answer they are looked at."""
 KILL_EVERY_S = 10.0
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
+"""More than the server allows itself: what fails is its answer, not the client's."""
 TRIES = 30
 MORE_MIB, MORE_SHARE = 24.0, 0.05
 """A group of processes has grown if its memory rose by more than both."""
@@ -96,14 +101,16 @@ class Crowd:
                 raise SystemExit(f"soak: a clip alone was answered {status}: {body[:300]!r}")
             self._texts.append(load.text_of(status, body))
 
-    async def run(self, clients: int, seconds: float) -> None:
+    async def run(self, clients: int, part: int, seconds: float) -> None:
         """Until the time is over and all answers are here."""
         end_s = time.monotonic() + seconds
-        await asyncio.gather(*(self._client(number, end_s) for number in range(clients)))
+        seeds = [[SEED, part, number] for number in range(clients)]
+        await asyncio.gather(*(self._client(seed, end_s) for seed in seeds))
         self._connections.close()
+        self._connections.idle.clear()
 
-    async def _client(self, number: int, end_s: float) -> None:
-        rng = np.random.default_rng([SEED, number])
+    async def _client(self, seed: Sequence[int], end_s: float) -> None:
+        rng = np.random.default_rng(seed)
         while time.monotonic() < end_s:
             clip = int(rng.integers(len(self._texts)))
             kind = str(rng.choice(KINDS, p=SHARES))
@@ -124,7 +131,8 @@ class Crowd:
         status, body = await self._answer(request)
         text = _text_of_events(body) if is_stream else load.text_of(status, body)
         is_right = status == 200 and text == self._texts[clip]
-        self._count(is_right, f"{'events' if is_stream else 'plain'}: {status}{' other text' * (status == 200)}")
+        why = "another text" if status == 200 else body[:200].decode(errors="replace")
+        self._count(is_right, f"{'events' if is_stream else 'plain'}: {status} {why}")
         if is_right:
             self.tally.audio_s += self._audio.seconds[clip]
             self.tally.taken_s.append(time.monotonic() - began)
@@ -135,8 +143,8 @@ class Crowd:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     status, body = await self._connections.ask(request)
-            except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
-                return 0, b""
+            except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+                return 0, type(error).__name__.encode()
             if status != 503 or not self._may_fail:
                 break
             self.tally.tried_again += 1
@@ -163,7 +171,7 @@ class Look:
     front_mib: float
     workers_mib: float
     audio_mib: float
-    """In shared memory."""
+    """In shared memory, mapped or open."""
     descriptors: int
     threads: int
     processes: int
@@ -182,7 +190,8 @@ def main() -> None:
         log = Path(temporary) / "server.log"
         with servers.started(servers.OURS, MODEL, settings, log) as running:
             figures = asyncio.run(soak(running, arguments))
-        figures["log_lines"] = len(log.read_text(errors="replace").splitlines())
+        lines = log.read_text(errors="replace").splitlines()
+        figures["log_lines"] = dict(Counter(lines).most_common(5))
     content = {
         "command": f"python benchmarks/service/soak.py --minutes {arguments.minutes:g} --clients {arguments.clients}"
         + " --kill" * arguments.kill,
@@ -201,27 +210,24 @@ def main() -> None:
 
 async def soak(running: servers.Running, arguments: argparse.Namespace) -> dict[str, Any]:
     """The figures of a run, with its faults by name."""
-    seconds = 60.0 * arguments.minutes
     crowd = Crowd(running.url, clips.draw_clips(CLIPS, SEED), may_fail=arguments.kill)
     await crowd.learn()
     began = time.monotonic()
-    looks: list[Look] = []
-    watching = asyncio.create_task(watch(running, looks, seconds / SAMPLES))
+    rests, looks = [look(running)], [look(running)]
+    watching = asyncio.create_task(watch(running, looks))
     killing = asyncio.create_task(kill(running)) if arguments.kill else None
-    await crowd.run(arguments.clients, seconds)
+    for part in range(PARTS):
+        await crowd.run(arguments.clients, part, 60.0 * arguments.minutes / PARTS)
+        await asyncio.sleep(REST_S)
+        rests.append(look(running))
+        print(f"soak: part {part + 1} of {PARTS}: {rests[-1]}, {crowd.tally.right} right", file=sys.stderr, flush=True)
     for task in (watching, killing):
         if task:
             task.cancel()
     wall_s = time.monotonic() - began
-    await asyncio.sleep(2.0)
-    end = look(running)
     tally = crowd.tally
-    fifth = len(looks) // 5
-    early, late = mean(looks[fifth : 2 * fifth]), mean(looks[-fifth:])
     faults = [f"{count} times {what}" for what, count in tally.wrong.items()]
-    faults += grown(early, late, has_restarts=arguments.kill)
-    if end.audio_mib:
-        faults.append(f"{end.audio_mib} MiB of audio are held when all is answered")
+    faults += grown(rests[PARTS // 2], rests[-1])
     if running.process.poll() is not None:
         faults.append("the server ended")
     return {
@@ -235,17 +241,16 @@ async def soak(running: servers.Running, arguments: argparse.Namespace) -> dict[
         "audio_s_per_s": round(tally.audio_s / wall_s, 1),
         "p50_s": round(statistics.median(tally.taken_s), 2) if tally.taken_s else None,
         "p95_s": round(float(np.quantile(tally.taken_s, 0.95)), 2) if tally.taken_s else None,
-        "second_fifth": early,
-        "last_fifth": late,
-        "at_the_end": vars(end),
+        "after_each_part": [vars(rest) for rest in rests],
+        "most": {name: max(vars(seen)[name] for seen in looks) for name in vars(looks[0])},
         "faults": faults,
     }
 
 
-async def watch(running: servers.Running, looks: list[Look], every_s: float) -> None:
+async def watch(running: servers.Running, looks: list[Look]) -> None:
     while True:
         looks.append(await asyncio.to_thread(look, running))
-        await asyncio.sleep(max(0.2, every_s))
+        await asyncio.sleep(LOOK_S)
 
 
 async def kill(running: servers.Running) -> None:
@@ -292,21 +297,18 @@ def is_worker(running: servers.Running, pid: int, line: str) -> bool:
     return pid != running.process.pid and "worker_process" in line
 
 
-def mean(looks: Sequence[Look]) -> dict[str, float]:
-    return {name: round(statistics.mean(vars(seen)[name] for seen in looks), 1) for name in vars(looks[0])}
-
-
-def grown(early: dict[str, float], late: dict[str, float], *, has_restarts: bool) -> list[str]:
-    """What has grown between two times, by name; with restarts, workers start small again and are left out."""
+def grown(early: Look, late: Look) -> list[str]:
+    """What has grown between two times at which nothing was under way, by name."""
     faults = []
     for name in ("front_mib", "workers_mib"):
-        more = late[name] - early[name]
-        is_counted = name == "front_mib" or not has_restarts
-        if is_counted and more > MORE_MIB and more > MORE_SHARE * early[name]:
-            faults.append(f"{name} grew by {more:.1f}")
+        before, after = vars(early)[name], vars(late)[name]
+        if after - before > max(MORE_MIB, MORE_SHARE * before):
+            faults.append(f"{name} grew from {before} to {after}")
     for name, most in (("descriptors", MORE_DESCRIPTORS), ("threads", MORE_THREADS)):
-        if late[name] - early[name] > most:
-            faults.append(f"{name} grew by {late[name] - early[name]:.1f}")
+        if vars(late)[name] - vars(early)[name] > most:
+            faults.append(f"{name} grew from {vars(early)[name]} to {vars(late)[name]}")
+    if late.audio_mib:
+        faults.append(f"{late.audio_mib} MiB of audio are held when all is answered")
     return faults
 
 

@@ -201,7 +201,7 @@ def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: f
                 track.add(chunk_CT[number] if number < len(chunk_CT) else np.zeros(chunk_CT.shape[1], np.float32))
         if decoding.packets_lost > decoding.packets_decoded:
             reason = "most of it is broken"
-    except AudioError:
+    except (AudioError, MemoryError):  # FFmpeg's own error of memory is both
         raise
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -386,6 +386,8 @@ class _Decoding:
         for packet in self._packets(container, stream):
             try:
                 frames = packet.decode()
+            except MemoryError:  # FFmpeg's is both; the packet is whole
+                raise
             except av.FFmpegError:
                 if packet.size:
                     self.packets_lost += 1
@@ -405,6 +407,8 @@ class _Decoding:
                     yield packet
                     failures = 0
                 return
+            except MemoryError:
+                raise
             except av.FFmpegError:
                 self.packets_lost += 1
                 failures += 1

@@ -1,4 +1,7 @@
-"""A connection as uvicorn has it, with bounds that it lacks: how many, and how long and large a request's head is."""
+"""A connection as uvicorn has it, with bounds that it lacks.
+
+How many there are, how long and large a request's head is, and how long a client may leave its answer unread.
+"""
 
 import asyncio
 import json
@@ -14,7 +17,7 @@ MAX_HEAD_BYTES = 64 * 1024
 
 
 class Connection(HttpToolsProtocol):
-    """Closes connections that are too many, whose head does not arrive in time, or whose head is too large."""
+    """Closes connections that are too many, whose head comes too late or is too large, or whose answer nobody reads."""
 
     def __init__(self, settings: Settings, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -22,9 +25,12 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_websocket = False
+        self._unread: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
+        self.transport.set_write_buffer_limits(high=0)  # `pause_writing` tells of every byte that has to wait
         if len(self.connections) > self._settings.max_connections:
             self._refuse(
                 503, f"{self._settings.max_connections} connections are open already; try again", "server_busy"
@@ -52,7 +58,17 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
+        self._forget_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._await_reading()
+
+    def resume_writing(self) -> None:
+        self._forget_unread()
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "this is no HTTP request", "invalid_request")
@@ -72,6 +88,22 @@ class Connection(HttpToolsProtocol):
         if self._deadline:
             self._deadline.cancel()
             self._deadline = None
+
+    def _await_reading(self) -> None:
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(self._settings.answer_idle_s, self._look_whether_it_reads)
+
+    def _look_whether_it_reads(self) -> None:
+        """More may have been written meanwhile, but only after all before was taken."""
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._await_reading()
+        else:
+            self.transport.abort()
+
+    def _forget_unread(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
     def _refuse(self, status: int, message: str, code: str) -> None:
         self._forget_deadline()

@@ -39,6 +39,14 @@ RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 """What OpenAI's clients send again unless they are told not to."""
 
 
+NO_MEMORY = Problem(
+    503,
+    "the server has no memory for this request; send a shorter recording, or try again later",
+    code="out_of_memory",
+    headers={"Retry-After": "30"},
+)
+
+
 def busy(reason: str) -> Problem:
     """429 for a request that finds no place; the reason is a clause."""
     headers = {"Retry-After": str(BUSY_S)}
@@ -89,7 +97,12 @@ def install(app: FastAPI) -> None:
         account_of(request).code = "invalid_value"
         return answer(Problem(400, f"{where}: {first.get('msg', 'invalid')}", code="invalid_value", param=where))
 
+    async def on_memory(request: Request, error: Exception) -> JSONResponse:
+        account_of(request).code = NO_MEMORY.code
+        return answer(NO_MEMORY)
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(MemoryError, on_memory)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_problem)

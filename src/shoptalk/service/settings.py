@@ -41,6 +41,8 @@ class Settings(Section):
     """Connections at the same time; a further one is answered 503 and closed."""
     header_timeout_s: float = Field(default=10.0, gt=0)
     """A connection on which no whole request head arrives for so long is closed."""
+    answer_idle_s: float = Field(default=60.0, gt=0)
+    """A client that takes nothing of its answer for so long is cut off."""
     max_upload_mb: float = Field(default=512.0, gt=0)
     """Largest upload; a larger one is answered 413. Three hours are 330 MiB as WAV at 16 kHz."""
     max_audio_s: float = Field(default=12_600.0, gt=0)

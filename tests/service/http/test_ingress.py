@@ -224,6 +224,27 @@ def test_a_head_that_does_not_come_is_not_waited_for(url: str) -> None:
             assert answer.startswith(b"HTTP/1.1 408 ") and b"request_stalled" in answer
 
 
+def test_who_does_not_read_an_answer_is_cut_off_and_who_reads_slowly_is_not() -> None:
+    asked = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: h\r\n\r\n" * 8
+    with served(FakeRecognizer(), answer_idle_s=0.5) as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        metrics = url + "/metrics"
+        with socket.socket() as deaf, socket.socket() as slow:
+            for connection in (deaf, slow):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(address)
+                connection.sendall(asked)
+            for _ in range(20):
+                time.sleep(0.1)
+                assert slow.recv(65536)
+            deaf.settimeout(10)
+            with pytest.raises(ConnectionError):
+                while deaf.recv(65536):
+                    pass
+            assert slow.recv(65536)
+        until(lambda: "shoptalk_requests_in_progress 0.0" in httpx.get(metrics).text)
+
+
 def test_a_head_that_is_too_large_and_what_is_no_http_are_refused(url: str) -> None:
     port = int(url.rpartition(":")[2])
     for sent, status in (

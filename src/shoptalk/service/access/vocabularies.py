@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from shoptalk.core import files
+from shoptalk.core.disk import FULL
 from shoptalk.core.errors import BoostError, DiskFullError
 from shoptalk.core.protocols import MAX_CHARACTERS, MAX_WEIGHT, Phrase
 from shoptalk.service.problems import Problem
@@ -133,10 +134,13 @@ def _stored(path: Path) -> tuple[Phrase, ...] | None:
 
 
 def _store(path: Path, phrases: Sequence[Phrase]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         files.write_text(path, json.dumps({"phrases": as_json(phrases)}, ensure_ascii=False))
-    except DiskFullError:
+    except (DiskFullError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            message = "the server cannot write where it stores vocabularies; whoever runs it must mend that"
+            raise Problem(503, message, code="storage_failed") from None
         message = "the server has no space left to store it; whoever runs it must free some"
         raise Problem(503, message, code="storage_full") from None
 
