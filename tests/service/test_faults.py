@@ -31,12 +31,11 @@ import soundfile
 from shoptalk.service.access import keys
 from shoptalk.service.access.callers import Limits
 
+pytestmark = pytest.mark.faults
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 RECORDING = ROOT / "assets/general/test/fotaq/1200B3PA.opus"
 URL = "/v1/audio/transcriptions"
-WHOLE_S = 10.0
-"""A service is whole again so soon after its worker died."""
 BUSY = ("server_busy", "queue_full", "not_ready")
 """Codes of errors that ask to come back."""
 MIB = 2**20
@@ -57,7 +56,8 @@ class Service:
         now = datetime.now(UTC)
         keys_file = folder / "keys.jsonl"
         scopes = sorted(["transcribe", "vocabularies", "models", "admin"])
-        self.key = keys.add(keys_file, "ward", scopes, Limits(), keep_audio=True, now=now)
+        self.key = keys.add(keys_file, "ward", scopes, Limits(), now=now)
+        self.keeping_key = keys.add(keys_file, "study", ["transcribe"], Limits(), keep_audio=True, now=now)
         (folder / "secret").write_bytes(base64.b64encode(bytes(range(32))))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -271,6 +271,10 @@ def test_a_full_disk_stops_neither_answers_nor_what_is_written_later(service: Se
             file.write(bytes(4096))
     try:
         assert service.is_whole
+        keeping = {"authorization": f"Bearer {service.keeping_key}"}
+        answer = service.client.post(URL, files={"file": service.content}, headers=keeping)
+        assert answer.json()["text"] == service.text
+        until(lambda: "a recording could not be kept: DiskFullError" in service.out.read_text())
         refused = service.client.put("/v1/vocabularies/neuro", json=vocabulary)
         assert (refused.status_code, error_of(refused)["code"]) == (503, "storage_full")
         assert service.client.get("/v1/vocabularies/neuro").status_code == 404

@@ -1,6 +1,7 @@
 """What stands between a client and a model: memory, places and time are bounded, and any proxy and browser fits."""
 
 import asyncio
+import io
 import json
 import re
 import socket
@@ -23,7 +24,7 @@ from shoptalk.core.errors import BindingError
 from shoptalk.core.records import Recognition
 from shoptalk.service.access.access import open_access
 from shoptalk.service.http.app import create_app
-from shoptalk.service.http.intake import Budget
+from shoptalk.service.http.intake import Budget, Intake
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, TRANSLATIONS, WARNING
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import Worker
@@ -186,6 +187,38 @@ def test_an_error_on_the_way_is_an_event(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 # ---- bounds
+
+
+class SlowFile(io.BytesIO):
+    """Tells whether somebody reads it now."""
+
+    is_being_read = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.is_being_read = True
+        time.sleep(0.02)
+        content = super().read(size)
+        self.is_being_read = False
+        return content
+
+
+def test_whoever_stops_waiting_for_a_recording_may_close_its_file() -> None:
+    async def scenario() -> None:
+        intake = Intake(Settings())
+        file = SlowFile(recording(120.0))
+        with intake.audio.share() as share:
+            decoding = asyncio.create_task(intake.decode(file, share, separate=False))
+            while not file.is_being_read:
+                await asyncio.sleep(0.01)
+            decoding.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await decoding
+        place = file.tell()
+        await asyncio.sleep(0.2)
+        assert not file.is_being_read and 0 < file.tell() == place < len(file.getvalue())
+        intake.stop()
+
+    asyncio.run(scenario())
 
 
 def test_uploads_are_bounded_together_and_give_everything_back() -> None:

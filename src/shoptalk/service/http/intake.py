@@ -91,7 +91,7 @@ class Intake:
     async def decode(self, file: BinaryIO, share: Share, *, separate: bool) -> audio.Decoded:
         """The samples of a recording, decoded in a thread; `Problem` says why it cannot be used.
 
-        Cancelling the task ends decoding.
+        Cancelling the task ends decoding, and ends when decoding did: whoever cancels may close the file.
         """
         is_over = threading.Event()
 
@@ -101,11 +101,14 @@ class Intake:
             share.hold(samples / SAMPLE_RATE_HZ)
 
         read = partial(audio.read, file, max_s=self._settings.max_audio_s, separate=separate, watch=watch)
+        decoding = self._pool.submit(read)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, read)
+            return await asyncio.wrap_future(decoding)
         except AudioTooLongError as error:
             raise Problem(400, str(error), code="audio_too_long", param="file") from None
         except AudioError as error:
             raise Problem(400, str(error), code="invalid_audio", param="file") from None
         finally:
             is_over.set()
+            if not decoding.done():
+                await asyncio.gather(asyncio.wrap_future(decoding), return_exceptions=True)
