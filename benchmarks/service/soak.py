@@ -8,9 +8,9 @@ hang up while they upload, five while they wait, five bring no audio, and ten as
 process with SIGKILL every ten seconds: then an answer may also be 503 that asks to try again, which the client does.
 
 The time has six parts. After each of them all clients wait until everything is answered. Then the memory of each
-process that is its own (`RssAnon`), its descriptors, its threads and the audio in shared memory are looked at. The
-looks after the third and after the last part are held against each other: before that, memory is taken for the first
-time. `most` is what was seen under load. Ends with 1 if anything was lost, wrong or grew.
+process that is its own (`RssAnon`), its descriptors, its threads and the audio in shared memory are looked at. The most
+after the first three parts and after the last three are held against each other. `most` is what was seen under load.
+Ends with 1 if anything was lost, wrong or grew.
 """
 
 import argparse
@@ -54,8 +54,8 @@ PATIENCE_S = 600.0
 TRIES = 30
 MORE_MIB, MORE_SHARE = 24.0, 0.05
 """A group of processes has grown if its memory rose by more than both."""
-MORE_DESCRIPTORS = 8
-MORE_THREADS = 8
+MORE_OF_OTHERS = 8
+"""Descriptors or threads."""
 KINDS = ("plain", "hangs up early", "hangs up late", "no audio", "events")
 SHARES = (0.75, 0.05, 0.05, 0.05, 0.10)
 
@@ -227,7 +227,7 @@ async def soak(running: servers.Running, arguments: argparse.Namespace) -> dict[
     wall_s = time.monotonic() - began
     tally = crowd.tally
     faults = [f"{count} times {what}" for what, count in tally.wrong.items()]
-    faults += grown(rests[PARTS // 2], rests[-1])
+    faults += grown(rests[1 : PARTS // 2 + 1], rests[PARTS // 2 + 1 :])
     if running.process.poll() is not None:
         faults.append("the server ended")
     return {
@@ -297,18 +297,16 @@ def is_worker(running: servers.Running, pid: int, line: str) -> bool:
     return pid != running.process.pid and "worker_process" in line
 
 
-def grown(early: Look, late: Look) -> list[str]:
-    """What has grown between two times at which nothing was under way, by name."""
+def grown(early: Sequence[Look], late: Sequence[Look]) -> list[str]:
+    """What has grown between times at which nothing was under way, by name."""
     faults = []
-    for name in ("front_mib", "workers_mib"):
-        before, after = vars(early)[name], vars(late)[name]
-        if after - before > max(MORE_MIB, MORE_SHARE * before):
+    for name in ("front_mib", "workers_mib", "descriptors", "threads"):
+        before, after = (max(vars(seen)[name] for seen in looks) for looks in (early, late))
+        allowed = max(MORE_MIB, MORE_SHARE * before) if name.endswith("_mib") else MORE_OF_OTHERS
+        if after - before > allowed:
             faults.append(f"{name} grew from {before} to {after}")
-    for name, most in (("descriptors", MORE_DESCRIPTORS), ("threads", MORE_THREADS)):
-        if vars(late)[name] - vars(early)[name] > most:
-            faults.append(f"{name} grew from {vars(early)[name]} to {vars(late)[name]}")
-    if late.audio_mib:
-        faults.append(f"{late.audio_mib} MiB of audio are held when all is answered")
+    if held := late[-1].audio_mib:
+        faults.append(f"{held} MiB of audio are held when all is answered")
     return faults
 
 
