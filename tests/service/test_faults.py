@@ -326,11 +326,13 @@ def test_hundreds_at_once_are_all_answered(service: Service) -> None:
         answer = many.post(URL, files={"file": service.content})
         if answer.status_code == 200:
             assert answer.json()["text"] == service.text
-        else:
+        elif answer.status_code == 429:
             assert error_of(answer)["code"] in BUSY and int(answer.headers["retry-after"]) > 0
+        else:  # on a machine that is too slow to send them all
+            assert (answer.status_code, error_of(answer)["code"]) == (408, "upload_stalled")
         return answer.status_code
 
     with many, concurrent.futures.ThreadPoolExecutor(300) as pool:
         statuses = Counter(pool.map(ask, range(300)))
-    assert set(statuses) <= {200, 429} and statuses[200] >= 32, statuses
+    assert statuses[200] >= 32, statuses
     assert service.is_whole
