@@ -95,7 +95,7 @@ def timed(out: Path, packs: Sequence[Path], before: Path) -> Made:
     texts = set((before / "training-text.txt").read_text(encoding="utf-8").splitlines())
     kinds = {"real": "real", "vocoded": "synthetic", "spoken": "synthetic_features"}
     for path in sorted(path for folder in packs for path in folder.glob("*.pack")):
-        kind = kinds.get(path.stem.partition("-")[0])
+        kind = kinds.get(path.stem.partition("-")[0], "")
         for row in Pack.read(path).recordings if kind else ():
             texts.add(row.text)
             total[kind] += row.frames * HOP_S / 3600

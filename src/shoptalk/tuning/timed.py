@@ -163,7 +163,8 @@ class TimedTraining:
             places_BT, parts_BT, frames_B, tokens_BU, lengths_B = given[:5]
         with self.watch.part("effects"), torch.no_grad():
             log_BTM = device_effects.gathered(self.material_NM, places_BT, parts_BT)
-            effects: Any = device_effects.Effects(*given[5:]) if drawn.effects else None  # tensors now
+            tensors: list[Any] = list(given[5:])
+            effects = device_effects.Effects(*tensors) if drawn.effects else None
             if effects:
                 log_BTM = device_effects.apply(log_BTM, frames_B, effects, self.material_NM, self.tables)
             features_BMT = device_effects.normalised(log_BTM, frames_B, effects)
