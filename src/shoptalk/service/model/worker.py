@@ -450,8 +450,8 @@ class WorkerModel:
                 process.process.kill()
 
     def _end(self, process: _Process) -> None:
-        """Let a process end by itself, for a second."""
-        self._sender.submit(process.requests.close).result()
+        """Let a process end by itself, for a second; one that hangs may keep the sender waiting until it is killed."""
+        self._sender.submit(process.requests.close)
         try:
             process.process.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
