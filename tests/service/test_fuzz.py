@@ -1,7 +1,6 @@
 """Whatever is sent, the service answers as it says: no 5xx, OpenAI's form of an error, and what its description says.
 
-10,000 wrong uploads (`upload_fuzz.py`) and 10,000 requests made from the description were sent once by hand, on
-2026-11-27, with `max_examples` raised.
+10,000 wrong uploads (`upload_fuzz.py`) were sent once by hand, on 2026-11-27.
 """
 
 import random
