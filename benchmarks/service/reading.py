@@ -57,7 +57,7 @@ def read(run: Mapping[str, Any], seconds: Sequence[float], expected: Sequence[st
         planned=run["planned"],
         answered=len(answers),
         errors=len(answers) - len(right) + empty,
-        statuses=Counter(str(answer["status"]) for answer in answers),
+        statuses=dict(Counter(str(answer["status"]) for answer in answers)),
         different=different,
         p50_ms=percentile_ms(taken_s, 0.50),
         p95_ms=percentile_ms(taken_s, SHARE),

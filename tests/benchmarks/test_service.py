@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,10 @@ def test_the_generator_is_a_process_that_reads_a_plan_and_prints_answers(tmp_pat
     command = [sys.executable, str(ROOT / "benchmarks/service/load.py"), "http://127.0.0.1:9/x", str(tmp_path)]
     done = subprocess.run(command, input=plan, capture_output=True, text=True, check=True)
     assert [given["status"] for given in json.loads(done.stdout)["answers"]] == [0, 0], "nobody listens there"
+
+
+def test_figures_can_be_written_as_json() -> None:
+    given = [{"clip": 0, "taken_s": 1.0, "status": status, "text": "hello"} for status in (200, 200, 429)]
+    run_told = {"answers": given, "planned": 3, "wall_s": 2.0, "generator_cpu_s": 0.1, "generator_lag_s": 0.0}
+    figures = asdict(reading.read(run_told, seconds=(2.0,), expected=()))
+    assert json.loads(json.dumps(figures))["statuses"] == {"200": 2, "429": 1}
