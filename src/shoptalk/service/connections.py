@@ -30,7 +30,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        self.transport.set_write_buffer_limits(high=0)  # `pause_writing` tells of every byte that has to wait
+        # `pause_writing` tells of nearly every byte that has to wait; asyncio's TLS never resumes at a limit of 0
+        self.transport.set_write_buffer_limits(high=1)
         if len(self.connections) > self._settings.max_connections:
             self._refuse(
                 503, f"{self._settings.max_connections} connections are open already; try again", "server_busy"
