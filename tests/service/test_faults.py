@@ -70,6 +70,7 @@ class Service:
             "keep_audio_dir": self.disk / "kept",
             "keep_audio_key": folder / "secret",
             "header_timeout_s": 3,
+            "workers": 1,  # so that its death is the model's
         }
         command = [sys.executable, "-m", "shoptalk.cli", "serve", str(self.model)]
         for key, value in settings.items():

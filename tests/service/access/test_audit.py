@@ -132,6 +132,7 @@ def test_a_full_disk_is_told_and_no_line_is_torn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(audit, "LOOK_S", 0.02)
+    caplog.set_level("WARNING", logger=audit.log.name)
     disk, path = Disk(monkeypatch), tmp_path / "audit.jsonl"
     disk.room = 50  # within the first line
     log = opened(path)
