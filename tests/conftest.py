@@ -1,5 +1,6 @@
 """What several tests share."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,11 @@ from tests import tiny_model
 from shoptalk.core import device
 
 device.narrow()  # as SHOPTALK_CPU says, before any test loads NumPy or PyTorch
+
+import torch  # noqa: E402
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, and when a kernel is made
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """The walk over the lattice as a kernel against the one in PyTorch; in Triton's interpreter where there is no GPU."""
 
-import os
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,8 +9,6 @@ from shoptalk.tuning import tdt_on_device
 from shoptalk.tuning.tdt_on_device import losses_on_device, walk
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernel is made
 pytest.importorskip("triton", reason="Triton is not installed: `pip install triton`; CUDA builds of torch bring it")
 tdt_walk = pytest.importorskip("shoptalk.tuning.tdt_walk")
 

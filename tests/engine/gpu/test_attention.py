@@ -16,8 +16,6 @@ from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.weights import open_checkpoint
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernel is made
 triton = pytest.importorskip(
     "triton", reason="Triton is not installed: `pip install triton` (1 GB); CUDA builds of torch bring it"
 )

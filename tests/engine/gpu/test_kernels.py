@@ -1,7 +1,6 @@
 """The fused encoder and the fused rounds against the plain ones; in Triton's interpreter where there is no GPU."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from shoptalk.engine.transducer import Transducer
 from shoptalk.engine.weights import Weights, open_checkpoint
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernel is made
 pytest.importorskip(
     "triton", reason="Triton is not installed: `pip install triton` (1 GB); CUDA builds of torch bring it"
 )

@@ -6,7 +6,6 @@ The kernels run in Triton's interpreter there, so that few recordings must do.
 import io
 import json
 import logging
-import os
 import sys
 import tarfile
 import weakref
@@ -30,8 +29,6 @@ from shoptalk.engine.gpu.fp8 import Float8Linear
 from shoptalk.engine.recognizer import Engine
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is made
 
 ROOT = Path(__file__).parents[3]
 GENERAL = ROOT / "assets/general"
