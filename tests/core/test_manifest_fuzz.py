@@ -104,6 +104,7 @@ ENTRANCES: dict[str, Callable[[Path], object]] = {
 @example(content=b'{"audio_filepath": "one.flac", "text": "x", "duration": ' + b"9" * 5000 + b"}")
 @example(content=b'{"audio_filepath": "a\\u0000b", "text": "x"}')
 @example(content=b'{"audio_filepath": ".", "text": "x"}')
+@example(content=b'{"id": "a", "text": "x", "speaker": []}')
 @example(content=b"[" * 100_000)
 def test_any_manifest_is_read_or_refused_by_name(entrance: str, content: bytes, folder: Path) -> None:
     path = folder / "list.jsonl"

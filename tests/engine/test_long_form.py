@@ -8,7 +8,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shoptalk.core import audio, text
@@ -40,6 +40,7 @@ def tones(*lengths_s: float, pause_s: float = 0.5) -> Samples:
 
 
 @given(st.integers(0, 20 * SAMPLE_RATE_HZ), st.floats(2.0, 6.0), st.floats(0.0, 1.0), st.integers(0, 9))
+@example(160_000, 3.1988, 1.0, 0)
 @settings(max_examples=60, deadline=None)
 def test_windows_own_everything_once_and_copy_nothing(size: int, longest_s: float, share: float, seed: int) -> None:
     samples_T = np.random.default_rng(seed).normal(0, 0.1, size).astype(np.float32)

@@ -32,6 +32,8 @@ SHORTEST_S = 2.0
 """Of windows: below this there is no choice of where to cut."""
 FRAME = SAMPLE_RATE_HZ // 100
 """Samples of 10 ms."""
+ROUNDING = 1e-9
+"""Of lengths in seconds, relative."""
 SMOOTH_S = 0.3
 """A cut wants this much quiet around it: more than the closure of a plosive, which is quiet too."""
 SEARCH = 0.2
@@ -60,7 +62,8 @@ def windows(samples_T: Samples, *, longest_s: float = LONGEST_S, context_s: floa
 
     `AudioError` unless `longest_s` is at least six times `context_s`: fewer would be more context than window.
     """
-    if not longest_s >= max(6 * context_s, SHORTEST_S) or context_s < 0:
+    least_s = max(6 * context_s * (1 - ROUNDING), SHORTEST_S)
+    if not longest_s >= least_s or context_s < 0:
         raise AudioError(
             f"windows of {longest_s:g} s with {context_s:g} s of context; "
             f"give {SHORTEST_S:g} s or more, and 6 times the context"

@@ -122,7 +122,7 @@ def _rows(rows: Iterable[Row]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for where, columns in rows:
         try:
-            name, text = _name(columns), _first(columns, TEXT_COLUMNS)
+            name, text, cluster = _name(columns), _first(columns, TEXT_COLUMNS), _first(columns, CLUSTER_COLUMNS)
         except ValueError as error:
             raise ImportFormatError(f"{where}: {error}") from None
         if name is None:
@@ -131,7 +131,7 @@ def _rows(rows: Iterable[Row]) -> dict[str, Entry]:
             raise ImportFormatError(f"{where}: has no text; add one of the columns {', '.join(TEXT_COLUMNS)}")
         if name in entries:
             raise ImportFormatError(f"{where}: the id {name!r} occurs twice; make ids unique")
-        entries[name] = Entry(text or "", _first(columns, CLUSTER_COLUMNS) or "")
+        entries[name] = Entry(text or "", cluster or "")
     return entries
 
 
