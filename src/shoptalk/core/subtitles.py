@@ -98,7 +98,7 @@ def of_recording(recognitions: Sequence[Recognition], names: Sequence[str], dura
         words = recognition.words or spread(recognition.text, duration_s)
         own_cues = cues(words, prefix=_prefix(name) if is_named else "")
         together += [replace(cue, speaker=name if is_named else "") for cue in own_cues]
-    return in_order(together)
+    return _begun_by(in_order(together), round(1000 * duration_s))
 
 
 def spread(text: str, duration_s: float) -> list[Word]:
@@ -318,6 +318,18 @@ def in_order(spoken: Iterable[Cue]) -> list[Cue]:
         end_ms = max(cue.end_ms, cue.start_ms + _wanted_ms(cue, READABLE))
         in_time.append(replace(cue, end_ms=min(end_ms, until_ms)))
     return in_time
+
+
+def _begun_by(shown: Sequence[Cue], last_ms: int) -> list[Cue]:
+    """No cue starts after the recording ends: where words crowd at its end, their cues are shown earlier or shorter."""
+    begun: list[Cue] = []
+    next_ms: int | None = None
+    for cue in reversed(shown):
+        start_ms = min(cue.start_ms, last_ms if next_ms is None else next_ms)
+        end_ms = cue.end_ms if next_ms is None else min(cue.end_ms, next_ms)
+        begun.append(replace(cue, start_ms=start_ms, end_ms=end_ms))
+        next_ms = start_ms
+    return begun[::-1]
 
 
 def _free_ms(cue: Cue, next_ms: int) -> int:
