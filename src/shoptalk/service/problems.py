@@ -12,7 +12,7 @@ from shoptalk.service.account import account_of
 SHOWN = 100
 """Characters of a path that an error repeats."""
 BUSY_S = 5
-"""When a client that found no place had better come back."""
+"""When a client had better come back that found no place, or nothing that answers."""
 
 
 class Problem(Exception):
@@ -39,6 +39,8 @@ RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 """What OpenAI's clients send again unless they are told not to."""
 
 
+TIMEOUT = "timeout"
+"""The code of a `Problem` for time that ran out, before a worker or in it."""
 NO_MEMORY = Problem(
     503,
     "the server has no memory for this request; send a shorter recording, or try again later",
@@ -51,6 +53,11 @@ def busy(reason: str) -> Problem:
     """429 for a request that finds no place; the reason is a clause."""
     headers = {"Retry-After": str(BUSY_S)}
     return Problem(429, f"the server is busy: {reason}; try again in {BUSY_S} s", code="server_busy", headers=headers)
+
+
+def not_ready(message: str) -> Problem:
+    """503 for a model, or a server, that answers nothing now."""
+    return Problem(503, message, code="not_ready", headers={"Retry-After": str(BUSY_S)})
 
 
 def content(problem: Problem) -> dict[str, object]:

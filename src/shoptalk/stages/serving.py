@@ -17,7 +17,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
 
     The error of the first model is raised if none could be opened.
     """
-    from shoptalk.service.access.access import open_access
+    from shoptalk.service.access.access import Access
     from shoptalk.service.http.app import create_app
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
@@ -27,7 +27,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
 
     settings = service_settings.of_recipe(recipe)
     key = config.api_key("SHOPTALK_API_KEY") or None
-    access = open_access(settings, key)
+    access = Access(key, settings)
     check_binding(settings.host, asks_for_key=not access.is_open)
     if not settings.core_dumps:
         no_core_dumps()

@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shoptalk.core.protocols import PLAIN, Options, Recognizer
 from shoptalk.core.records import Recognition, Samples, Word
-from shoptalk.service.access.access import open_access
+from shoptalk.service.access.access import Access
 from shoptalk.service.http.app import create_app
 from shoptalk.service.model.differences import Difference
 from shoptalk.service.model.models import Models
@@ -144,7 +144,7 @@ def models_of(worker: Worker, settings: Settings) -> Models:
 def app_of(recognizer: Recognizer, settings: Settings, *, api_key: str | None = None) -> FastAPI:
     """The app around a recogniser in this process."""
     models = models_of(InProcess(recognizer), settings)
-    return create_app(models, settings, access=open_access(settings, api_key), telemetry=Telemetry([MODEL]))
+    return create_app(models, settings, access=Access(api_key, settings), telemetry=Telemetry([MODEL]))
 
 
 @contextmanager

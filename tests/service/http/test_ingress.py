@@ -22,7 +22,7 @@ from tests.service.model.fakes import FakeSource, FakeWorker
 
 from shoptalk.core.errors import BindingError
 from shoptalk.core.records import Recognition
-from shoptalk.service.access.access import open_access
+from shoptalk.service.access.access import Access
 from shoptalk.service.http.app import create_app
 from shoptalk.service.http.intake import Budget, Intake
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, TRANSLATIONS, WARNING
@@ -447,7 +447,7 @@ def test_a_phrase_that_the_model_cannot_write_is_refused_or_left_out_of_a_prompt
 
     own = Settings(golden_every_s=0)
     models = Models({"base": Path("base")}, Source(), own, rng=np.random.default_rng(7))
-    with TestClient(create_app(models, own, access=open_access(own, None))) as asking:
+    with TestClient(create_app(models, own, access=Access(None, own))) as asking:
         until(lambda: asking.get("/health/ready").status_code == 200)
 
         def answer(**data: str) -> httpx.Response:

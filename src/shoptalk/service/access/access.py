@@ -168,10 +168,5 @@ class Access:
             await asyncio.sleep(SWEEP_S)
 
 
-def open_access(settings: Settings, api_key: str | None) -> Access:
-    """The access that the settings ask for, beside the one key of SHOPTALK_API_KEY."""
-    return Access(api_key, settings)
-
-
 def _refused(message: str, code: str) -> Problem:
     return Problem(401, message, code=code, headers={"WWW-Authenticate": "Bearer"})

@@ -18,12 +18,8 @@ from shoptalk.service.model.admission import Admission, retry_headers
 from shoptalk.service.model.differences import Compare
 from shoptalk.service.model.golden import Golden
 from shoptalk.service.model.work import Work
-from shoptalk.service.problems import Problem
+from shoptalk.service.problems import TIMEOUT, Problem, not_ready
 from shoptalk.service.settings import Settings
-
-NOT_READY = retry_headers(5.0)
-TIMEOUT = "timeout"
-"""The code of a `Problem` for time that ran out, here or in the worker."""
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +242,7 @@ class Served:
     def _require_live(self) -> _Live:
         if self._live is None or self.state in (State.STOPPED, State.WRONG):
             message = f"the model {self.name!r} is not ready ({self.state.value}); try again"
-            raise Problem(503, message, code="not_ready", headers=NOT_READY)
+            raise not_ready(message)
         return self._live
 
     async def _within(self, worker: Worker, work: Work, *, wait_s: float) -> Recognition:
@@ -292,7 +288,7 @@ class Served:
             self._swapping = False
         if self._stopped:
             await new.worker.stop()
-            raise Problem(503, "the server stops; the model was not swapped", code="not_ready", headers=NOT_READY)
+            raise not_ready("the server stops; the model was not swapped")
         old, self._live = self._live, new
         self._swaps += 1
         self._restarts_before += old.worker.restarts if old else 0

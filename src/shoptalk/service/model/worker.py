@@ -42,7 +42,7 @@ from shoptalk.service.model.messages import (
     Withdraw,
 )
 from shoptalk.service.model.work import Work
-from shoptalk.service.problems import Problem
+from shoptalk.service.problems import TIMEOUT, Problem, not_ready
 
 PATIENCE_S = 60.0
 """A process that has work and says nothing for so long, and for as long as its batch would play, hangs."""
@@ -260,7 +260,7 @@ class WorkerModel:
             raise _stopped()
         is_starting = self._first is None or not self._first.over.done()
         if not self.ready and (is_starting or self._deaths > WAITED_FOR):
-            raise Problem(503, "the model is not ready; try again", code="not_ready", headers={"Retry-After": "5"})
+            raise not_ready("the model is not ready; try again")
 
     def _send_recording(self, id_: int, *, to: _Process | None = None) -> None:
         """Send a recording to the process if it is ready; otherwise it is sent as soon as one is."""
@@ -496,11 +496,11 @@ def _send(requests: Connection, message: object, samples: SharedSamples | None =
 
 
 def _stopped() -> Problem:
-    return Problem(503, "the server is stopping; try again", code="not_ready", headers={"Retry-After": "5"})
+    return not_ready("the server is stopping; try again")
 
 
 def _expired(work: Work) -> Problem:
-    return Problem(504, f"no answer within {work.within_s:g} s; try again", code="timeout")
+    return Problem(504, f"no answer within {work.within_s:g} s; try again", code=TIMEOUT)
 
 
 def _problem(reason: Reason, work: Work) -> Problem:
