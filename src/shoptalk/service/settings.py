@@ -127,6 +127,8 @@ class Settings(Section):
     """Models that are swapped in lie below this folder; any path without."""
     queue_audio_s: float = Field(default=14_400.0, gt=0)
     """Audio that may be under way in one model; more is answered 429. One recording is taken whatever its length."""
+    streams: int = Field(default=64, ge=1)
+    """Live streams of one model at the same time; a further one is answered 429."""
     timeout_per_audio_s: float = Field(default=0.5, ge=0)
     """So much longer than `timeout_s` a request may take for each second of its audio."""
     challenger: str = ""

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tests.service.model.fake_stream import FakeStream
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ModelError
+from shoptalk.core.protocols import PLAIN, Options
 from shoptalk.core.records import Recognition
 from shoptalk.service.model.differences import Difference
 from shoptalk.service.model.golden import Golden
@@ -42,6 +44,7 @@ class FakeWorker:
     fault: Exception | None = None
     answer: Callable[[Path, float], str] = text_of
     works: list[Work] = field(default_factory=list)
+    streams: list[FakeStream] = field(default_factory=list)
 
     async def start(self) -> None:
         await asyncio.sleep(self.load_s)
@@ -59,6 +62,13 @@ class FakeWorker:
         if self.fault:
             raise self.fault
         return Recognition(text=self.answer(self.path, work.samples_T.size / SAMPLE_RATE_HZ))
+
+    async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> FakeStream:
+        assert self.ready and not self.stopped
+        if self.fault:
+            raise self.fault
+        self.streams.append(FakeStream(options, caller))
+        return self.streams[-1]
 
     async def stop(self) -> None:
         self.ready, self.stopped = False, True

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,14 +11,15 @@ from typing import Protocol
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ShoptalkError, WrongModelError
-from shoptalk.core.records import Recognition
+from shoptalk.core.protocols import PLAIN, Options, Partial
+from shoptalk.core.records import Recognition, Samples
 from shoptalk.core.review import NOTHING, Watch
 from shoptalk.service.model import golden as golden_recording
 from shoptalk.service.model.admission import Admission, retry_headers
 from shoptalk.service.model.differences import Compare
 from shoptalk.service.model.golden import Golden
-from shoptalk.service.model.work import Work
-from shoptalk.service.problems import TIMEOUT, Problem, not_ready
+from shoptalk.service.model.work import LiveStream, Work
+from shoptalk.service.problems import BUSY_S, TIMEOUT, Problem, not_ready
 from shoptalk.service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ class Worker(Protocol):
         """Load the model and warm up; returns when it is ready, or raises the named error that says why it cannot."""
 
     async def transcribe(self, work: Work) -> Recognition:
+        """As a `Transcriber` does."""
+
+    async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> LiveStream:
         """As a `Transcriber` does."""
 
     async def stop(self) -> None:
@@ -93,6 +97,7 @@ class _Live:
     distance: float | None
     """From the golden recording's text, in differing words per word; None where there is no such recording."""
     requests: int = 0
+    """Recordings and streams."""
 
     @property
     def is_right(self) -> bool:
@@ -105,6 +110,30 @@ class _Live:
             yield
         finally:
             self.requests -= 1
+
+
+class _Counted:
+    """A stream that keeps its place until it is over."""
+
+    def __init__(self, stream: LiveStream, leave: Callable[[], None]):
+        self._stream = stream
+        self._leave: Callable[[], None] | None = leave
+
+    async def feed(self, samples_S: Samples, *, last: bool = False) -> Partial:
+        try:
+            partial = await self._stream.feed(samples_S, last=last)
+        except Problem:
+            self.close()
+            raise
+        if last:
+            self.close()
+        return partial
+
+    def close(self) -> None:
+        self._stream.close()
+        leave, self._leave = self._leave, None
+        if leave:
+            leave()
 
 
 @dataclass(frozen=True)
@@ -129,6 +158,8 @@ class ModelReport:
     """Of the requests under way."""
     refused: int
     """Answered 429, since the start."""
+    streams: int
+    """Open now."""
     speed: float
     """Audio seconds per second."""
     swaps: int
@@ -166,6 +197,8 @@ class Served:
         self._stopped = False
         self._swapping = False
         self._swaps = 0
+        self._streams = 0
+        self._streams_refused = 0
         self._restarts_before = 0
         """Of workers that were swapped out."""
         self._reason = ""
@@ -222,6 +255,31 @@ class Served:
         if self.on_answer:
             self.on_answer(work, recognition, self._clock() - began_s, live.about.compare)
         return recognition
+
+    async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> LiveStream:
+        """A stream of the weights that answer now, which stay until it is over.
+
+        `Problem` 503 while the model is not ready, 429 where `streams` are open, and what the worker answers.
+        """
+        live = self._require_live()
+        most = self._settings.streams
+        if self._streams >= most:
+            self._streams_refused += 1
+            headers = {"Retry-After": str(BUSY_S)}
+            message = f"the model is busy: {most} streams are open, and no more may be; try again in {BUSY_S} s"
+            raise Problem(429, message, code="too_many_streams", headers=headers)
+        place = ExitStack()
+        place.enter_context(live.lease())
+        place.callback(self._leave)
+        self._streams += 1
+        try:
+            return _Counted(await live.worker.open_stream(options, caller=caller), place.close)
+        except BaseException:
+            place.close()
+            raise
+
+    def _leave(self) -> None:
+        self._streams -= 1
 
     @property
     def watch(self) -> Watch:
@@ -333,7 +391,8 @@ class Served:
             golden_wer=self._live.distance if self._live else None,
             requests=self.admission.requests,
             audio_s=self.admission.audio_s,
-            refused=self.admission.refused,
+            refused=self.admission.refused + self._streams_refused,
+            streams=self._streams,
             speed=self.admission.speed,
             swaps=self._swaps,
             restarts=self._restarts_before + (self._live.worker.restarts if self._live else 0),

@@ -1,13 +1,13 @@
-"""What the service asks of a model: a recording and what is wanted of it, and whoever transcribes it.
+"""What the service asks of a model: a recording or a stream, what is wanted of it, and whoever transcribes it.
 
-Shapes: T samples.
+Shapes: T samples of a recording, S samples of a feed.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shoptalk.core.protocols import PLAIN, Options
+from shoptalk.core.protocols import PLAIN, Options, Partial
 from shoptalk.core.records import Recognition, Samples, Word
 
 
@@ -33,11 +33,32 @@ class Work:
     """Called once on the event loop when the model begins with it: its wait is over."""
 
 
+class LiveStream(Protocol):
+    """A recording while it is made; every method is called on the event loop, by one task at a time."""
+
+    async def feed(self, samples_S: Samples, *, last: bool = False) -> Partial:
+        """Go on with any number of samples, mono at `audio.SAMPLE_RATE_HZ`; returns when the model has taken them.
+
+        The words do not depend on how the samples were cut. After `last` all that remains is in `final`, and the
+        stream is over. `Problem` if it cannot go on: then it is over too.
+        """
+
+    def close(self) -> None:
+        """Nobody waits for it any more: its place is free at once. It is harmless after the end."""
+
+
 class Transcriber(Protocol):
-    """Transcribes recordings, many at a time; every method is called on the event loop."""
+    """Transcribes recordings and streams, many at a time; every method is called on the event loop."""
 
     name: str
     """The model's, as clients ask for it."""
 
     async def transcribe(self, work: Work) -> Recognition:
         """The recognition of one recording; `Problem` if there is none. Cancelling the task withdraws the work."""
+
+    async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> LiveStream:
+        """A stream that has no samples yet, which is to be closed in the end.
+
+        `Problem` 400 for options that streams cannot give, 429 where there are too many streams, 503 while the model is
+        not ready.
+        """
