@@ -141,7 +141,10 @@ def test_gaps_of_texts_and_subtitles_are_in_a_header() -> None:
 
 
 def test_events_of_a_stream_have_the_types_of_the_official_client() -> None:
-    deltas = [delta_event(WORDS[:2], is_first=True, logprobs=True), delta_event(WORDS[2:], is_first=False)]
+    deltas = [
+        delta_event(WORDS[:2], Asked(logprobs=True), is_first=True),
+        delta_event(WORDS[2:], Asked(), is_first=False),
+    ]
     done = done_event(MONO, Asked(logprobs=True, alternatives=1))
     assert "".join(event["delta"] for event in deltas) == done["text"] == RECOGNITION.text
     for event in deltas:
@@ -151,6 +154,20 @@ def test_events_of_a_stream_have_the_types_of_the_official_client() -> None:
     assert done["alternatives"][0]["probability"] == 0.8
     for event in segment_events(STEREO, Asked(**EACH)):
         types.TranscriptionTextSegmentEvent.model_validate(event, strict=True)
+
+
+def test_events_of_a_stream_tell_times_where_verbose_json_asks_for_them() -> None:
+    asked = Asked("verbose_json", granularities=("word", "segment"))
+    delta = delta_event(WORDS[:2], asked, is_first=True)
+    done = done_event(MONO, asked)
+    whole = content(MONO, form="verbose_json", granularities=("word", "segment"))
+    assert delta["words"] == whole["words"][:2]
+    assert {name: done[name] for name in ("words", "segments", "duration")} == {
+        name: whole[name] for name in ("words", "segments", "duration")
+    }
+    types.TranscriptionTextDeltaEvent.model_validate(delta, strict=True)
+    types.TranscriptionTextDoneEvent.model_validate(done, strict=True)
+    assert not {"words", "segments", "duration"} & done_event(MONO, Asked()).keys()
 
 
 def test_every_form_of_openai_is_there() -> None:

@@ -72,12 +72,14 @@ def render(transcript: Transcript, asked: Asked) -> Response:
     return FORMS[asked.form](transcript, asked)
 
 
-def delta_event(words: Sequence[Word], *, is_first: bool, logprobs: bool = False) -> dict[str, Any]:
-    """`transcript.text.delta`: further words; all deltas joined are the text."""
+def delta_event(words: Sequence[Word], asked: Asked, *, is_first: bool) -> dict[str, Any]:
+    """`transcript.text.delta`: further words; all deltas joined are the text. Words with times are ours."""
     text = " ".join(word.word for word in words)
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": text if is_first else f" {text}"}
-    if logprobs:
+    if asked.logprobs:
         event["logprobs"] = _logprobs(words, is_first=is_first)
+    if asked.form == "verbose_json" and "word" in asked.granularities:
+        event["words"] = [_word(word) for word in words]
     return event
 
 
@@ -89,7 +91,8 @@ def segment_events(transcript: Transcript, asked: Asked) -> list[dict[str, Any]]
 def done_event(transcript: Transcript, asked: Asked) -> dict[str, Any]:
     """`transcript.text.done`; OpenAI's usage there is in tokens alone.
 
-    An input token is an encoder frame of 80 ms, an output token a word; `seconds` is ours.
+    An input token is an encoder frame of 80 ms, an output token a word; `seconds` is ours. So are words, segments and
+    the duration, which verbose_json asks for.
     """
     frames = math.ceil(transcript.duration_s / FRAME_S)
     words = sum(len(recognition.text.split()) for recognition in transcript.recognitions)
@@ -108,6 +111,9 @@ def done_event(transcript: Transcript, asked: Asked) -> dict[str, Any]:
     }
     if asked.logprobs:
         event["logprobs"] = _all_logprobs(transcript)
+    if asked.form == "verbose_json":
+        event["duration"] = round(transcript.duration_s, 3)
+        event |= _timed(transcript, asked)
     return event
 
 
@@ -134,13 +140,22 @@ def _verbose(transcript: Transcript, asked: Asked) -> Response:
         "language": LANGUAGE,
         "duration": round(transcript.duration_s, 3),
         "text": _full_text(transcript, asked),
+        **_timed(transcript, asked),
+        **_ours(transcript, asked),
+        "usage": _usage(transcript),
     }
+    return JSONResponse(content)
+
+
+def _timed(transcript: Transcript, asked: Asked) -> dict[str, Any]:
+    """Words and segments, whichever are asked for."""
+    timed: dict[str, Any] = {}
     if "word" in asked.granularities:
         pairs = segments.words_of_channels(transcript.recognitions)
-        content["words"] = [_word(word) | _speaker(transcript, asked, channel) for channel, word in pairs]
+        timed["words"] = [_word(word) | _speaker(transcript, asked, channel) for channel, word in pairs]
     if "segment" in asked.granularities:
-        content["segments"] = _segments(transcript, asked)
-    return JSONResponse({**content, **_ours(transcript, asked), "usage": _usage(transcript)})
+        timed["segments"] = _segments(transcript, asked)
+    return timed
 
 
 def _diarized(transcript: Transcript, asked: Asked) -> Response:

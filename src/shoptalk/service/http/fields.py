@@ -22,8 +22,8 @@ FALSE = frozenset({"", "false", "0", "no", "off"})
 GRANULARITIES = ("word", "segment")
 STRUCTURED = ("json", "verbose_json", "diarized_json")
 """Forms that can carry more than the text."""
-STREAMED = ("json", "text", "diarized_json")
-"""Forms that ``stream=true`` takes: its events are of one form."""
+STREAMED = ("json", "text", "verbose_json", "diarized_json")
+"""Forms that ``stream=true`` takes: its events are of one form, to which verbose_json adds times (ours)."""
 IGNORED = frozenset({"temperature", "chunking_strategy"})
 """Checked, and without effect: decoding is no sampling, and the engine chooses its own windows."""
 SPEAKERS = ("known_speaker_names", "known_speaker_references")

@@ -254,7 +254,7 @@ async def _events(
     sent: list[Word] = []
     while words is not None:
         if words:
-            delta = answers.delta_event(words, is_first=not sent, logprobs=taken.wanted.asked.logprobs)
+            delta = answers.delta_event(words, taken.wanted.asked, is_first=not sent)
             sent += words
             yield events.event(delta)
         else:
@@ -272,7 +272,7 @@ def _last_events(transcript: Transcript, asked: Asked, sent: Sequence[Word]) -> 
     words = transcript.recognitions[0].words if len(transcript.recognitions) == 1 else ()
     if " ".join(word.word for word in words) == done["text"]:
         rest = words[len(sent) :]
-        deltas = [answers.delta_event(rest, is_first=not sent, logprobs=asked.logprobs)] if rest else []
+        deltas = [answers.delta_event(rest, asked, is_first=not sent)] if rest else []
     else:  # words without times, or the turns of several channels
         known = " ".join(word.word for word in sent)
         text = done["text"].removeprefix(known) if done["text"].startswith(known) else ""
