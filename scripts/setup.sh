@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv ready: scripts/setup.sh [EXTRA...] with extras of corpus, tuning, compare, engine, serve, dev (default: all).
+# Makes .venv ready: scripts/setup.sh [EXTRA...] with extras of corpus, tuning, compare, engine, serve, store, dev
+# (default: all).
 # Does nothing, in a blink, when nothing changed since the last time.
 #   PYTHON=...          which Python 3.11 or 3.12 to use (default: the first one found)
 #   SHOPTALK_NO_APT=1   never install Debian packages, only name those that are missing
@@ -9,7 +10,7 @@ cd "$(dirname "$0")/.."
 TORCH_VERSION=2.13.0
 PROGRAMS=(espeak-ng) # which the pipeline starts; the Debian packages have the same names
 extras=("$@")
-[ ${#extras[@]} -gt 0 ] || extras=(corpus tuning compare engine serve dev)
+[ ${#extras[@]} -gt 0 ] || extras=(corpus tuning compare engine serve store dev)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {

@@ -19,11 +19,12 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
 def decrypt(parsed: argparse.Namespace) -> None:
     """Write the recordings as FLAC, and a line for each with its transcript."""
     from shoptalk.core import files
+    from shoptalk.service import sealing
     from shoptalk.service.access import kept
 
     target = Path(parsed.to)
     lines = []
-    for recording in kept.read_kept(Path(parsed.folder), kept.read_key(Path(parsed.key))):
+    for recording in kept.read_kept(Path(parsed.folder), sealing.read_key(Path(parsed.key))):
         files.write_bytes(target / f"{recording.name}.flac", recording.flac)
         about = {
             "id": recording.name,

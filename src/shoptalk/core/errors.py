@@ -32,6 +32,8 @@ ShoptalkError
 ├── BindingError (ValueError)       an address that must not be served without an API key
 ├── TelemetryError (ValueError)     spans or the audit log cannot be written where they are asked for
 ├── KeptAudioError (ValueError)     recordings that cannot be kept, or kept ones that cannot be read
+├── EncryptionKeyError (ValueError) the key of what the service keeps is none, or another one
+├── StoreError (RuntimeError)       the folder or the database of jobs and corrections cannot be used
 └── BoostError (ValueError)         a phrase that cannot be boosted
 """
 
@@ -164,6 +166,14 @@ class TelemetryError(ShoptalkError, ValueError):
 
 
 class KeptAudioError(ShoptalkError, ValueError):
+    pass
+
+
+class EncryptionKeyError(ShoptalkError, ValueError):
+    pass
+
+
+class StoreError(ShoptalkError, RuntimeError):
     pass
 
 

@@ -5,6 +5,8 @@
 - `settings`: every setting, with its default
 - `account`: what is known of a request while it is served
 - `problems`: errors in OpenAI's form
+- `sealing`: encryption of what was spoken, wherever it is kept
+- `store`: database and encrypted folder of jobs and corrections
 - `http`: routes, requests and answers
 - `access`: API keys, and what they allow
 - `telemetry`: what the service tells about itself

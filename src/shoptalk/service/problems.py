@@ -1,5 +1,6 @@
 """Errors as OpenAI writes them: ``{"error": {"message", "type", "param", "code"}}``, whatever went wrong."""
 
+import logging
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -7,12 +8,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shoptalk.core.errors import StoreError
 from shoptalk.service.account import account_of
 
 SHOWN = 100
 """Characters of a path that an error repeats."""
 BUSY_S = 5
 """When a client had better come back that found no place, or nothing that answers."""
+
+log = logging.getLogger(__name__)
 
 
 class Problem(Exception):
@@ -45,6 +49,12 @@ NO_MEMORY = Problem(
     503,
     "the server has no memory for this request; send a shorter recording, or try again later",
     code="out_of_memory",
+    headers={"Retry-After": "30"},
+)
+NO_STORAGE = Problem(
+    503,
+    "the server cannot store it now; try again later",
+    code="storage_failed",
     headers={"Retry-After": "30"},
 )
 
@@ -108,7 +118,13 @@ def install(app: FastAPI) -> None:
         account_of(request).code = NO_MEMORY.code
         return answer(NO_MEMORY)
 
+    async def on_store(request: Request, error: Exception) -> JSONResponse:
+        account_of(request).code = NO_STORAGE.code
+        log.error("request %s: %s", account_of(request).request_id, error)
+        return answer(NO_STORAGE)
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(StoreError, on_store)
     app.add_exception_handler(MemoryError, on_memory)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)

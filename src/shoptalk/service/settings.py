@@ -109,6 +109,13 @@ class Settings(Section):
     """File with the key that encrypts them: 32 bytes in base64, as `openssl rand -base64 32` gives them."""
     keep_audio_hours: float = Field(default=24.0, gt=0)
     """After so long they are deleted, also if the service was stopped meanwhile."""
+    store_dir: Path | None = None
+    """Folder of jobs and corrections; without one there are none. What was spoken is encrypted there, and expires."""
+    store_key: Path | None = None
+    """File with the key that encrypts it: 32 bytes in base64, as `openssl rand -base64 32` gives them."""
+    database: str = ""
+    """Database of jobs and corrections, such as ``postgresql://user@host/shoptalk``, which several servers may share;
+    without, an SQLite file in `store_dir`."""
     metrics_key: bool = False
     """`/metrics` asks for an API key with the scope metrics."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)

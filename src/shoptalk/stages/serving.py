@@ -21,6 +21,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
     from shoptalk.service.http.app import create_app
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
+    from shoptalk.service.store import open_store
     from shoptalk.service.telemetry import spans
     from shoptalk.service.telemetry.watching import Telemetry
     from shoptalk.stages import served_models
@@ -29,6 +30,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
     key = config.api_key("SHOPTALK_API_KEY") or None
     access = Access(key, settings)
     check_binding(settings.host, asks_for_key=not access.is_open)
+    store = open_store(settings)
     if not settings.core_dumps:
         no_core_dumps()
     _check_port(settings.host, settings.port)
@@ -44,7 +46,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
 
     observe = telemetry.metrics.batches_of
     models = served_models.open_models(paths, recipe, settings, observe=observe, on_started=started)
-    app = create_app(models, settings, access=access, telemetry=telemetry)
+    app = create_app(models, settings, access=access, telemetry=telemetry, store=store)
     tell(f"opening {listed}")
     answer(app, settings)
     if models.error:

@@ -11,10 +11,11 @@ import pytest
 import soundfile
 
 from shoptalk.cli import main
-from shoptalk.core.errors import KeptAudioError
+from shoptalk.core.errors import EncryptionKeyError, KeptAudioError
 from shoptalk.core.records import Recognition, Word
 from shoptalk.service.access.callers import SCOPES, Caller, Limits
-from shoptalk.service.access.kept import Keeper, open_keeper, read_kept, read_key
+from shoptalk.service.access.kept import Keeper, open_keeper, read_kept
+from shoptalk.service.sealing import read_key
 from shoptalk.service.settings import Settings
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(32)
@@ -110,9 +111,9 @@ def test_the_key_is_read_from_a_file(tmp_path: Path) -> None:
     assert read_key(file) == KEY
     for content in ("", "short", "ä", base64.b64encode(KEY[:16]).decode()):
         file.write_text(content)
-        with pytest.raises(KeptAudioError, match="openssl"):
+        with pytest.raises(EncryptionKeyError, match="openssl"):
             read_key(file)
-    with pytest.raises(KeptAudioError, match="openssl"):
+    with pytest.raises(EncryptionKeyError, match="openssl"):
         read_key(tmp_path / "nowhere")
 
 

@@ -1,13 +1,10 @@
 """Recordings and their transcripts on disk: only where the service is set to and the key's owner agreed, encrypted
 with AES-256-GCM, and deleted after some hours.
 
-A file is ``EXPIRY-RANDOM.kept``: a nonce of 12 bytes, then what is encrypted. The file's name is authenticated with it,
-so nobody can give a recording more time. Within are the length of what is told (4 bytes, big-endian), that as JSON, and
-the recording as FLAC.
+A file is ``EXPIRY-RANDOM.kept``, sealed under its name, so nobody can give a recording more time. Within are the length
+of what is told (4 bytes, big-endian), that as JSON, and the recording as FLAC.
 """
 
-import base64
-import binascii
 import json
 import logging
 import secrets
@@ -17,17 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from shoptalk.core import audio, files
-from shoptalk.core.errors import DiskFullError, KeptAudioError
+from shoptalk.core.errors import DiskFullError, EncryptionKeyError, KeptAudioError
 from shoptalk.core.records import Recognition, Samples
 from shoptalk.service.access.callers import Caller
+from shoptalk.service.sealing import Seal, read_key
 from shoptalk.service.settings import Settings
 
-KEY_BYTES = 32
-NONCE_BYTES = 12
 SWEEP_S = 60.0
 """So often expired files are looked for."""
 _SUFFIX = ".kept"
@@ -57,9 +50,9 @@ class Keeper:
     """Keeps recordings in a folder; methods block for the disk, and may be called from any thread."""
 
     def __init__(self, folder: Path, key: bytes, hours: float, now: Callable[[], datetime]) -> None:
-        """`key` has `KEY_BYTES` bytes; `read_key` reads one."""
+        """`key` has `sealing.KEY_BYTES` bytes; `sealing.read_key` reads one."""
         self._folder = folder
-        self._cipher = AESGCM(key)
+        self._seal = Seal(key)
         self._lifetime = timedelta(hours=hours)
         self._now = now
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,10 +71,9 @@ class Keeper:
         }
         head = json.dumps(told).encode()
         name = f"{now + self._lifetime:{_EXPIRY}}-{secrets.token_hex(8)}{_SUFFIX}"
-        nonce = secrets.token_bytes(NONCE_BYTES)
         content = _LENGTH.pack(len(head)) + head + audio.flac(samples_T)
         try:
-            files.write_bytes(self._folder / name, nonce + self._cipher.encrypt(nonce, content, name.encode()))
+            files.write_bytes(self._folder / name, self._seal.close(content, name))
         except (OSError, DiskFullError) as error:
             log.error("%s: a recording could not be kept: %s", self._folder, type(error).__name__)
             return False
@@ -113,17 +105,16 @@ def read_kept(folder: Path, key: bytes) -> Iterator[Kept]:
     """The recordings of a folder, in the order in which they expire; `KeptAudioError` for another key."""
     if not folder.is_dir():
         raise KeptAudioError(f"{folder}: no such folder; give the service's keep_audio_dir")
-    cipher = AESGCM(key)
+    seal = Seal(key)
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             continue  # it expired meanwhile
         try:
-            plain = cipher.decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], path.name.encode())
-        except (InvalidTag, ValueError):
-            message = f"{path}: was written with another key, renamed or changed; give the right key"
-            raise KeptAudioError(message) from None
+            plain = seal.open(content, path.name)
+        except EncryptionKeyError as error:
+            raise KeptAudioError(f"{path.parent}: {error}") from None
         (length,) = _LENGTH.unpack_from(plain)
         told = json.loads(plain[_LENGTH.size : _LENGTH.size + length])
         yield Kept(
@@ -136,20 +127,6 @@ def read_kept(folder: Path, key: bytes) -> Iterator[Kept]:
             Recognition.model_validate(told["recognition"]),
             plain[_LENGTH.size + length :],
         )
-
-
-def read_key(path: Path) -> bytes:
-    """The key of a file; `KeptAudioError` if it holds none."""
-    cure = f"write one with `openssl rand -base64 32 > {path}`"
-    try:
-        key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
-    except OSError as error:
-        raise KeptAudioError(f"{path}: {error.strerror}; {cure}") from None
-    except (binascii.Error, UnicodeDecodeError):
-        raise KeptAudioError(f"{path}: no key in base64; {cure}") from None
-    if len(key) != KEY_BYTES:
-        raise KeptAudioError(f"{path}: a key of {len(key)} bytes; {KEY_BYTES} are needed: {cure}")
-    return key
 
 
 def _expires_at(name: str) -> datetime:

@@ -19,6 +19,7 @@ from shoptalk.service.http.intake import Intake
 from shoptalk.service.http.transcriptions import WARNING, Entrance
 from shoptalk.service.model.models import Models
 from shoptalk.service.settings import Settings
+from shoptalk.service.store import Store
 from shoptalk.service.telemetry.metrics import CONTENT_TYPE, Metrics, is_transcription
 from shoptalk.service.telemetry.watching import REQUEST_ID, Telemetry, Watching, keep_messages_out
 
@@ -32,8 +33,9 @@ def create_app(
     *,
     access: Access,
     telemetry: Telemetry | None = None,
+    store: Store | None = None,
 ) -> FastAPI:
-    """The service around its models, which it starts and stops.
+    """The service around its models, which it starts and stops, and around a store, which it closes.
 
     Health never asks for a key, and metrics do so under `settings.metrics_key`; they reveal nothing of the speech.
 
@@ -54,6 +56,8 @@ def create_app(
                 yield
                 await models.stop()
                 intake.stop()
+        if store is not None:
+            store.close()
         watched.spans.close()
 
     app = FastAPI(
