@@ -4,6 +4,8 @@
 - `connections`: bounds of connections and of requests' heads
 - `settings`: every setting, with its default
 - `account`: what is known of a request while it is served
+- `clock`: seconds in which the process ran, for every time limit
+- `bodies`: reading JSON bodies
 - `problems`: errors in OpenAI's form
 - `sealing`: encryption of what was spoken, wherever it is kept
 - `store`: database and encrypted folder of jobs and corrections

@@ -12,7 +12,7 @@ from shoptalk.core.errors import StoreError
 from shoptalk.service.account import account_of
 
 SHOWN = 100
-"""Characters of a path that an error repeats."""
+"""Characters of a path, or of a field's name, that an error repeats."""
 BUSY_S = 5
 """When a client had better come back that found no place, or nothing that answers."""
 

@@ -112,7 +112,6 @@ def test_bodies_that_are_none_are_400(served: Served, body: bytes) -> None:
 
 def test_limits_of_size_and_number(served: Served) -> None:
     client = served.client()
-    assert client.put(f"{URL}/a", content=b" " * (vocabulary_routes.MAX_BODY_BYTES + 1)).status_code == 413
     statuses = [client.put(f"{URL}/{name}", json={"phrases": ["x"]}).status_code for name in "abca"]
     assert statuses == [200, 200, 400, 200]
 

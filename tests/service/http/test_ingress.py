@@ -17,13 +17,15 @@ import numpy as np
 import openai
 import pytest
 from starlette.testclient import TestClient
-from tests.service.http.serving import MODEL, FakeRecognizer, app_of, client, recording, served, until
+from tests.service.http.serving import MODEL, FakeRecognizer, app_of, client, figures, recording, served, until
 from tests.service.model.fakes import FakeSource, FakeWorker
 
 from shoptalk.core.errors import BindingError
 from shoptalk.core.records import Recognition
+from shoptalk.service import bodies
 from shoptalk.service.access.access import Access
 from shoptalk.service.http.app import create_app
+from shoptalk.service.http.edge import SMALL_BYTES
 from shoptalk.service.http.intake import Budget, Intake
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, TRANSLATIONS, WARNING
 from shoptalk.service.model.models import Models
@@ -302,8 +304,30 @@ def test_connections_are_bounded(url: str) -> None:
 
 
 def test_a_large_body_elsewhere_is_refused(url: str) -> None:
-    answer = httpx.put(url + "/v1/vocabularies/mine", content=b"x" * (2**20 + 1))
-    assert answer.status_code == 413
+    before = figures(url).get("shoptalk_errors_total", 0.0)
+    answer = httpx.put(url + "/v1/vocabularies/mine", content=b"x" * (SMALL_BYTES + 1))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert figures(url)["shoptalk_errors_total"] == before + 1
+
+
+def test_no_body_is_read_before_the_key_is_checked_and_none_without_a_time_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of every route that takes one, by the service's own description."""
+    monkeypatch.setattr(bodies, "BODY_S", 0.2)
+    with served(FakeRecognizer(), api_key="right", upload_idle_s=0.2) as url:
+        asked: list[tuple[str, str, str]] = []
+        for path, operations in httpx.get(url + "/openapi.json").json()["paths"].items():
+            for method, operation in operations.items():
+                for kind in operation.get("requestBody", {}).get("content", {}):
+                    asked.append((method.upper(), re.sub(r"\{[^}]*\}", MODEL, path), kind))
+        assert {path for _, path, _ in asked} >= {TRANSCRIPTIONS, f"/admin/models/{MODEL}", f"/v1/vocabularies/{MODEL}"}
+        for method, path, kind in asked:
+            head = f"{method} {path} HTTP/1.1\r\nHost: h\r\nContent-Type: {kind}; boundary=b\r\nContent-Length: 50\r\n"
+            for key, status in [("wrong", 401), ("right", 408)]:
+                with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as slow:
+                    slow.sendall(f"{head}Authorization: Bearer {key}\r\n\r\n".encode())
+                    assert slow.recv(4096).startswith(f"HTTP/1.1 {status} ".encode()), (method, path, key)
 
 
 def test_uploads_never_touch_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

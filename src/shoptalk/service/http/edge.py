@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoptalk.service import problems
+from shoptalk.service.account import account_of
 from shoptalk.service.problems import Problem
 
 LINGER_S = 1.0
@@ -49,7 +50,9 @@ class Edge:
         except _TooLargeError:
             if not exchange.has_begun:
                 message = f"the request has more than {SMALL_BYTES} bytes; send less"
-                await problems.answer(Problem(413, message, code="request_too_large"))(scope, receive, exchange.send)
+                problem = Problem(413, message, code="request_too_large")
+                account_of(HTTPConnection(scope)).code = problem.code
+                await problems.answer(problem)(scope, receive, exchange.send)
         finally:
             if "route" in inner:  # whoever watches the request tells it by its route
                 scope["route"] = inner["route"]

@@ -5,11 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from shoptalk.core.errors import ShoptalkError
+from shoptalk.service import bodies
 from shoptalk.service.access.access import Access
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import ModelReport
@@ -61,8 +62,9 @@ def _administration(models: Models) -> APIRouter:
     async def reports() -> dict[str, Any]:
         return {"models": [asdict(report) for report in models.report()]}
 
-    @routes.post("/models/{model:path}")
-    async def swap(model: str, wanted: Swap) -> dict[str, Any]:
+    @routes.post("/models/{model:path}", openapi_extra=bodies.described(Swap.model_json_schema()))
+    async def swap(model: str, request: Request) -> dict[str, Any]:
+        wanted = await bodies.read_model(request, Swap)
         # a client that hangs up leaves a swap to its end
         await asyncio.shield(asyncio.ensure_future(_swap(models, model, Path(wanted.path))))
         return asdict(models.resolve(model).report())
