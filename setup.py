@@ -8,6 +8,8 @@ from setuptools.command.build_py import build_py
 
 RESOURCES = ("assets", "lexicons", "models/shoptalk-base-en-tiny", "recipes")
 """What defaults, recipes and documents name by its path in a clone; `shoptalk.core.resources` finds it."""
+FIGURES = ("service.json", "live.json", "engine_gpu.json", "engine-cpu.json")
+"""Of results/: the measured figures that `shoptalk capacity` plans by."""
 
 
 class BuildWithResources(build_py):
@@ -21,6 +23,10 @@ class BuildWithResources(build_py):
         shutil.rmtree(target, ignore_errors=True)
         for name in RESOURCES:
             shutil.copytree(name, target / name)
+        (target / "results").mkdir()
+        for name in FIGURES:
+            if (figures := Path("results", name)).is_file():
+                shutil.copyfile(figures, target / figures)
 
 
 setup(cmdclass={"build_py": BuildWithResources})

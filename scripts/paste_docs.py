@@ -11,12 +11,16 @@ The marks are comments. Each ends with the same comment and a slash, such as ``<
 - ``<!-- models:sources -->``, ``<!-- models:hashes -->``: the model store.
 - ``<!-- sets:catalogue -->``: the known test sets.
 - ``<!-- gpu:speed -->``, ``<!-- gpu:training -->``: what was measured on a GPU, from results/.
+- ``<!-- capacity:NAME -->``: what `shoptalk capacity` prints for the options in `CAPACITY`, from results/.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -29,6 +33,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from shoptalk.cli import build_parser
+from shoptalk.cli import main as cli_main
 from shoptalk.core.files import write_text
 from shoptalk.core.models import store
 from shoptalk.core.recipe import NoEffect, Recipe, Section
@@ -39,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
 MOST_FILES = 10
 """A model of more files has no row for each."""
-MARKED = re.compile(r"<!-- (help|keys|settings|models|sets|gpu):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
+MARKED = re.compile(r"<!-- (help|keys|settings|models|sets|gpu|capacity):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
 NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", Any: "value"}
 
 
@@ -81,6 +86,7 @@ def block(kind: str, name: str) -> str:
         "models": models,
         "sets": known_test_sets,
         "gpu": gpu_figures,
+        "capacity": capacity_plan,
     }
     content = makers[kind](name)
     return f"<!-- {kind}:{name} -->\n{content}\n<!-- /{kind}:{name} -->"
@@ -304,6 +310,21 @@ def training_table(result: dict[str, Any]) -> str:
     rows += [(name, "", f"did not run: {reason}"[:60], "") for name, reason in result["absent"].items()]
     head = ("step", "clips", "audio-hours an hour", "peak memory, GiB")
     return f"{result['device']}, {result['date']}:\n\n{table(head, rows)}"
+
+
+CAPACITY = {
+    "gpus": "--consultations-per-week 2400000 --minutes 10 --device h100-0.6b --price-per-hour 4",
+    "cores": "--consultations-per-week 2400 --minutes 10 --device cpu-tiny --node 8 --price-per-hour 0.40",
+}
+
+
+def capacity_plan(name: str) -> str:
+    """A dialogue with `shoptalk capacity`."""
+    options = CAPACITY[name]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        if cli_main(["capacity", *shlex.split(options)]):
+            raise RuntimeError(f"shoptalk capacity {options}: failed")
+    return f"```console\n$ shoptalk capacity {options}\n{printed.getvalue().strip()}\n```"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -44,7 +44,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     copy = folder / "clone"
     unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("src", "licenses", *SHIPPED):
+    for name in ("src", "licenses", "results", *SHIPPED):
         shutil.copytree(ROOT / name, copy / name, ignore=unwanted)
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "NOTICE"):
         shutil.copyfile(ROOT / name, copy / name)

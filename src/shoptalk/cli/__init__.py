@@ -10,6 +10,7 @@
 - `models`: `models`
 - `keys`: `keys`
 - `kept`: `kept`
+- `capacity`: `capacity`
 - `parsing`: what their parsers share
 - `interrupting`: Ctrl-C
 
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from shoptalk.cli import (
+    capacity,
     flow,
     interrupting,
     kept,
@@ -81,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(call=no_command)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models, keys, kept):
+    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models, keys, kept, capacity):
         group.add(commands)
     return parser
 

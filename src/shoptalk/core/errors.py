@@ -28,6 +28,7 @@ ShoptalkError
 ├── ScoringError (ValueError)       hypotheses and references that do not belong together
 ├── PolicyError (ValueError)        a policy of the gate is wrong
 ├── RegistryError (RuntimeError)    the model registry cannot do what was asked
+├── CapacityError (ValueError)      a load, a target or measured figures that no plan can be made of
 ├── ApiKeyError (ValueError)        an API key, or a file of them, that cannot be used
 ├── BindingError (ValueError)       an address that must not be served without an API key
 ├── TelemetryError (ValueError)     spans or the audit log cannot be written where they are asked for
@@ -150,6 +151,10 @@ class PolicyError(ShoptalkError, ValueError):
 
 
 class RegistryError(ShoptalkError, RuntimeError):
+    pass
+
+
+class CapacityError(ShoptalkError, ValueError):
     pass
 
 

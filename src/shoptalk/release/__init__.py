@@ -1,4 +1,4 @@
-"""Stage 80 and what follows it: the bundle, its model card, and the gate.
+"""Stage 80 and what follows it: the bundle, its model card, the gate, and how many devices a load needs.
 
 - `packaging`: 80: a tuned model as a bundle
 - `card`: 80: the model card
@@ -6,4 +6,7 @@
 - `gate_policy`: the policy file
 - `judging`: a run's scores judged, and the verdict written beside them
 - `gate_page`: what the gate decided, for the console and as a page
+- `capacity`: devices and cost for a load
+- `measured`: what devices were measured to do
+- `queueing`: the laws of queues that capacity is planned by
 """
