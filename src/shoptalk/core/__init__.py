@@ -12,7 +12,7 @@
 - `yaml_text`: users' YAML, without keys that occur twice
 - `examples`: the one reader and writer of dataset manifests
 - `recordings`: the recordings of examples: lengths, samples, content
-- `audio`: decoding, resampling, writing; the sample rate
+- `audio`: decoding, resampling, writing; the sample rate (`wav`: plain WAV files, which need no decoder)
 - `effects`: noise, rooms, gain and codecs as pure functions
 - `noise`: manifests of noise and impulse responses
 - `text`: the one meaning of "a word"

@@ -3,12 +3,14 @@
 import io
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from os.path import isfile  # Path.is_file raises where a name is too long
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from shoptalk.core import wav
 from shoptalk.core.errors import AudioError, AudioTooLongError
 from shoptalk.core.files import write_bytes
 from shoptalk.core.records import Samples
@@ -20,6 +22,7 @@ SAMPLE_RATE_HZ = 16_000
 FORMATS = "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf"
 """Demuxers that only read the file they are given; FFmpeg's playlists would open other files and addresses."""
 MIN_RATE_HZ = 4_000  # below it there is no speech, and a short file would grow to gigabytes by resampling
+MAX_RATE_HZ = 1_000_000  # above it FFmpeg's filters ask for gigabytes
 CURE = "send WAV, FLAC, MP3 or Ogg"
 NO_AUDIO = {
     b"%PDF": "a PDF",
@@ -69,6 +72,10 @@ CANCELLING = -0.5
 """Two channels of a lower correlation would cancel in their sum; one of them then counts with the other sign."""
 MAX_CHANNELS = 8
 """Channels that are decoded each for itself."""
+BLOCK_S = 1
+"""So much is checked, resampled and mixed at once: for frames of 20 ms each step costs more than their samples."""
+WAV_BLOCK_S = 10
+"""The same where nothing is to be resampled."""
 LEAST_GROWTH_S, GROWTH_S = 10.0, 300.0
 """A recording's place in memory doubles, by at least and at most so much at a time: what is added is filled with zeros,
 which for five minutes takes longer than decoding ten seconds."""
@@ -190,7 +197,7 @@ def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: f
     total = 0
     reason: object = ""
     try:
-        for chunk_CT in decoding.chunks(str(source) if isinstance(source, Path) else source):
+        for chunk_CT in _chunks(source, decoding, head):
             while len(tracks) < len(chunk_CT):
                 tracks.append(_Track(total, decoding.rate_hz))
             total += chunk_CT.shape[1]
@@ -208,6 +215,17 @@ def _whole(source: Path | BinaryIO, decoding: "_Decoding", head: bytes, max_s: f
     if reason:
         raise AudioError(f"{decoding.name} cannot be decoded as audio ({_kind(head) or reason}); {CURE}")
     return [track.whole() for track in tracks]
+
+
+def _chunks(source: Path | BinaryIO, decoding: "_Decoding", head: bytes) -> Iterator[Samples]:
+    """Samples (C, T), piece by piece. A plain WAV file needs no decoder, whose probing costs more than all else."""
+    opened = source.open("rb") if isinstance(source, Path) else nullcontext(source)
+    with opened as file:
+        plain = wav.plain(file, head)
+        if plain:
+            yield from decoding.chunks_of_wav(file, plain)
+            return
+    yield from decoding.chunks(str(source) if isinstance(source, Path) else source)
 
 
 class _Track:
@@ -303,29 +321,70 @@ class _Decoding:
             stream = container.streams.audio[0]
             if stream.codec_context is None:
                 raise AudioError(f"{self.name} is in a codec that FFmpeg here cannot decode; {CURE}")
-            if stream.rate < MIN_RATE_HZ:
-                raise AudioError(f"{self.name} has {stream.rate} Hz; speech needs {MIN_RATE_HZ} or more")
+            self._check_rate(stream.rate)
             if container.format.name in EXACT and stream.duration and stream.time_base:
                 self.expected_s = float(stream.duration * stream.time_base)
             is_float = stream.codec_context.name.startswith("pcm_f")
-            form: tuple[object, ...] = ()
-            resampler = None
-            for frame in self._frames(container, stream):
-                silence = self._silence(frame)
-                finite = self._without_nonsense(frame, is_float)
-                if resampler and form != _form(frame):  # another recording is joined to the first
-                    yield from self._pieces(resampler.resample(None))
-                    resampler = None
-                if resampler is None:
-                    form = _form(frame)
-                    resampler = self._resampler(frame)
-                elif silence:
-                    yield from self._pieces(resampler.resample(None))
-                    resampler = self._resampler(frame)
-                yield from self._zeros(silence)
-                yield from self._pieces(resampler.resample(finite))
-            if resampler:
+            yield from self._resampled(self._joined(self._frames(container, stream)), is_float)
+
+    def chunks_of_wav(self, source: BinaryIO, plain: wav.PlainWav) -> Iterator[Samples]:
+        """What `chunks` gives, of samples that need no decoder."""
+        self._check_rate(plain.rate_hz)
+        if plain.rate_hz == self.rate_hz and not plain.is_float:
+            for samples_CT in wav.blocks(source, plain, seconds=WAV_BLOCK_S):
+                yield samples_CT if self._separate or len(samples_CT) == 1 else self._mixed(samples_CT)
+        else:
+            frames = ((0, frame) for frame in wav.frames(source, plain, seconds=BLOCK_S))
+            yield from self._resampled(frames, plain.is_float)
+
+    def _check_rate(self, rate_hz: int) -> None:
+        if rate_hz < MIN_RATE_HZ:
+            raise AudioError(f"{self.name} has {rate_hz} Hz; speech needs {MIN_RATE_HZ} or more")
+        if rate_hz > MAX_RATE_HZ:
+            raise AudioError(f"{self.name} has {rate_hz} Hz, says its header, which seems broken; {CURE}")
+
+    def _joined(self, frames: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+        """Frames of `BLOCK_S` at least, where nothing is missing between them, each with the silence before it."""
+        import av
+
+        form: tuple[object, ...] = ()
+        held = None
+        silence = 0
+        for frame in frames:
+            missing = self._silence(frame)
+            if held is not None and held.samples and (missing or form != _form(frame)):
+                yield silence, held.read()
+                silence = 0
+            if form != _form(frame):
+                form, held = _form(frame), av.AudioFifo()
+            silence += missing
+            frame.pts = None  # what it tells is in `silence`
+            held.write(frame)
+            if held.samples >= BLOCK_S * frame.sample_rate:
+                yield silence, held.read()
+                silence = 0
+        if held is not None and held.samples:
+            yield silence, held.read()
+
+    def _resampled(self, frames: Iterator[tuple[int, Any]], is_float: bool) -> Iterator[Samples]:
+        """Samples at the rate that is asked for; `frames` come with the silence before each."""
+        form: tuple[object, ...] = ()
+        resampler = None
+        for silence, frame in frames:
+            finite = self._without_nonsense(frame, is_float)
+            if resampler and form != _form(frame):  # another recording is joined to the first
                 yield from self._pieces(resampler.resample(None))
+                resampler = None
+            if resampler is None:
+                form = _form(frame)
+                resampler = self._resampler(frame)
+            elif silence:
+                yield from self._pieces(resampler.resample(None))
+                resampler = self._resampler(frame)
+            yield from self._zeros(silence)
+            yield from self._pieces(resampler.resample(finite))
+        if resampler:
+            yield from self._pieces(resampler.resample(None))
 
     def _resampler(self, frame: Any) -> Any:
         """To the rate that is asked for, and to the channels that are kept or mixed here; more are mixed by FFmpeg."""
@@ -360,9 +419,7 @@ class _Decoding:
         """
         length_s = frame.samples / frame.sample_rate
         end_s = self._end_s
-        start_s = end_s
-        if frame.pts is not None and frame.time_base:
-            start_s = float(frame.pts * frame.time_base)
+        start_s = frame.time if frame.pts is not None and frame.time is not None else end_s
         self._end_s = (start_s or 0.0) + length_s  # FLAC's first frames have no timestamp; they start at 0
         if start_s is None or end_s is None:
             return 0
@@ -432,7 +489,7 @@ class _Decoding:
             self.zeroed += int(is_bad.sum())
             values = np.where(is_bad, values.dtype.type(0), values)
             finite = av.AudioFrame.from_ndarray(values, format=frame.format.name, layout=frame.layout.name)
-            finite.sample_rate, finite.pts, finite.time_base = frame.sample_rate, frame.pts, frame.time_base
+            finite.sample_rate = frame.sample_rate
             frame = finite
         if is_float and values.size:
             self.peak = max(self.peak, float(np.abs(values).max()))
