@@ -27,7 +27,8 @@ from shoptalk.service.access.access import Access
 from shoptalk.service.http.app import create_app
 from shoptalk.service.http.edge import SMALL_BYTES
 from shoptalk.service.http.intake import Budget, Intake
-from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, TRANSLATIONS, WARNING
+from shoptalk.service.http.recognising import WARNING
+from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, TRANSLATIONS
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import Worker
 from shoptalk.service.model.work import Work

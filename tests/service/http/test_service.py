@@ -28,7 +28,8 @@ from tests.service.http.serving import (
 from shoptalk.core.errors import ApiKeyError, BindingError
 from shoptalk.core.recipe import Recipe
 from shoptalk.integrations.asr_openai import OpenAiRecognizer
-from shoptalk.service.http.transcriptions import TRANSCRIPTIONS, WARNING
+from shoptalk.service.http.recognising import WARNING
+from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.server import check_binding
 from shoptalk.service.settings import Settings
 from shoptalk.stages import serving

@@ -3,6 +3,7 @@
 - `app`: the routes
 - `models_routes`: models, readiness, swaps and the challenger's report
 - `transcriptions`: the route of recordings, whole and as a stream
+- `recognising`: what is made of a recording once it is decoded, for requests and jobs
 - `fields`: what a request may ask for
 - `phrases`: what keywords and a prompt make more likely
 - `intake`: places, bytes and seconds that requests share, and the decoding threads

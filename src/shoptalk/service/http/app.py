@@ -16,7 +16,7 @@ from shoptalk.service.http import description, models_routes, pages, transcripti
 from shoptalk.service.http.answers import GAPS
 from shoptalk.service.http.edge import Edge
 from shoptalk.service.http.intake import Intake
-from shoptalk.service.http.transcriptions import WARNING, Entrance
+from shoptalk.service.http.recognising import WARNING, Entrance
 from shoptalk.service.model.models import Models
 from shoptalk.service.settings import Settings
 from shoptalk.service.store import Store

@@ -265,7 +265,7 @@ def _is_between(value: str, low: float, high: float) -> bool:
 def _shown(text: str) -> str:
     """So much of a client's own word that it knows its mistake, and that a header can carry it."""
     plain = "".join(character if " " <= character <= "~" else "?" for character in text)
-    return plain[:TOLD] + ("…" if len(plain) > TOLD else "")
+    return plain[:TOLD] + ("..." if len(plain) > TOLD else "")
 
 
 def _wrong(name: str, message: str, code: str = "invalid_value") -> Problem:

@@ -1,86 +1,32 @@
 """`POST /v1/audio/transcriptions`: a recording comes in, is decoded, transcribed, and answered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
-from shoptalk.core.audio import SAMPLE_RATE_HZ, Decoded
-from shoptalk.core.protocols import Phrase
-from shoptalk.core.records import Recognition, Samples, Word
-from shoptalk.service.access.access import Access
+from shoptalk.core.audio import Decoded
+from shoptalk.core.records import Recognition, Word
 from shoptalk.service.access.callers import Caller
 from shoptalk.service.account import account_of
 from shoptalk.service.http import answers, description, events, fields, phrases, uploads
 from shoptalk.service.http.answers import Asked, Transcript
-from shoptalk.service.http.fields import Wanted
-from shoptalk.service.http.intake import Intake, Share
-from shoptalk.service.http.phrases import Boosted
-from shoptalk.service.model.models import Models
-from shoptalk.service.model.served import Served
-from shoptalk.service.model.work import Work
+from shoptalk.service.http.intake import Share
+from shoptalk.service.http.recognising import Entrance, Taken, recognise
 from shoptalk.service.problems import Problem
-from shoptalk.service.settings import Settings
-from shoptalk.service.telemetry.watching import Telemetry
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
-WARNING = "X-Shoptalk-Warning"
-"""Header of an answer to a recording of which something had to be left out or changed."""
-WARNING_CHARACTERS = 1000
-"""Of that header at most."""
 CLIENT_GONE = 499  # what nginx writes for it; nobody reads it, but it is counted
 EARLY_S = 2.0
 """A stream begins when there are words, and after so long in any case; what fails before is an answer with a status."""
 
 _News = asyncio.Queue[Sequence[Word] | None]
 """Words that will not change, as they come; None: no more come."""
-
-
-@dataclass(frozen=True)
-class Entrance:
-    """What a request passes on its way."""
-
-    models: Models
-    settings: Settings
-    access: Access
-    intake: Intake
-    telemetry: Telemetry
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A request that was read."""
-
-    wanted: Wanted
-    model: Served
-    boosted: Boosted
-    decoded: Decoded
-    warnings: list[str]
-    review_below: float
-    """Words of lower confidence are told where a review is asked for."""
-
-    def transcript(self, recognitions: Sequence[Recognition]) -> Transcript:
-        """What is answered about."""
-        return Transcript(recognitions, self.duration_s, self.model.watch, self.review_below)
-
-    @property
-    def channels(self) -> tuple[Samples, ...]:
-        return self.decoded.channels or (self.decoded.samples_T,)
-
-    @property
-    def duration_s(self) -> float:
-        return self.decoded.samples_T.size / SAMPLE_RATE_HZ
-
-    @property
-    def headers(self) -> dict[str, str]:
-        told = "; ".join([*self.warnings, *self.decoded.warnings])
-        return {WARNING: told[:WARNING_CHARACTERS]} if told else {}
 
 
 def router(entrance: Entrance) -> APIRouter:
@@ -115,7 +61,7 @@ async def _answer(entrance: Entrance, request: Request, caller: Caller, held: As
     taken = await _take_in(entrance, request, caller, share)
     if taken.wanted.stream:
         return await _streamed(entrance, request, caller, taken, held)
-    recognising = asyncio.ensure_future(_recognise(entrance, request, caller, taken))
+    recognising = asyncio.ensure_future(recognise(entrance, account_of(request), caller, taken))
     recognitions = await events.unless_gone(request.receive, recognising)
     asked = taken.wanted.asked
     with entrance.telemetry.stage(account_of(request), "answer", form=asked.form):
@@ -125,7 +71,7 @@ async def _answer(entrance: Entrance, request: Request, caller: Caller, held: As
     return answer
 
 
-async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: Share) -> _Taken:
+async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: Share) -> Taken:
     """Read, check and decode a request, in one of the places for that."""
     settings, telemetry, account = entrance.settings, entrance.telemetry, account_of(request)
     _refuse_query(request)
@@ -145,7 +91,7 @@ async def _take_in(entrance: Entrance, request: Request, caller: Caller, share: 
         with telemetry.stage(account, "decode"):
             decoding = entrance.intake.decode(upload.file, share, separate=wanted.asked.each_channel)
             decoded: Decoded = await events.unless_gone(request.receive, asyncio.ensure_future(decoding))
-    taken = _Taken(wanted, model, boosted, decoded, [*wanted.warnings, *warnings], settings.review_confidence)
+    taken = Taken(wanted, model, boosted, decoded, [*wanted.warnings, *warnings], settings.review_confidence)
     entrance.access.count_audio(caller, taken.duration_s * len(taken.channels))
     return taken
 
@@ -158,70 +104,17 @@ def _refuse_query(request: Request) -> None:
             raise Problem(400, f"send `{name}` as a field of the form", code="invalid_value", param=name)
 
 
-async def _recognise(
-    entrance: Entrance,
-    request: Request,
-    caller: Caller,
-    taken: _Taken,
-    on_words: Callable[[Sequence[Word]], None] | None = None,
-) -> list[Recognition]:
-    """The recognition of each channel, and what is noted and kept of it.
-
-    Of phrases that the model cannot write, those of the prompt are left out: clients send prose there.
-    """
-    try:
-        recognitions = await _transcribe(entrance, request, caller, taken, taken.boosted.all, on_words)
-    except Problem as problem:
-        if problem.code != "invalid_phrase":
-            raise
-        if not taken.boosted.of_prompt:
-            raise Problem(400, problem.message, code=problem.code, param="keywords") from None
-        taken.warnings.append("the model cannot write a phrase of the prompt, which has no effect")
-        recognitions = await _transcribe(entrance, request, caller, taken, taken.boosted.asked, on_words)
-    account = account_of(request)
-    for samples_T, recognition in zip(taken.channels, recognitions, strict=True):
-        account.recognised(taken.model.name, taken.duration_s, recognition)
-        await entrance.access.keep(caller, account, samples_T, recognition)
-    return recognitions
-
-
-async def _transcribe(
-    entrance: Entrance,
-    request: Request,
-    caller: Caller,
-    taken: _Taken,
-    boost: tuple[Phrase, ...],
-    on_words: Callable[[Sequence[Word]], None] | None,
-) -> list[Recognition]:
-    """The recognition of each channel; if one fails, or nobody waits any more, the others are withdrawn."""
-    options = taken.wanted.asked.options(boost)
-    audio_s = taken.duration_s * len(taken.channels)
-    within_s = entrance.models.time_allowed_s(audio_s)
-    account, model = account_of(request), taken.model
-    tasks = []
-    try:
-        with entrance.telemetry.stage(account, "recognise", model=model.name, audio_s=audio_s):
-            on_begun = entrance.telemetry.queue(account)
-            for samples_T in taken.channels:
-                work = Work(samples_T, options, caller.id, within_s, on_words=on_words, on_begun=on_begun)
-                tasks.append(asyncio.ensure_future(model.transcribe(work)))
-            return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
 # ---- stream=true
 
 
 async def _streamed(
-    entrance: Entrance, request: Request, caller: Caller, taken: _Taken, held: AsyncExitStack
+    entrance: Entrance, request: Request, caller: Caller, taken: Taken, held: AsyncExitStack
 ) -> Response:
     """Events, from the first words on; what fails before that is an answer with a status of its own."""
     news: _News = asyncio.Queue()
     # the text of several channels is one of turns, which are known in the end
     on_words = news.put_nowait if len(taken.channels) == 1 else None
-    recognising = asyncio.ensure_future(_recognise(entrance, request, caller, taken, on_words))
+    recognising = asyncio.ensure_future(recognise(entrance, account_of(request), caller, taken, on_words=on_words))
     recognising.add_done_callback(lambda _: news.put_nowait(None))
     held.push_async_callback(_withdraw, recognising)
     first = await events.unless_gone(request.receive, asyncio.ensure_future(_next(news, EARLY_S)))
@@ -245,7 +138,7 @@ async def _next(news: "_News", wait_s: float) -> Sequence[Word] | None:
 
 
 async def _events(
-    taken: _Taken,
+    taken: Taken,
     recognising: "asyncio.Future[list[Recognition]]",
     words: Sequence[Word] | None,
     news: "_News",
