@@ -13,4 +13,5 @@
 - `access`: API keys, and what they allow
 - `telemetry`: what the service tells about itself
 - `model`: the models, each in a worker process
+- `corrections`: what users correct, and deletion by request id
 """
