@@ -203,6 +203,15 @@ class StreamingRecognizer(Protocol[Stream]):
     def feed(self, feeds: Sequence[Feed[Stream]]) -> list[Partial]:
         """Go on with some streams, each named once; one `Partial` for each feed, in order."""
 
+    def wanted(self, stream: Stream) -> int:
+        """Samples that a stream needs until it says anything further, 1 at least; its end needs none."""
+
+    def save(self, stream: Stream) -> bytes:
+        """A stream that goes on, from which `restore` makes it again: in another process, with the same weights."""
+
+    def restore(self, saved: bytes) -> Stream:
+        """The stream as it was saved; only what `save` gave is safe to be read."""
+
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -10,7 +10,9 @@ Shapes: B streams, S samples, T mel frames of 10 ms, M mel bins, F encoder frame
 """
 
 import math
+import pickle
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -148,6 +150,22 @@ class Streamer:
         for stream in final:
             self._forget(stream)
         return [Partial(tuple(words_of_stream), stream.tentative) for stream, words_of_stream in final.items()]
+
+    def wanted(self, stream: Stream) -> int:
+        """Samples until its next window is complete, 1 at least: fewer change nothing of what it says."""
+        return max(1, self._wanted(stream) - stream.samples)
+
+    def save(self, stream: Stream) -> bytes:
+        """The stream as bytes, about 0.5 MB: most of it are the features of its window."""
+        saved = copy(stream)
+        saved.logmel_TM = stream.logmel_TM.cpu()
+        return pickle.dumps(saved)
+
+    def restore(self, saved: bytes) -> Stream:
+        """The stream as it was saved, by this process or another one with the same model."""
+        stream: Stream = pickle.loads(saved)
+        stream.logmel_TM = stream.logmel_TM.to(self._engine.device)
+        return stream
 
     def _decode_due(self, final: Mapping[Stream, list[Word]]) -> dict[Stream, torch.Tensor]:
         """Decode all chunks whose windows are complete, and add to `final`; returns frames (F, D) of right contexts."""

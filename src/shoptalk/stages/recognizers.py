@@ -81,6 +81,14 @@ def open_streamer(path: Path, section: EngineSection) -> "Streamer":
     return Streamer(open_engine(path, plain, batch=1), StreamSetting())
 
 
+def open_both(path: Path, section: EngineSection, *, batch: int) -> "tuple[Engine, Streamer]":
+    """The engine, and streams on the same engine: the weights are in memory once."""
+    from shoptalk.engine.streaming import Streamer, StreamSetting
+
+    engine = open_engine(path, section, batch=batch)
+    return engine, Streamer(engine, StreamSetting())
+
+
 def open_recognizer(section: OtherSection, *, batch: int) -> Recognizer:
     """The recogniser of a section, its model fetched if need be; an endpoint gets up to `batch` requests at once."""
     if section.kind == "openai":

@@ -22,17 +22,17 @@ from shoptalk.scoring.wer import count_all
 from shoptalk.service.model.differences import Compare, Difference
 from shoptalk.service.model.golden import Golden
 from shoptalk.service.model.group import WorkerGroup
-from shoptalk.service.model.messages import BatchFigures, Batching
+from shoptalk.service.model.messages import Batching, Opened
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import About, Worker
-from shoptalk.service.model.worker import WorkerModel
+from shoptalk.service.model.worker import Figures, WorkerModel
 from shoptalk.service.settings import Settings
-from shoptalk.stages.recognizers import open_engine
+from shoptalk.stages.recognizers import open_both
 
 SMALL_BYTES = 500 * 10**6
 """Of a model that each core may have a copy of."""
-Observe = Callable[[str], Callable[[BatchFigures], None]]
-"""For the name of a model, what gets the figures of each of its batches."""
+Observe = Callable[[str], Callable[[Figures], None]]
+"""For the name of a model, what gets the figures of each of its batches, and of its streams."""
 
 SHIPPED = Path("assets/general/test.jsonl"), "2300B4P3"
 """A manifest and the id of the recording in it that a model without its own is asked for; clear, and of 11 words."""
@@ -117,18 +117,31 @@ def open_worker(
     section: EngineSection,
     settings: Settings,
     *,
-    observe: Callable[[BatchFigures], None] | None = None,
+    observe: Callable[[Figures], None] | None = None,
 ) -> Worker:
     """The engine with a bundle or a `.nemo` in processes of its own, not started yet; `observe` gets each batch."""
     batching = Batching(settings.batch, settings.batch_wait_ms / 1000, settings.batch_aim_ms / 1000)
-    opening = partial(open_engine, path, section, batch=settings.batch)
+    opening = partial(open_served, path, section, batch=settings.batch)
     count = processes(settings.workers, section, _located(path))
     threads = max(1, cores() // count) if count > 1 else 0
     members = [
-        WorkerModel(name, opening, batching=batching, observe=observe, patience_s=settings.hang_s, threads=threads)
+        WorkerModel(
+            name,
+            opening,
+            batching=batching,
+            observe=observe,
+            patience_s=settings.hang_s,
+            stream_within_s=settings.timeout_s,
+            threads=threads,
+        )
         for _ in range(count)
     ]
     return members[0] if count == 1 else WorkerGroup(name, members)
+
+
+def open_served(path: Path, section: EngineSection, *, batch: int) -> Opened:
+    """The engine for recordings, and for streams; called in the worker process."""
+    return Opened(*open_both(path, section, batch=batch))
 
 
 def processes(workers: int, section: EngineSection, path: Path) -> int:

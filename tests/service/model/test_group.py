@@ -47,6 +47,31 @@ def test_recordings_go_to_the_member_with_the_least_audio_under_way() -> None:
     assert asyncio.run(run()) == [[10.0, 1.0], [2.0, 3.0, 4.0, 2.0, 1.0]]
 
 
+def test_streams_are_spread_over_members_and_count_as_audio_under_way() -> None:
+    async def run() -> None:
+        own = members(2)
+        group = WorkerGroup("a", own)
+        await group.start()
+        streams = [await group.open_stream() for _ in range(5)]
+        assert [len(member.streams) for member in own] == [3, 2]
+        await group.transcribe(work(1.0))
+        assert [len(member.works) for member in own] == [0, 1]
+        for stream in streams:
+            stream.close()
+        own[0].fault = RuntimeError("broken")
+        with pytest.raises(RuntimeError):
+            await group.open_stream()
+        own[0].fault = None
+        await (await group.open_stream()).feed(np.zeros(1600, np.float32), last=True)
+        await group.open_stream()
+        assert [len(member.streams) for member in own] == [5, 2], "each time all places were free"
+        own[0].ready = False
+        await group.open_stream()
+        assert len(own[1].streams) == 3
+
+    asyncio.run(run())
+
+
 def test_a_member_that_starts_anew_gets_nothing_while_another_answers() -> None:
     async def run() -> None:
         own = members(2)

@@ -2,19 +2,23 @@
 
 import asyncio
 import json
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tests.service.model.test_worker import text_or_code
+from tests.service.model.test_worker import pid_of, text_or_code, until
 
 from shoptalk.core import audio
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.protocols import Options, Phrase
+from shoptalk.core.protocols import Feed, Options, Phrase
 from shoptalk.core.recipe import EngineSection
-from shoptalk.core.records import Recognition, Word
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.service.model.work import Work
+from shoptalk.service.model.worker import WorkerModel
 from shoptalk.service.settings import Settings
-from shoptalk.stages.recognizers import open_engine
+from shoptalk.stages.recognizers import open_both, open_engine
 from shoptalk.stages.served_models import open_worker
 
 ROOT = Path(__file__).parents[3]
@@ -63,3 +67,39 @@ def test_recordings_of_any_length_have_the_words_of_the_engine_in_any_company() 
     assert order[-1] == 0, "none waits for the long one"
     for words, recognition in zip(told, recognitions, strict=True):
         assert words == list(recognition.words) and " ".join(word.word for word in words) == recognition.text
+
+
+def test_streams_have_the_words_of_the_engine_though_the_process_dies_under_them() -> None:
+    lines = [json.loads(line) for line in (GENERAL / "test.jsonl").read_text().splitlines()]
+    spoken = [audio.decode(GENERAL / line["audio_filepath"]) for line in lines[:12]]
+    cut = [np.concatenate(spoken[start : start + 4]) for start in (0, 4, 8)]
+
+    async def said(model: WorkerModel, samples_S: Samples, feeds: int) -> list[Word]:
+        stream = await model.open_stream()
+        words: list[Word] = []
+        for number, piece_S in enumerate(np.array_split(samples_S, feeds)):
+            words += (await stream.feed(piece_S, last=number == feeds - 1)).final
+            await asyncio.sleep(2.0 / feeds)
+        return words
+
+    async def run() -> Sequence[list[Word]]:
+        model = open_worker("base", BASE, EngineSection(), Settings(workers=1, batch=4))
+        assert isinstance(model, WorkerModel)
+        await model.start()
+        try:
+            pending = [asyncio.create_task(said(model, own_S, 50 + n)) for n, own_S in enumerate(cut)]
+            await asyncio.sleep(1.0)
+            os.kill(pid_of(model), signal.SIGKILL)
+            await until(lambda: not model.ready)
+            assert not any(task.done() for task in pending)
+            words = await asyncio.gather(*pending)
+            assert model.statistics().restarts == 1
+            return words
+        finally:
+            await model.stop()
+
+    words = asyncio.run(run())
+    _, streamer = open_both(BASE, EngineSection(), batch=4)
+    for own_S, own_words in zip(cut, words, strict=True):
+        [partial] = streamer.feed([Feed(streamer.open(), own_S, last=True)])
+        assert own_words == list(partial.final) and len(own_words) > 5

@@ -1,19 +1,14 @@
 """Figures that workers and models tell."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from shoptalk.service.model.messages import BatchFigures, StreamFigures
 from shoptalk.service.telemetry.metrics import CONTENT_TYPE, Metrics
 
-
-@dataclass(frozen=True)
-class Batch:
-    windows: int = 4
-    audio_s: float = 20.0
-    seconds: float = 0.5
-    waited_s: tuple[float, ...] = (0.1, 0.2, 0.0, 0.3)
-    waiting: int = 7
+BATCH = BatchFigures(4, audio_s=20.0, padded_s=24.0, seconds=0.5, waited_s=(0.1, 0.2, 0.0, 0.3), waiting=7)
 
 
 @dataclass(frozen=True)
@@ -21,6 +16,7 @@ class Report:
     name: str
     state: str = "ready"
     requests: int = 3
+    streams: int = 5
     refused: int = 2
     swaps: int = 1
     restarts: int = 4
@@ -49,8 +45,8 @@ def figures(metrics: Metrics) -> dict[tuple[str, ...], float]:
 
 def test_batches_are_counted_by_model() -> None:
     metrics = Metrics(["tiny"])
-    metrics.batches_of("tiny")(Batch())
-    metrics.batches_of("unknown")(Batch(audio_s=0.0))
+    metrics.batches_of("tiny")(BATCH)
+    metrics.batches_of("unknown")(replace(BATCH, audio_s=0.0))
     counted = figures(metrics)
     assert counted["shoptalk_batch_size_sum", "tiny"] == 4
     assert counted["shoptalk_queue_seconds_count", "tiny"] == 4
@@ -60,6 +56,20 @@ def test_batches_are_counted_by_model() -> None:
     assert ("shoptalk_real_time_factor_sum", "other") not in counted
 
 
+def test_streams_that_were_fed_are_counted_by_model() -> None:
+    metrics = Metrics(["tiny"])
+    observe = metrics.batches_of("tiny")
+    observe(StreamFigures(streams=3, audio_s=3.12, seconds=0.25, delays_s=(0.25, 0.3, 0.7)))
+    observe(StreamFigures(streams=1, audio_s=1.04, seconds=0.125, delays_s=(0.125,)))
+    counted = figures(metrics)
+    assert counted["shoptalk_stream_audio_seconds_total", "tiny"] == pytest.approx(4.16)
+    assert counted["shoptalk_stream_busy_seconds_total", "tiny"] == 0.375
+    assert counted["shoptalk_stream_batch_size_sum", "tiny"] == 4
+    assert counted["shoptalk_stream_delay_seconds_count", "tiny"] == 4
+    assert counted["shoptalk_stream_delay_seconds_bucket", "0.25", "tiny"] == 2
+    assert ("shoptalk_batch_size_sum", "tiny") not in counted
+
+
 def test_models_are_asked_when_the_figures_are_read() -> None:
     metrics = Metrics(["tiny", "big"])
     reports = [Report("tiny", golden_wer=0.25)]
@@ -67,6 +77,7 @@ def test_models_are_asked_when_the_figures_are_read() -> None:
     reports.append(Report("big", state="wrong model"))
     counted = figures(metrics)
     assert counted["shoptalk_model_requests", "tiny"] == 3
+    assert counted["shoptalk_model_streams", "tiny"] == 5
     assert counted["shoptalk_model_refused_total", "big"] == 2
     assert counted["shoptalk_model_swaps_total", "big"] == 1
     assert counted["shoptalk_worker_restarts_total", "tiny"] == 4

@@ -8,7 +8,11 @@
 - `differences`: how two transcripts differ, in counts
 - `work`: what is asked of whoever transcribes
 - `worker`: a model in a process of its own, started anew if it dies
+- `streams`: its live streams, as the front process holds them
+- `counted`: a stream that holds a place until it is over
 - `worker_process`: that process
+- `open_streams`: the streams in it
+- `attempts`: calls that may fail for one recording alone
 - `group`: a model in several processes, one for each core
 - `scheduler`: which windows are transcribed next
 - `messages`: what the two processes tell each other

@@ -1,15 +1,25 @@
-"""A model in several processes, each of which gets part of the recordings: one for each core, where there is no GPU.
+"""A model in several processes, each of which gets part of the work: one for each core, where there is no GPU.
 
 A small model gains little from a second thread: searching the beam and listening to speech are one thread's work. A
 process of one thread for each core transcribes about twice as much as one process with a thread for each.
+
+A recording goes to the process with the least audio under way, where a stream counts `STREAM_S`. A stream stays with
+the process that had the fewest streams when it was opened.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 
+from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.protocols import PLAIN, Options
 from shoptalk.core.records import Recognition
+from shoptalk.service.model.counted import CountedStream
 from shoptalk.service.model.served import Worker
-from shoptalk.service.model.work import Work
+from shoptalk.service.model.work import LiveStream, Work
+
+STREAM_S = 10.0
+"""A stream computes about as much as recordings of so many seconds that follow on each other."""
 
 
 class WorkerGroup:
@@ -20,7 +30,9 @@ class WorkerGroup:
         self.name = name
         self._members = members
         self._samples = [0] * len(members)
-        """Under way in each."""
+        """Of the recordings under way in each."""
+        self._streams = [0] * len(members)
+        """Open in each."""
 
     @property
     def ready(self) -> bool:
@@ -41,18 +53,32 @@ class WorkerGroup:
 
     async def transcribe(self, work: Work) -> Recognition:
         """By the member with the least audio under way, of those that answer."""
-        place = self._least_busy()
+        place = min(self._answering(), key=self._load_s)
         self._samples[place] += work.samples_T.size
         try:
             return await self._members[place].transcribe(work)
         finally:
             self._samples[place] -= work.samples_T.size
 
+    async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> LiveStream:
+        """In the member with the fewest streams, and of those in the one with the least audio under way."""
+        place = min(self._answering(), key=lambda place: (self._streams[place], self._samples[place]))
+        with ExitStack() as cleanup:
+            self._streams[place] += 1
+            cleanup.callback(self._leave, place)
+            stream = await self._members[place].open_stream(options, caller=caller)
+            return CountedStream(stream, cleanup.pop_all().close)
+
     async def stop(self) -> None:
         """End all of them."""
         await asyncio.gather(*(member.stop() for member in self._members))
 
-    def _least_busy(self) -> int:
-        """The place of a member; one that starts anew counts only where all do."""
-        places = [place for place, member in enumerate(self._members) if member.ready]
-        return min(places or range(len(self._members)), key=self._samples.__getitem__)
+    def _answering(self) -> Sequence[int]:
+        """The places of members; one that starts anew counts only where all do."""
+        return [place for place, member in enumerate(self._members) if member.ready] or range(len(self._members))
+
+    def _load_s(self, place: int) -> float:
+        return self._samples[place] / SAMPLE_RATE_HZ + STREAM_S * self._streams[place]
+
+    def _leave(self, place: int) -> None:
+        self._streams[place] -= 1

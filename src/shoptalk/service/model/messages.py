@@ -1,20 +1,29 @@
 """What the front process and a worker process tell each other; every message can be pickled.
 
-Audio goes beside its `Transcribe`, as the descriptor of shared memory. Further kinds of work are further messages.
+A recording's audio goes beside its `Transcribe`, as the descriptor of shared memory; a stream's few seconds are in
+its `FeedStream`. Recordings and streams are numbered together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from shoptalk.core.protocols import Options, WindowedRecognizer
-from shoptalk.core.records import Recognition, Word
+from shoptalk.core.protocols import Options, Partial, StreamingRecognizer, WindowedRecognizer
+from shoptalk.core.records import Recognition, Samples, Word
 
-Opening = Callable[[], WindowedRecognizer[Any]]
-"""Builds the recogniser in the worker process; it can be pickled. `WorkerModel.start` raises its `ShoptalkError`s."""
+
+class Opened(NamedTuple):
+    """A model that was loaded, as both of what it is asked for; one thread calls them."""
+
+    windows: WindowedRecognizer[Any]
+    streams: StreamingRecognizer[Any]
+
+
+Opening = Callable[[], Opened]
+"""Loads the model in the worker process; it can be pickled. `WorkerModel.start` raises its `ShoptalkError`s."""
 
 Reason = Literal["failed", "memory", "phrases", "options", "expired"]
-"""Why a recording has no recognition: `failed` where nothing more is known."""
+"""Why a recording has no recognition, or a stream ended: `failed` where nothing more is known."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,28 @@ class Transcribe:
 
 
 @dataclass(frozen=True)
+class OpenStream:
+    """A stream begins, or goes on from where an earlier process saved it."""
+
+    id: int
+    options: Options
+    saved: bytes | None = None
+
+
+@dataclass(frozen=True)
+class FeedStream:
+    """The next samples of a stream; there is one such message at a time for each stream."""
+
+    id: int
+    samples_S: Samples
+    last: bool
+    alone: bool
+    """A worker died with these samples, or failed: they share no batch."""
+
+
+@dataclass(frozen=True)
 class Withdraw:
-    """Nobody waits for a recording any more."""
+    """Nobody waits for a recording or a stream any more."""
 
     id: int
 
@@ -107,10 +136,21 @@ class BatchFigures:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What began is over; there are figures if it was a batch."""
+class StreamFigures:
+    """What is told of streams that were fed together, and nothing that was spoken."""
 
-    figures: BatchFigures | None = None
+    streams: int
+    audio_s: float
+    seconds: float
+    delays_s: Sequence[float] = field(default=())
+    """How long after it came each feed was answered."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What began is over; there are figures if it was a batch, or streams were fed."""
+
+    figures: BatchFigures | StreamFigures | None = None
 
 
 @dataclass(frozen=True)
@@ -130,8 +170,36 @@ class Done:
 
 
 @dataclass(frozen=True)
+class StreamOpened:
+    """A stream is there."""
+
+    id: int
+    wanted: int
+    """Samples that it needs until it says anything."""
+
+
+@dataclass(frozen=True)
+class StreamWords:
+    """The answer to a `FeedStream`."""
+
+    id: int
+    partial: Partial
+    wanted: int
+    """Samples that it needs until it says anything further."""
+    saved: bytes | None = None
+    """The stream behind all that it was fed, now and then."""
+
+
+@dataclass(frozen=True)
+class StreamLost:
+    """A stream that was fed together with one that failed: it is to be opened again, and fed alone."""
+
+    id: int
+
+
+@dataclass(frozen=True)
 class Failed:
-    """A recording has no recognition."""
+    """A recording has no recognition, or a stream cannot go on."""
 
     id: int
     reason: Reason

@@ -113,6 +113,11 @@ class Scheduler:
         return sum(len(recording.windows) for recording in self._recordings.values())
 
     @property
+    def has_foreground(self) -> bool:
+        """Whether any window waits that is not background."""
+        return any(own.windows for own in self._recordings.values() if not own.claim.background)
+
+    @property
     def next_deadline_s(self) -> float | None:
         """When the next recording expires; None without recordings."""
         return min((recording.claim.deadline_s for recording in self._recordings.values()), default=None)
@@ -185,7 +190,7 @@ class Scheduler:
 
     def _next(self, may: Callable[[_Recording], bool]) -> _Recording | None:
         """Whose turn it is among recordings that may be taken; background only where no other window waits."""
-        has_foreground = any(own.windows for own in self._recordings.values() if not own.claim.background)
+        has_foreground = self.has_foreground
         best: tuple[float, _Recording] | None = None
         for (background, _), caller in self._callers.items():
             if background and has_foreground:

@@ -11,11 +11,12 @@ from typing import Protocol
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ShoptalkError, WrongModelError
-from shoptalk.core.protocols import PLAIN, Options, Partial
-from shoptalk.core.records import Recognition, Samples
+from shoptalk.core.protocols import PLAIN, Options
+from shoptalk.core.records import Recognition
 from shoptalk.core.review import NOTHING, Watch
 from shoptalk.service.model import golden as golden_recording
 from shoptalk.service.model.admission import Admission, retry_headers
+from shoptalk.service.model.counted import CountedStream
 from shoptalk.service.model.differences import Compare
 from shoptalk.service.model.golden import Golden
 from shoptalk.service.model.work import LiveStream, Work
@@ -110,30 +111,6 @@ class _Live:
             yield
         finally:
             self.requests -= 1
-
-
-class _Counted:
-    """A stream that keeps its place until it is over."""
-
-    def __init__(self, stream: LiveStream, leave: Callable[[], None]):
-        self._stream = stream
-        self._leave: Callable[[], None] | None = leave
-
-    async def feed(self, samples_S: Samples, *, last: bool = False) -> Partial:
-        try:
-            partial = await self._stream.feed(samples_S, last=last)
-        except Problem:
-            self.close()
-            raise
-        if last:
-            self.close()
-        return partial
-
-    def close(self) -> None:
-        self._stream.close()
-        leave, self._leave = self._leave, None
-        if leave:
-            leave()
 
 
 @dataclass(frozen=True)
@@ -268,15 +245,12 @@ class Served:
             headers = {"Retry-After": str(BUSY_S)}
             message = f"the model is busy: {most} streams are open, and no more may be; try again in {BUSY_S} s"
             raise Problem(429, message, code="too_many_streams", headers=headers)
-        place = ExitStack()
-        place.enter_context(live.lease())
-        place.callback(self._leave)
-        self._streams += 1
-        try:
-            return _Counted(await live.worker.open_stream(options, caller=caller), place.close)
-        except BaseException:
-            place.close()
-            raise
+        with ExitStack() as cleanup:
+            cleanup.enter_context(live.lease())
+            self._streams += 1
+            cleanup.callback(self._leave)
+            stream = await live.worker.open_stream(options, caller=caller)
+            return CountedStream(stream, cleanup.pop_all().close)
 
     def _leave(self) -> None:
         self._streams -= 1

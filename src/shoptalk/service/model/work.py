@@ -40,7 +40,7 @@ class LiveStream(Protocol):
         """Go on with any number of samples, mono at `audio.SAMPLE_RATE_HZ`; returns when the model has taken them.
 
         The words do not depend on how the samples were cut. After `last` all that remains is in `final`, and the
-        stream is over. `Problem` if it cannot go on: then it is over too.
+        stream is over. `Problem` if it cannot go on: then it is over too. Cancelling the task ends the stream.
         """
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 Of a process that died, the recordings in the batch that it was at are suspects. They are sent once more, each to be
 transcribed alone; a recording with which a process dies a second time is refused. All others are sent again as they
-were. So one recording cannot take others with it.
+were. So one recording cannot take others with it. `streams` says how live streams outlive a process.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from typing import Any
 from shoptalk.core import config, errors
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ModelError, ShoptalkError
+from shoptalk.core.protocols import PLAIN, Options
 from shoptalk.core.records import Recognition, Word
 from shoptalk.service.model.memory import SharedSamples
 from shoptalk.service.model.messages import (
@@ -38,11 +39,16 @@ from shoptalk.service.model.messages import (
     Reason,
     Refused,
     Start,
+    StreamFigures,
     Transcribe,
     Withdraw,
 )
-from shoptalk.service.model.work import Work
+from shoptalk.service.model.streams import FromWorker, Streams, ToWorker
+from shoptalk.service.model.work import LiveStream, Work
 from shoptalk.service.problems import TIMEOUT, Problem, not_ready
+
+Figures = BatchFigures | StreamFigures
+"""What is told of each computation."""
 
 PATIENCE_S = 60.0
 """A process that has work and says nothing for so long, and for as long as its batch would play, hangs."""
@@ -54,6 +60,8 @@ MOST_BACK_OFF_S = 30.0
 """Between the starts of processes that die again and again."""
 WAITED_FOR = 2
 """So many deaths in a row are waited out; with more, work is refused until a process is ready."""
+STREAM_WITHIN_S = 120.0
+"""So long a process may take for a piece of a stream, whatever happens to the process meanwhile."""
 MOST_DEATHS = 2
 """A recording with which so many processes died is refused."""
 PROGRAM = "import sys; sys.path[:] = {path!r}; from shoptalk.service.model.worker_process import main; main({0}, {1})"
@@ -67,6 +75,8 @@ class Statistics:
 
     under_way: int
     """Recordings that are not answered yet."""
+    streams: int
+    """Open now."""
     waiting: int
     """Windows that waited after the last batch."""
     batches: int
@@ -139,12 +149,13 @@ class WorkerModel:
         opening: Opening,
         *,
         batching: Batching = Batching(),  # noqa: B008 - frozen
-        observe: Callable[[BatchFigures], None] | None = None,
+        observe: Callable[[Figures], None] | None = None,
         patience_s: float = PATIENCE_S,
+        stream_within_s: float = STREAM_WITHIN_S,
         threads: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`opening` builds the recogniser in the process. `observe` is called with each batch's figures.
+        """`opening` loads the model in the process. `observe` is called with the figures of each batch, and of streams.
 
         `threads` is how many the process may compute with; 0 leaves as many as there are cores.
         """
@@ -156,6 +167,7 @@ class WorkerModel:
         self._threads = threads
         self._clock = clock
         self._under_way: dict[int, _UnderWay] = {}
+        self._streams = Streams(self._send, within_s=stream_within_s, on_end=self._note_end)
         self._ids = 0
         self._counts = _Counts()
         self._deaths = 0
@@ -192,6 +204,7 @@ class WorkerModel:
         counts = self._counts
         return Statistics(
             len(self._under_way),
+            len(self._streams),
             counts.waiting,
             counts.batches,
             counts.windows,
@@ -232,12 +245,18 @@ class WorkerModel:
         finally:
             if self._under_way.pop(id_, None) is not None:
                 self._send(Withdraw(id_))
-            if not self._under_way:
-                self._idle.set()
+            self._note_end()
             del future, samples  # an error's traceback holds this frame, and the future the error: audio would stay
 
+    async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> LiveStream:
+        """A stream; `Problem` if there is none. Streams of all callers are fed together, so the caller is not asked."""
+        self._require_open()
+        self._ids += 1
+        self._idle.clear()
+        return await self._streams.open(self._ids, options)
+
     async def drain(self) -> None:
-        """Take no further work; returns when all that was taken is answered."""
+        """Take no further work; returns when all recordings that were taken are answered, and all streams are over."""
         self._is_stopping = True
         await self._idle.wait()
 
@@ -253,6 +272,16 @@ class WorkerModel:
         self._sender.shutdown(wait=False)
 
     # ---- what is sent
+
+    @property
+    def _awaited(self) -> int:
+        """So many answers the process owes."""
+        return len(self._under_way) + self._streams.awaited
+
+    def _note_end(self) -> None:
+        """A recording was answered, or a stream is over."""
+        if not self._under_way and not self._streams:
+            self._idle.set()
 
     def _require_open(self) -> None:
         """`Problem` where work cannot be taken."""
@@ -279,13 +308,22 @@ class WorkerModel:
             alone=own.deaths > 0,
             wants_words=work.on_words is not None,
         )
-        if len(self._under_way) == 1 and not process.at:
-            process.sign_s = self._clock()  # it had nothing to say before
+        self._note_asked(process)
         self._sender.submit(_send, process.requests, message, own.samples)
 
-    def _send(self, message: Withdraw) -> None:
-        if self._current and self._current.is_ready and not self._is_stopping:
-            self._sender.submit(_send, self._current.requests, message)
+    def _note_asked(self, process: _Process) -> None:
+        """A process that had nothing to do, and so nothing to say, is asked for something."""
+        if self._awaited == 1 and not process.at:
+            process.sign_s = self._clock()
+
+    def _send(self, message: ToWorker) -> None:
+        """Send a message that is not needed, or sent again, where no process is ready."""
+        process = self._current
+        if process is None or not process.is_ready:
+            return
+        if not isinstance(message, Withdraw):
+            self._note_asked(process)
+        self._sender.submit(_send, process.requests, message)
 
     # ---- what comes back
 
@@ -294,6 +332,9 @@ class WorkerModel:
         if process is not self._current:
             return
         process.sign_s = self._clock()
+        if isinstance(message, FromWorker) and message.id in self._streams:
+            self._streams.take(message)
+            return
         match message:
             case Began(ids, audio_s):
                 process.at, process.allowed_s = ids, audio_s
@@ -342,13 +383,14 @@ class WorkerModel:
         if new:
             own.work.on_words(new)
 
-    def _count(self, figures: BatchFigures | None) -> None:
+    def _count(self, figures: Figures | None) -> None:
         if figures is None:
             return
         counts = self._counts
-        counts.waiting = figures.waiting
-        counts.batches += 1
-        counts.windows += figures.windows
+        if isinstance(figures, BatchFigures):
+            counts.waiting = figures.waiting
+            counts.batches += 1
+            counts.windows += figures.windows
         counts.audio_s += figures.audio_s
         counts.busy_s += figures.seconds
         if self._observe:
@@ -363,6 +405,7 @@ class WorkerModel:
                 self._first.over.set_result(None)
         for id_ in list(self._under_way):
             self._send_recording(id_, to=process)
+        self._streams.open_all_again()
 
     def _was_refused(self, error: str, text: str) -> None:
         """The first start tells its error to whoever waits for it; later ones are tried again."""
@@ -424,6 +467,9 @@ class WorkerModel:
         self._keep(self._restart())
 
     def _suspect(self, id_: int) -> None:
+        if id_ in self._streams:
+            self._streams.suspect(id_)
+            return
         own = self._under_way.get(id_)
         if own is None:
             return
@@ -443,7 +489,7 @@ class WorkerModel:
         while True:
             await asyncio.sleep(min(LOOK_S, self._patience_s / 4))
             process = self._current
-            if process is None or not process.is_ready or not (self._under_way or process.at):
+            if process is None or not process.is_ready or not (self._awaited or process.at):
                 continue
             if self._clock() - process.sign_s > self._patience_s + process.allowed_s:
                 log.error("the worker of %s hangs; it is killed", self.name)
@@ -461,6 +507,7 @@ class WorkerModel:
     def _fail_all(self, problem: Problem) -> None:
         for id_ in list(self._under_way):
             self._answer(id_, problem)
+        self._streams.fail_all(problem)
 
     def _keep(self, work: Any) -> None:
         """Run a coroutine as a task of the model's own."""

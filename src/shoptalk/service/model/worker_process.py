@@ -18,14 +18,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.errors import BoostError, GpuMemoryError, RecognitionError, ShoptalkError
+from shoptalk.core.errors import ShoptalkError
 from shoptalk.core.protocols import Options, PendingWindow, Step, WindowedRecognizer
 from shoptalk.core.records import Recognition, Samples
+from shoptalk.service.model.attempts import reason_of, tried
 from shoptalk.service.model.memory import mapped
 from shoptalk.service.model.messages import (
     BatchFigures,
@@ -34,26 +35,34 @@ from shoptalk.service.model.messages import (
     Done,
     Ended,
     Failed,
+    FeedStream,
     FurtherWords,
+    Opened,
+    OpenStream,
     Ready,
     Reason,
     Refused,
     Start,
+    StreamFigures,
     Transcribe,
     Withdraw,
 )
+from shoptalk.service.model.open_streams import OpenStreams
 from shoptalk.service.model.scheduler import Claim, Limits, Scheduler, Taken
 
 WARM_UP = ((1, 1.0), (1, 8.0), (4, 8.0), (1, 29.0), (16, 8.0), (16, 29.0))
 """Windows and their seconds, in this order: each shape has kernels of its own, and the speed is learned."""
 LONGEST_WARM_UP_S = 3.0
 """A shape that would take longer by the speed so far is left out: a big model on a CPU."""
+WARM_STREAM_S = 4.0
+"""What streams are warmed up with."""
+SHARE = 1 / 3
+"""Streams go before recordings. While both wait all the time, recordings compute for this part of the streams' time."""
 ADAPTS = 0.2
 """How far one batch moves the speed that is expected of the next."""
 LOST, BROKEN = 1, 3
 """Exit statuses: it could not start; the model answers no more."""
 
-Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 
@@ -69,12 +78,12 @@ def main(requests_descriptor: int, results_descriptor: int) -> None:
     started = time.monotonic()
     start: Start = requests.recv()
     try:
-        recognizer = start.opening()
+        model = start.opening()
     except ShoptalkError as error:
         results.send(Refused(type(error).__name__, str(error)))
         sys.exit(LOST)
     opened = time.monotonic()
-    worker = Worker(recognizer, start.batching, results)
+    worker = Worker(model, start.batching, results)
     worker.warm_up()
     gc.collect()
     gc.freeze()  # what was loaded stays: later collections need not look at it
@@ -84,7 +93,7 @@ def main(requests_descriptor: int, results_descriptor: int) -> None:
     worker.run(inbox)
 
 
-_Message = tuple[Transcribe, Samples] | Withdraw
+_Message = tuple[Transcribe, Samples] | Withdraw | OpenStream | FeedStream
 
 
 def _receive(requests: Connection, inbox: "queue.SimpleQueue[_Message]") -> NoReturn:
@@ -118,13 +127,16 @@ class _Own:
 
 
 class Worker:
-    """Owns the recogniser, and all recordings under way."""
+    """Owns the model, and all recordings and streams under way."""
 
-    def __init__(self, recognizer: WindowedRecognizer[Any], batching: Batching, results: Connection) -> None:
-        self._recognizer = recognizer
+    def __init__(self, model: Opened, batching: Batching, results: Connection) -> None:
+        self._recognizer: WindowedRecognizer[Any] = model.windows
         self._batching = batching
         self._results = results
         self._scheduler = Scheduler()
+        self._streams = OpenStreams(model.streams, results.send, most_together=batching.windows)
+        self._owed_s = 0.0
+        """Computing that streams took while recordings waited, times `SHARE` of these."""
         self._under_way: dict[int, _Own] = {}
         self._speed = 0.0
         """Padded audio seconds in a second."""
@@ -141,28 +153,52 @@ class Worker:
             self._recognizer.recognize([samples_T] * count)
             self._speed = count * audio_s / (time.monotonic() - started)
         self._recognizer.recognize([samples_T[:SAMPLE_RATE_HZ]], [Options(alternatives=1)])
+        self._streams.warm_up(samples_T[: round(WARM_STREAM_S * SAMPLE_RATE_HZ)])
 
     def run(self, inbox: "queue.SimpleQueue[_Message]") -> NoReturn:
-        """Take messages and transcribe batches by turns."""
+        """Take messages; feed streams and transcribe batches by turns."""
         while True:
             self._receive(inbox)
             for recording in self._scheduler.expire(time.monotonic()):
                 self._fail(recording, "expired")
-            budget_s = self._speed * self._batching.aim_s
-            batch = self._scheduler.take(time.monotonic(), Limits(self._batching.windows, budget_s))
-            if batch:
-                self._transcribe(batch)
+            if self._streams.waiting and not self._is_recordings_turn:
+                self._feed_streams()
+            else:
+                self._transcribe_next()
+
+    @property
+    def _is_recordings_turn(self) -> bool:
+        """Whether recordings get the model though streams wait; background never does."""
+        return self._scheduler.has_foreground and self._owed_s > self._batching.aim_s
+
+    def _feed_streams(self) -> None:
+        """Feed those that wait longest, all together."""
+        turn = self._streams.next()
+        with self._telling([feed.id for feed in turn], self._streams.audio_s(turn)) as tell:
+            figures = self._streams.feed(turn)
+            tell(figures)
+        self._owed_s = self._owed_s + SHARE * figures.seconds if self._scheduler.has_foreground else 0.0
+
+    def _transcribe_next(self) -> None:
+        """Transcribe the batch whose turn it is, if any window waits."""
+        budget_s = self._speed * self._batching.aim_s
+        batch = self._scheduler.take(time.monotonic(), Limits(self._batching.windows, budget_s))
+        if not batch:
+            return
+        started = time.monotonic()
+        self._transcribe(batch)
+        self._owed_s = max(0.0, self._owed_s - (time.monotonic() - started))
 
     def _receive(self, inbox: "queue.SimpleQueue[_Message]") -> None:
-        """Take all messages that are there; wait for one where no window waits, and then `wait_s` for others."""
-        if self._scheduler.waiting == 0:
+        """Take all messages that are there; wait for one where nothing else waits, and then `wait_s` for windows."""
+        if self._scheduler.waiting == 0 and not self._streams.waiting:
             deadline_s = self._scheduler.next_deadline_s
             try:
                 self._take_message(inbox.get(timeout=None if deadline_s is None else self._left_s(deadline_s)))
             except queue.Empty:
                 return
             until_s = time.monotonic() + self._batching.wait_s
-            while self._scheduler.waiting < self._batching.windows:
+            while self._scheduler.waiting < self._batching.windows and not self._streams.waiting:
                 try:
                     self._take_message(inbox.get(timeout=self._left_s(until_s)))
                 except queue.Empty:
@@ -177,6 +213,13 @@ class Worker:
         if isinstance(message, Withdraw):
             self._forget(message.id)
             return
+        if isinstance(message, OpenStream):
+            with self._telling([message.id], 0.0):
+                self._streams.open(message)
+            return
+        if isinstance(message, FeedStream):
+            self._streams.take(message)
+            return
         wanted, samples_T = message
         if wanted.within_s <= 0:
             self._results.send(Failed(wanted.id, "expired"))
@@ -187,9 +230,9 @@ class Worker:
 
     def _begin(self, own: _Own, *, alone: bool) -> None:
         wanted = own.wanted
-        begun = _tried(self._recognizer.begin, own.samples_T, wanted.options)
+        begun = tried(self._recognizer.begin, own.samples_T, wanted.options)
         if isinstance(begun, Exception):
-            self._results.send(Failed(wanted.id, _reason(begun)))
+            self._results.send(Failed(wanted.id, reason_of(begun)))
             return
         own.recording, windows = begun
         came_s = own.deadline_s - wanted.within_s
@@ -247,13 +290,13 @@ class Worker:
 
         If one fails alone, a second of silence tells whether the model or the recording is broken.
         """
-        recognitions = _tried(self._recognizer.recognize_windows, windows)
+        recognitions = tried(self._recognizer.recognize_windows, windows)
         if not isinstance(recognitions, Exception):
             return list(recognitions)
         log.error("a batch of %d windows failed: %s", len(windows), type(recognitions).__name__)
         self._require_answers()
         if len(windows) == 1:
-            return [_reason(recognitions)]
+            return [reason_of(recognitions)]
         results: list[Recognition | Reason] = []
         for window in windows:
             results += self._recognized([window])
@@ -262,7 +305,7 @@ class Worker:
     def _require_answers(self) -> None:
         """End the process where the model answers no more: the front process starts another one."""
         silence = PendingWindow(np.zeros(SAMPLE_RATE_HZ, np.float32))
-        answer = _tried(self._recognizer.recognize_windows, [silence])
+        answer = tried(self._recognizer.recognize_windows, [silence])
         if isinstance(answer, Exception):
             log.critical("the model does not answer: %s", type(answer).__name__)
             os._exit(BROKEN)
@@ -274,11 +317,11 @@ class Worker:
         begun again, alone.
         """
         ids = [id_ for id_ in news if id_ in self._under_way]
-        steps = _tried(self._recognizer.go_on, [(self._under_way[id_].recording, news[id_]) for id_ in ids])
+        steps = tried(self._recognizer.go_on, [(self._under_way[id_].recording, news[id_]) for id_ in ids])
         if isinstance(steps, Exception):
             log.error("%d recordings could not go on: %s", len(ids), type(steps).__name__)
             if len(ids) == 1:
-                self._fail(ids[0], _reason(steps))
+                self._fail(ids[0], reason_of(steps))
             else:
                 for id_ in ids:
                     self._begin_again(self._under_way[id_])
@@ -311,30 +354,12 @@ class Worker:
     def _forget(self, id_: int) -> None:
         self._scheduler.remove(id_)
         self._under_way.pop(id_, None)
+        self._streams.forget(id_)
 
     @contextmanager
-    def _telling(self, ids: Sequence[int], audio_s: float) -> Iterator[Callable[[BatchFigures], None]]:
+    def _telling(self, ids: Sequence[int], audio_s: float) -> Iterator[Callable[[BatchFigures | StreamFigures], None]]:
         """Tell the front process what begins, and when it is over."""
-        figures: list[BatchFigures] = []
+        figures: list[BatchFigures | StreamFigures] = []
         self._results.send(Began(ids, audio_s))
         yield figures.append
         self._results.send(Ended(figures[0] if figures else None))
-
-
-def _tried(call: Callable[..., Result], *arguments: Any) -> Result | Exception:
-    """What a call returns or raises, of whatever kind: other recordings go on.
-
-    Without its traceback, which would hold tensors. Its message stays here, because it might quote what was said.
-    """
-    try:
-        return call(*arguments)
-    except Exception as error:  # noqa: BLE001 - see above
-        return error.with_traceback(None)
-
-
-def _reason(error: Exception) -> Reason:
-    if isinstance(error, GpuMemoryError | MemoryError):
-        return "memory"
-    if isinstance(error, BoostError):
-        return "phrases"
-    return "options" if isinstance(error, RecognitionError) else "failed"

@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from shoptalk.core import review
 from shoptalk.core.errors import BindingError
 from shoptalk.service.account import OTHER, Account
+from shoptalk.service.model.messages import BatchFigures, StreamFigures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -31,21 +32,6 @@ _STAGE_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _BATCH = (1, 2, 4, 8, 16, 32, 64)
 _REAL_TIME_FACTORS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _AUDIO_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 1200.0, 3600.0, 10800.0)
-
-
-class BatchFigures(Protocol):
-    """What a worker tells of a batch."""
-
-    @property
-    def windows(self) -> int: ...
-    @property
-    def audio_s(self) -> float: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def waited_s(self) -> Sequence[float]: ...
-    @property
-    def waiting(self) -> int: ...
 
 
 class AccessReport(Protocol):
@@ -70,6 +56,8 @@ class ModelReport(Protocol):
     def start_s(self) -> float | None: ...
     @property
     def requests(self) -> int: ...
+    @property
+    def streams(self) -> int: ...
     @property
     def refused(self) -> int: ...
     @property
@@ -175,6 +163,22 @@ class Metrics:
             buckets=_REAL_TIME_FACTORS,
             registry=registry,
         )
+        self.stream_delay_s = Histogram(
+            "shoptalk_stream_delay_seconds",
+            "From a stream's samples, as soon as they suffice for further words, to these words",
+            by_model,
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.stream_batch_size = Histogram(
+            "shoptalk_stream_batch_size", "Streams computed together", by_model, buckets=_BATCH, registry=registry
+        )
+        self.stream_busy_s = Counter(
+            "shoptalk_stream_busy_seconds", "Time that the model computed for streams", by_model, registry=registry
+        )
+        self.stream_audio_s = Counter(
+            "shoptalk_stream_audio_seconds", "Audio that streams brought", by_model, registry=registry
+        )
         self.recording_s = Histogram(
             "shoptalk_recording_seconds",
             "Length of the recordings that were recognised",
@@ -227,11 +231,14 @@ class Metrics:
             self.unsure_words.labels(model).inc(account.unsure_words)
             self.gaps.labels(model).inc(account.gaps)
 
-    def batches_of(self, model: str) -> Callable[[BatchFigures], None]:
-        """What a worker of this model calls with each batch's figures."""
+    def batches_of(self, model: str) -> Callable[[BatchFigures | StreamFigures], None]:
+        """What a worker of this model calls with the figures of each batch, and of streams that were fed."""
         label = self.model_label(model)
 
-        def observe(figures: BatchFigures) -> None:
+        def observe(figures: BatchFigures | StreamFigures) -> None:
+            if isinstance(figures, StreamFigures):
+                self._streams_were_fed(label, figures)
+                return
             self.queue_depth.labels(label).set(figures.waiting)
             self.batch_s.labels(label).observe(figures.seconds)
             self.batch_size.labels(label).observe(figures.windows)
@@ -241,6 +248,13 @@ class Metrics:
                 self.real_time_factor.labels(label).observe(figures.seconds / figures.audio_s)
 
         return observe
+
+    def _streams_were_fed(self, label: str, figures: StreamFigures) -> None:
+        self.stream_batch_size.labels(label).observe(figures.streams)
+        self.stream_busy_s.labels(label).inc(figures.seconds)
+        self.stream_audio_s.labels(label).inc(figures.audio_s)
+        for delay_s in figures.delays_s:
+            self.stream_delay_s.labels(label).observe(delay_s)
 
     def watch_models(self, report: Callable[[], Iterable[ModelReport]]) -> None:
         """Ask for a report of all models whenever the figures are read."""
@@ -292,6 +306,7 @@ class _Reports(Collector):
 
     def collect(self) -> Iterator[Metric]:
         requests = GaugeMetricFamily("shoptalk_model_requests", "Requests that the model has", labels=["model"])
+        streams = GaugeMetricFamily("shoptalk_model_streams", "Live streams that are open", labels=["model"])
         refused = CounterMetricFamily("shoptalk_model_refused", "Requests refused as too many", labels=["model"])
         swaps = CounterMetricFamily("shoptalk_model_swaps", "Times that its weights were swapped", labels=["model"])
         restarts = CounterMetricFamily(
@@ -311,12 +326,13 @@ class _Reports(Collector):
             if model.start_s is not None:
                 load_s.add_metric([model.name], model.start_s)
             requests.add_metric([model.name], model.requests)
+            streams.add_metric([model.name], model.streams)
             refused.add_metric([model.name], model.refused)
             swaps.add_metric([model.name], model.swaps)
             restarts.add_metric([model.name], model.restarts)
             if model.golden_wer is not None:
                 golden.add_metric([model.name], model.golden_wer)
-        yield from (requests, refused, swaps, restarts, golden, states, ready, load_s)
+        yield from (requests, streams, refused, swaps, restarts, golden, states, ready, load_s)
 
 
 class _Shadow(Collector):
