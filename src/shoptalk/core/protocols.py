@@ -250,3 +250,17 @@ class Vad(Protocol):
 
         An audio may be read no further once `is_enough` says so; it then has the frames until there.
         """
+
+
+LIVE_FRAME = 512
+"""Samples of a frame of a `LiveVad`: 32 ms."""
+
+
+class LiveVad(Protocol):
+    """A detector of speech in one recording while it is made; not required to be thread-safe."""
+
+    def probabilities(self, samples_S: Samples) -> npt.NDArray[np.float32]:
+        """The probability of speech in each of the next frames, (N,); `samples_S` are N whole frames of `LIVE_FRAME`.
+
+        Each frame is judged by itself and what came before, so the result does not depend on how they are dealt out.
+        """

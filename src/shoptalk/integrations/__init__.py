@@ -13,6 +13,7 @@
 - `asr_whisper`: Whisper by faster-whisper
 - `asr_moonshine`: Moonshine by its own runtime
 - `vad_silero`: Silero VAD
+- `vad_silero_live`: the same for recordings while they are made
 - `onnx`: ONNX Runtime sessions, for Kokoro; the weights of a graph, for Silero
 - `lhotse`: Lhotse's manifests and Kaldi's folders
 - `hf_datasets`: Hugging Face data sets

@@ -14,4 +14,5 @@
 - `telemetry`: what the service tells about itself
 - `model`: the models, each in a worker process
 - `corrections`: what users correct, and deletion by request id
+- `realtime`: WebSockets
 """

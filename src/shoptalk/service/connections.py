@@ -1,4 +1,4 @@
-"""A connection as uvicorn has it, with bounds that it lacks.
+"""Connections and WebSockets as uvicorn has them, with bounds that they lack.
 
 How many there are, how long and large a request's head is, and how long a client may leave its answer unread.
 """
@@ -8,12 +8,15 @@ import json
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from shoptalk.service.problems import Problem, content
 from shoptalk.service.settings import Settings
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers."""
+GOING_AWAY = 1001
+"""The code that a WebSocket is closed with when the server stops."""
 
 
 class Connection(HttpToolsProtocol):
@@ -25,8 +28,7 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_websocket = False
-        self._unread: asyncio.TimerHandle | None = None
-        self._unread_bytes = 0
+        self._unread = _Unread(settings.answer_idle_s)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -59,16 +61,15 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
-        self._forget_unread()
+        self._unread.forget()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._unread is None:
-            self._await_reading()
+        self._unread.watch(self.transport)
 
     def resume_writing(self) -> None:
-        self._forget_unread()
+        self._unread.forget()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -90,22 +91,6 @@ class Connection(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _await_reading(self) -> None:
-        self._unread_bytes = self.transport.get_write_buffer_size()
-        self._unread = self.loop.call_later(self._settings.answer_idle_s, self._look_whether_it_reads)
-
-    def _look_whether_it_reads(self) -> None:
-        """More may have been written meanwhile, but only after all before was taken."""
-        if self.transport.get_write_buffer_size() < self._unread_bytes:
-            self._await_reading()
-        else:
-            self.transport.abort()
-
-    def _forget_unread(self) -> None:
-        if self._unread:
-            self._unread.cancel()
-            self._unread = None
-
     def _refuse(self, status: int, message: str, code: str) -> None:
         self._forget_deadline()
         if self.transport.is_closing():
@@ -117,3 +102,73 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class LiveConnection(WebSocketsSansIOProtocol):
+    """A WebSocket whose client is cut off if it reads nothing, and which is not closed at once when the server stops.
+
+    uvicorn reads no further while messages wait for the app. Whoever sends too fast is slowed down by that.
+    """
+
+    def __init__(self, settings: Settings, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._unread = _Unread(settings.answer_idle_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unread.forget()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread.watch(self.transport)
+
+    def resume_writing(self) -> None:
+        self._unread.forget()
+        super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Tell the app that the server stops; it sends what it still has, and closes."""
+        if self.close_sent or not self.handshake_complete:
+            super().shutdown()
+        else:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
+
+    def keepalive_timeout(self) -> None:
+        """The client did not answer a ping. While nothing is read its answer cannot come."""
+        self.pong_timer = None
+        if self.read_paused:
+            self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            self.transport.abort()
+
+
+class _Unread:
+    """Looks whether a client reads what was written for it, and cuts off one that does not."""
+
+    def __init__(self, most_s: float) -> None:
+        """`most_s` is how long a client may take nothing."""
+        self._most_s = most_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, transport: Any) -> None:
+        """Something waits to be read."""
+        if self._timer is None:
+            self._wait(transport)
+
+    def forget(self) -> None:
+        """All was read, or the client is gone."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self, transport: Any) -> None:
+        unread_bytes = transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(self._most_s, self._look, transport, unread_bytes)
+
+    def _look(self, transport: Any, unread_bytes: int) -> None:
+        """More may have been written meanwhile, but only after all before was taken."""
+        if transport.get_write_buffer_size() < unread_bytes:
+            self._wait(transport)
+        else:
+            transport.abort()

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from shoptalk.core.errors import BindingError
-from shoptalk.service.connections import Connection
+from shoptalk.service.connections import Connection, LiveConnection
 from shoptalk.service.settings import Settings
 
 KEEP_ALIVE_S = 20
@@ -59,6 +59,11 @@ def configuration(app: FastAPI, settings: Settings) -> Any:
         host=settings.host,
         port=settings.port,
         http=partial(Connection, settings),  # type: ignore[arg-type]
+        ws=partial(LiveConnection, settings),  # type: ignore[arg-type]
+        ws_max_size=round(settings.live_message_mb * 2**20),
+        ws_ping_interval=settings.live_ping_s,
+        ws_ping_timeout=settings.live_ping_s,
+        ws_per_message_deflate=False,  # audio hardly shrinks, and unpacking takes time
         backlog=BACKLOG,
         log_level="warning",
         access_log=False,

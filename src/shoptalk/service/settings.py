@@ -85,6 +85,14 @@ class Settings(Section):
     """An upload that takes longer is answered 408."""
     drain_s: int = Field(default=30, ge=1)
     """When told to stop, the server lets requests in progress finish for so long."""
+    live_max_s: float = Field(default=14_400.0, gt=0)
+    """Longest session of a WebSocket; a longer one gets its last words and is closed."""
+    live_message_mb: float = Field(default=16.0, gt=0)
+    """Largest message of a WebSocket; a larger one closes it with the code 1009."""
+    live_backlog_s: float = Field(default=30.0, gt=0)
+    """Audio of one WebSocket that may wait for the model; with more, no further message is read meanwhile."""
+    live_ping_s: float = Field(default=20.0, gt=0)
+    """So often the client of a WebSocket is asked whether it is there; who does not answer for as long is cut off."""
     keys_file: Path | None = None
     """API keys with scopes and limits, made by `shoptalk keys`; in force beside SHOPTALK_API_KEY."""
     vocabularies_dir: Path | None = None

@@ -1,12 +1,14 @@
 """Stage 90: a bundle behind the HTTP service."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from shoptalk.core import config
 from shoptalk.core.errors import BindingError, ShoptalkError
 from shoptalk.core.progress import tell
+from shoptalk.core.protocols import LiveVad
 from shoptalk.core.recipe import Recipe
 from shoptalk.core.runtime import no_core_dumps
 from shoptalk.service import settings as service_settings
@@ -46,11 +48,19 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
 
     observe = telemetry.metrics.batches_of
     models = served_models.open_models(paths, recipe, settings, observe=observe, on_started=started)
-    app = create_app(models, settings, access=access, telemetry=telemetry, store=store)
+    app = create_app(models, settings, access=access, telemetry=telemetry, store=store, new_vad=_live_vads())
     tell(f"opening {listed}")
     answer(app, settings)
     if models.error:
         raise models.error
+
+
+def _live_vads() -> Callable[[], LiveVad]:
+    """What makes a detector of speech for each live session; the first call loads the model."""
+    from shoptalk.integrations import vad_silero_live
+
+    load = cache(vad_silero_live.load)
+    return lambda: load()()
 
 
 def _address(settings: service_settings.Settings) -> str:

@@ -7,6 +7,7 @@
 - `rates`: requests and seconds of audio a minute, recordings at the same time
 - `vocabularies`: each key's own lists of phrases
 - `vocabulary_routes`: `/v1/vocabularies`
+- `origins`: web pages that may use a service without keys
 - `audit`: the audit log
 - `kept`: recordings and transcripts on disk, encrypted and expiring
 """

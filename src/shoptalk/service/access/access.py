@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from shoptalk.core.config import check_api_key
 from shoptalk.core.protocols import Phrase
@@ -94,16 +95,20 @@ class Access:
         """
 
         async def caller_with_scope(request: Request) -> Caller:
-            caller = self.identify(request.headers)
-            request.state.caller = caller
-            account_of(request).caller = caller.id
-            if scope not in caller.scopes:
-                message = f"this API key lacks the scope {scope!r}; ask whoever runs the server for one that has it"
-                raise Problem(403, message, code="insufficient_scope")
-            self._rates.count_request(caller)
-            return caller
+            return self.admit(request, scope)
 
         return caller_with_scope
+
+    def admit(self, connection: HTTPConnection, scope: Scope) -> Caller:
+        """The caller of a request or a WebSocket, who has the `scope` and a request left; `Problem` 401, 403 or 429."""
+        caller = self.identify(connection.headers)
+        connection.state.caller = caller
+        account_of(connection).caller = caller.id
+        if scope not in caller.scopes:
+            message = f"this API key lacks the scope {scope!r}; ask whoever runs the server for one that has it"
+            raise Problem(403, message, code="insufficient_scope")
+        self._rates.count_request(caller)
+        return caller
 
     def recording(self, caller: Caller) -> AbstractContextManager[None]:
         """Holds one of the recordings that the caller may have at the same time; `Problem` 429 if none is left.
@@ -116,15 +121,23 @@ class Access:
         """Take a recording's seconds of what the caller has a minute; to be called once it is decoded."""
         self._rates.count_audio(caller, audio_s)
 
+    def audio_wait_s(self, caller: Caller) -> float:
+        """Seconds until the caller has audio left again; 0 if it has some."""
+        return self._rates.audio_wait_s(caller)
+
     # ---- what belongs to a caller
 
     async def phrases(self, caller: Caller, names: Sequence[str]) -> tuple[Phrase, ...]:
         """The phrases of the caller's vocabularies with these names; `Problem` 404 if one is not there."""
         return await asyncio.to_thread(self.vocabularies.phrases, caller.id, names) if names else ()
 
+    def keeps(self, caller: Caller) -> bool:
+        """Whether the service keeps recordings, and the caller agreed."""
+        return self._keeper is not None and caller.keeps_audio
+
     async def keep(self, caller: Caller, account: Account, samples_T: Samples, recognition: Recognition) -> None:
         """Keep a recording and its transcript, encrypted, if the service is set to and the caller agreed."""
-        if self._keeper is not None and caller.keeps_audio:
+        if self._keeper is not None and self.keeps(caller):
             names = account.request_id, account.model
             await asyncio.to_thread(self._keeper.keep, caller, *names, samples_T, recognition)
 

@@ -72,15 +72,19 @@ class Rates:
         limit = use.limits.concurrent
         if limit is not None and use.under_way >= limit:
             raise _too_much(f"this API key has {limit} recordings at the same time", 1.0)
-        if use.audio is not None:
-            wait_s = use.audio.wait_s(0.0, self._clock())
-            if wait_s > 0:
-                raise _too_much(f"this API key has {use.audio.per_minute:g} seconds of audio a minute", wait_s)
+        wait_s = self.audio_wait_s(caller)
+        if use.audio is not None and wait_s > 0:
+            raise _too_much(f"this API key has {use.audio.per_minute:g} seconds of audio a minute", wait_s)
         use.under_way += 1
         try:
             yield
         finally:
             use.under_way -= 1
+
+    def audio_wait_s(self, caller: Caller) -> float:
+        """Seconds until what the caller overdrew is made up; 0 if it has audio left, or no limit."""
+        bucket = self._use(caller).audio
+        return 0.0 if bucket is None else bucket.wait_s(0.0, self._clock())
 
     def count_audio(self, caller: Caller, audio_s: float) -> None:
         """Take a recording's seconds of the caller's allowance.

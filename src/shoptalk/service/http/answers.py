@@ -77,7 +77,7 @@ def delta_event(words: Sequence[Word], asked: Asked, *, is_first: bool) -> dict[
     text = " ".join(word.word for word in words)
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": text if is_first else f" {text}"}
     if asked.logprobs:
-        event["logprobs"] = _logprobs(words, is_first=is_first)
+        event["logprobs"] = logprob_entries(words, is_first=is_first)
     if asked.form == "verbose_json" and "word" in asked.granularities:
         event["words"] = [_word(word) for word in words]
     return event
@@ -249,10 +249,10 @@ def _ours(transcript: Transcript, asked: Asked) -> dict[str, Any]:
 
 def _all_logprobs(transcript: Transcript) -> list[dict[str, Any]]:
     words = [word for _, word in segments.words_of_channels(transcript.recognitions)]
-    return _logprobs(words, is_first=True)
+    return logprob_entries(words, is_first=True)
 
 
-def _logprobs(words: Sequence[Word], *, is_first: bool) -> list[dict[str, Any]]:
+def logprob_entries(words: Sequence[Word], *, is_first: bool) -> list[dict[str, Any]]:
     """OpenAI's form, with a word in the place of a token: its logprob is the logarithm of the word's confidence.
 
     The word carries the space before it, so that tokens joined are the text. Words without a confidence have none.

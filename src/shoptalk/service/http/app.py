@@ -1,23 +1,28 @@
 """The HTTP service as one app: transcriptions, models, health, metrics, and its description."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
 
 from shoptalk import __version__
+from shoptalk.core.protocols import LiveVad
 from shoptalk.service import problems
 from shoptalk.service.access import vocabulary_routes
 from shoptalk.service.access.access import Access
+from shoptalk.service.access.origins import check_origin
 from shoptalk.service.http import description, models_routes, pages, transcriptions
 from shoptalk.service.http.answers import GAPS
 from shoptalk.service.http.edge import Edge
 from shoptalk.service.http.intake import Intake
 from shoptalk.service.http.recognising import WARNING, Entrance
 from shoptalk.service.model.models import Models
+from shoptalk.service.realtime import realtime_route, stream_route
+from shoptalk.service.realtime.live import LiveService, no_vad
 from shoptalk.service.settings import Settings
 from shoptalk.service.store import Store
 from shoptalk.service.telemetry.metrics import CONTENT_TYPE, Metrics, is_transcription
@@ -34,8 +39,11 @@ def create_app(
     access: Access,
     telemetry: Telemetry | None = None,
     store: Store | None = None,
+    new_vad: Callable[[], LiveVad] = no_vad,
 ) -> FastAPI:
     """The service around its models, which it starts and stops, and around a store, which it closes.
+
+    `new_vad` makes a detector of speech for each live session.
 
     Health never asks for a key, and metrics do so under `settings.metrics_key`; they reveal nothing of the speech.
 
@@ -72,7 +80,11 @@ def create_app(
     app.state.access = access
     app.state.stopping = lambda: False
     app.add_middleware(
-        Edge, root_path=settings.root_path, is_upload=is_transcription, stopping=lambda: bool(app.state.stopping())
+        Edge,
+        root_path=settings.root_path,
+        is_upload=is_transcription,
+        stopping=lambda: bool(app.state.stopping()),
+        check_page=partial(check_origin, allowed=settings.cors_origins) if access.is_open else lambda headers: None,
     )
     if settings.cors_origins:
         app.add_middleware(
@@ -85,6 +97,9 @@ def create_app(
     app.add_middleware(Watching, telemetry=watched, on_end=access.note, root_path=settings.root_path)
     problems.install(app)
     app.include_router(transcriptions.router(Entrance(models, settings, access, intake, watched)))
+    live = LiveService(models, settings, access, watched, new_vad, lambda: bool(app.state.stopping()))
+    app.include_router(realtime_route.router(live))
+    app.include_router(stream_route.router(live))
     app.include_router(vocabulary_routes.routes(access))
     app.include_router(models_routes.router(models, access))
     if settings.metrics_port is None:

@@ -1,4 +1,4 @@
-"""What every request passes first: a path prefix, HEAD and OPTIONS, bodies that nobody read or that are too large."""
+"""What every request passes first: a path prefix, web pages, HEAD and OPTIONS, bodies that nobody read or too large."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from shoptalk.service import problems
 from shoptalk.service.account import account_of
@@ -15,6 +16,8 @@ LINGER_S = 1.0
 """So long the rest of a refused upload is read and dropped: a client that is still sending then gets its answer."""
 LINGER_BYTES = 8 * 2**20
 """Of that rest at most."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing; a browser keeps their answers from pages of other origins."""
 SMALL_BYTES = 2**20
 """Of a body that is no recording."""
 
@@ -23,6 +26,7 @@ class Edge:
     """ASGI wrapper around the routes.
 
     - A path prefix is taken off, where the proxy did not do so.
+    - A web page of another origin is refused, where the service asks for no key.
     - HEAD is answered as GET, without the body.
     - OPTIONS tells the methods of a path.
     - A connection is closed after an answer that came before all of the request was read: what still arrives of it
@@ -30,14 +34,28 @@ class Edge:
     - While the server stops, each answer closes its connection.
     """
 
-    def __init__(self, app: ASGIApp, root_path: str, is_upload: Callable[[str], bool], stopping: Callable[[], bool]):
-        """`is_upload` tells by a path whether its body is bounded by the route; others are bounded here."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        root_path: str,
+        is_upload: Callable[[str], bool],
+        stopping: Callable[[], bool],
+        check_page: Callable[[Headers], None] = lambda headers: None,
+    ):
+        """`is_upload` tells by a path whether its body is bounded by the route; others are bounded here.
+
+        `check_page` raises `Problem` for the headers of a web page that may not use the service.
+        """
+        self._check_page = check_page
         self._app = app
         self._root_path = root_path
         self._is_upload = is_upload
         self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._open(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,7 +64,12 @@ class Edge:
         inner = {**scope, "method": method, "root_path": self._root_path}  # the server still needs its own
         most = None if self._is_upload(scope["path"]) else SMALL_BYTES
         try:
+            if exchange.method not in SAFE:
+                self._check_page(Headers(scope=scope))
             await self._app(inner, exchange.bounded(most), exchange.send)
+        except Problem as problem:  # of the page; the app answers its own
+            account_of(HTTPConnection(scope)).code = problem.code
+            await problems.answer(problem)(scope, receive, exchange.send)
         except _TooLargeError:
             if not exchange.has_begun:
                 message = f"the request has more than {SMALL_BYTES} bytes; send less"
@@ -55,6 +78,21 @@ class Edge:
                 await problems.answer(problem)(scope, receive, exchange.send)
         finally:
             if "route" in inner:  # whoever watches the request tells it by its route
+                scope["route"] = inner["route"]
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket."""
+        inner = {**scope, "root_path": self._root_path}
+        try:
+            self._check_page(Headers(scope=scope))
+        except Problem as problem:
+            account_of(HTTPConnection(scope)).code = problem.code
+            await WebSocket(scope, receive, send).send_denial_response(problems.answer(problem))
+            return
+        try:
+            await self._app(inner, receive, send)
+        finally:
+            if "route" in inner:
                 scope["route"] = inner["route"]
 
 

@@ -82,7 +82,7 @@ def read(items: Items, *, is_strict: bool = False) -> Wanted:
     _check_temperature(values.get("temperature") or "0")
     _check_chunking(values.get("chunking_strategy", ""), within)
     for name, languages in (("language", [values.get("language", "")]), ("languages", lists.get("languages", []))):
-        _check_languages(name, languages)
+        check_languages(name, languages)
     form = values.get("response_format") or "json"
     is_separate = _is_separate(values.get("channels") or "mix")
     _check_form(form, is_separate=is_separate)
@@ -152,7 +152,7 @@ def _check_form(form: str, *, is_separate: bool) -> None:
         raise _wrong("response_format", f"{_shown(form)!r} is unknown; choose from {', '.join(FORMS)}")
 
 
-def _check_languages(name: str, languages: Sequence[str]) -> None:
+def check_languages(name: str, languages: Sequence[str]) -> None:
     """Where several may be spoken, English must be among them."""
     spoken = [language.strip().lower().replace("_", "-").partition("-")[0] for language in languages]
     if spoken and not ENGLISH.intersection(spoken):

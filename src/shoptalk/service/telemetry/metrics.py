@@ -197,6 +197,20 @@ class Metrics:
         self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
         self.queue_depth = Gauge("shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry)
         self.in_progress = Gauge("shoptalk_requests_in_progress", "Transcription requests under way", registry=registry)
+        self.live_sessions = Gauge("shoptalk_live_sessions", "WebSockets that are open", registry=registry)
+        self.items = Counter(
+            "shoptalk_live_items",
+            "Stretches of live audio that were transcribed, by HTTP status and model",
+            ["status", "model"],
+            registry=registry,
+        )
+        self.final_words_s = Histogram(
+            "shoptalk_live_final_seconds",
+            "From the end of a stretch of live audio to its last word",
+            by_model,
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
         self.audit_lost = Gauge(
             "shoptalk_audit_lost_lines", "Lines of the audit log that were lost since the start", registry=registry
         )
@@ -226,10 +240,23 @@ class Metrics:
             self.stage_s.labels(stage, model).observe(seconds)
         if account.audio_s:
             self.recording_s.labels(model).observe(account.audio_s)
-            self.audio_s.labels(model).inc(account.audio_s)
-            self.words.labels(model).inc(account.words)
-            self.unsure_words.labels(model).inc(account.unsure_words)
-            self.gaps.labels(model).inc(account.gaps)
+            self._recognised(account, model)
+
+    def item_ended(self, account: Account, delay_s: float | None) -> None:
+        """A stretch of live audio has its words, or has none; `delay_s` is how long they took after its end."""
+        model = self.model_label(account.model)
+        self.items.labels(str(account.status), model).inc()
+        if account.code:
+            self.errors.labels(account.code, account.route).inc()
+        if delay_s is not None and account.status == 200:
+            self.final_words_s.labels(model).observe(delay_s)
+        self._recognised(account, model)
+
+    def _recognised(self, account: Account, model: str) -> None:
+        self.audio_s.labels(model).inc(account.audio_s)
+        self.words.labels(model).inc(account.words)
+        self.unsure_words.labels(model).inc(account.unsure_words)
+        self.gaps.labels(model).inc(account.gaps)
 
     def batches_of(self, model: str) -> Callable[[BatchFigures | StreamFigures], None]:
         """What a worker of this model calls with the figures of each batch, and of streams that were fed."""

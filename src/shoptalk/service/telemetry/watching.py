@@ -16,6 +16,7 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from shoptalk.service import problems
 from shoptalk.service.account import METHODS, OTHER, Account
@@ -26,6 +27,10 @@ from shoptalk.service.telemetry.spans import Spans
 
 REQUEST_ID = "x-request-id"
 QUEUE = "queue"
+SWITCHING = 101
+"""The status of a WebSocket that is accepted."""
+INTERNAL_ERROR = 1011
+"""The code that a WebSocket is closed with where the server failed."""
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNSEEN = ("/health/", "/metrics")
 """What asks how the service is doing is no request of a client."""
@@ -91,14 +96,15 @@ class Watching:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "").removeprefix(self._root_path)
-        if scope["type"] != "http" or path.startswith(_UNSEEN):
+        if scope["type"] not in ("http", "websocket") or path.startswith(_UNSEEN):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         client = scope.get("client")
+        method = scope.get("method", "GET")  # a WebSocket begins as GET
         account = Account(
             request_id=_request_id(headers),
-            method=scope["method"] if scope["method"] in METHODS else OTHER,
+            method=method if method in METHODS else OTHER,
             address=client[0] if client else "",
         )
         scope.setdefault("state", {})["account"] = account
@@ -124,9 +130,10 @@ class Watching:
 
         async def noting(message: Message) -> None:
             nonlocal has_begun
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start", "websocket.accept"):
                 has_begun = True
-                account.status = message["status"]
+                account.status = message.get("status", SWITCHING)
+                message.setdefault("headers", [])
                 MutableHeaders(scope=message)[REQUEST_ID] = account.request_id
             elif message["type"] == "http.response.body" and message.get("body") and account.first_byte_s is None:
                 account.first_byte_s = clock() - started
@@ -137,8 +144,10 @@ class Watching:
         except Exception as error:  # noqa: BLE001 - whatever a route does not expect; the message is kept from all logs
             log.error("request %s failed: %s", account.request_id, place_of(error))
             account.code = "internal_error"
-            if not has_begun:
-                problem = Problem(500, "the server failed; try again", code=account.code)
+            problem = Problem(500, "the server failed; try again", code=account.code)
+            if scope["type"] == "websocket":
+                await _end_websocket(scope, receive, noting, None if has_begun else problem)
+            elif not has_begun:
                 await problems.answer(problem)(scope, receive, noting)
             # else the connection is closed by the server before the answer's end, which clients take as an error
         finally:
@@ -146,6 +155,17 @@ class Watching:
             if account.model:
                 account.model = self._telemetry.metrics.model_label(account.model)
             account.seconds = clock() - started
+
+
+async def _end_websocket(scope: Scope, receive: Receive, send: Send, problem: Problem | None) -> None:
+    """Refuse a WebSocket that was not accepted with the problem, or close one that was; it may be gone already."""
+    try:
+        if problem is not None:
+            await WebSocket(scope, receive, send).send_denial_response(problems.answer(problem))
+        else:
+            await send({"type": "websocket.close", "code": INTERNAL_ERROR, "reason": "internal_error"})
+    except (OSError, RuntimeError):
+        pass
 
 
 def place_of(error: BaseException) -> str:
