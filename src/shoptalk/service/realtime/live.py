@@ -41,7 +41,7 @@ class LiveService:
     access: Access
     telemetry: Telemetry
     new_vad: Callable[[], LiveVad]
-    """A detector of speech for one session; `ShoptalkError` if there is none. The first one loads a model, in a thread."""
+    """Makes a detector of speech for a session, in a thread: it may load a model. `ShoptalkError` if there is none."""
     stopping: Callable[[], bool]
     """Whether the server was told to stop."""
 

@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from shoptalk.core.errors import ShoptalkError
 from shoptalk.core.protocols import LIVE_FRAME, LiveVad, Partial
 from shoptalk.core.records import Samples
 from shoptalk.service.connections import GOING_AWAY
+from shoptalk.service.model.models import Models
 from shoptalk.service.problems import Problem
 from shoptalk.service.realtime import client_events, configuration, doors
 from shoptalk.service.realtime.channel import Channel
@@ -72,7 +74,7 @@ class _Driver:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended = asyncio.Event()
         """Set whenever an item ends."""
-        self._session = Session(set_to, new_id=_new_id, check=self._check)
+        self._session = Session(set_to, new_id=_new_id, check=partial(_check_model, live.service.models))
 
     async def run(self) -> int:
         """To the end of the connection; returns the close code."""
@@ -118,7 +120,7 @@ class _Driver:
                     self._tasks[item_id].cancel()
 
     async def _speech(self, samples_S: Samples) -> npt.NDArray[np.float32]:
-        """The probability of speech in each frame, (N,); nothing is speech where there is no detector, which is told."""
+        """The probability of speech in each frame, (N,); 0 where there is no detector, which is told once."""
         if self._vad is None and not self._is_deaf:
             try:
                 self._vad = await asyncio.to_thread(self._live.service.new_vad)
@@ -161,18 +163,20 @@ class _Driver:
             self._ended.clear()
             await self._ended.wait()
 
-    def _check(self, changed: Configuration) -> None:
-        try:
-            self._live.service.models.resolve(changed.model)
-        except Problem as problem:
-            where = "session.audio.input.transcription.model"
-            raise Problem(problem.status, problem.message, code=problem.code, param=where) from None
-
     def _reason(self) -> Problem | None:
         if not self._channel.is_expired:
             return None
         most_s = self._live.service.settings.live_max_s
         return Problem(400, f"a session lasts {most_s:.0f} s at most; open another one", code="session_expired")
+
+
+def _check_model(models: Models, changed: Configuration) -> None:
+    """`Problem` for a model that is not there."""
+    try:
+        models.resolve(changed.model)
+    except Problem as problem:
+        where = "session.audio.input.transcription.model"
+        raise Problem(problem.status, problem.message, code=problem.code, param=where) from None
 
 
 async def _read(message: str | bytes) -> ClientEvent:
