@@ -280,7 +280,7 @@ def served() -> Iterator[str]:
     import uvicorn
 
     from shoptalk.service.access.access import Access
-    from shoptalk.service.http.app import create_app
+    from shoptalk.service.app import create_app
     from shoptalk.service.telemetry.watching import Telemetry
     from shoptalk.stages.served_models import open_models
 

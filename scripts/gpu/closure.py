@@ -11,7 +11,7 @@ import re
 import sys
 
 MODULES = (
-    "benchmarks.engine.gpu", "shoptalk.engine.recognizer", "shoptalk.service.http.app", "shoptalk.service.server",
+    "benchmarks.engine.gpu", "shoptalk.engine.recognizer", "shoptalk.service.app", "shoptalk.service.server",
     "shoptalk.tuning.trainer", "av", "httpx", "hypothesis", "jiwer", "multipart", "pytest", "soundfile", "soxr",
     "transformers", "uvicorn", "whisper_normalizer.english",
 )  # fmt: skip

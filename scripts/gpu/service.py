@@ -22,7 +22,7 @@ from shoptalk.core import audio
 from shoptalk.core.recipe import ON_A_GPU, EngineSection, Recipe
 from shoptalk.engine.recognizer import Engine
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.model.models import Models
 from shoptalk.service.settings import Settings

@@ -82,7 +82,7 @@ def main() -> None:
 
     from shoptalk.core import runtime
     from shoptalk.service.access.access import Access
-    from shoptalk.service.http.app import create_app
+    from shoptalk.service.app import create_app
     from shoptalk.service.model.models import Models
     from shoptalk.service.model.served import About, Worker
     from shoptalk.service.model.worker import WorkerModel

@@ -26,7 +26,7 @@ from shoptalk.core.resources import locate
 from shoptalk.release import packaging
 from shoptalk.release.card import Origin
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.model.work import Work
 from shoptalk.service.settings import Settings

@@ -1,5 +1,6 @@
 """Stage 90: the OpenAI-compatible HTTP service: models in worker processes behind one front process.
 
+- `app`: all routes as one app
 - `server`: running it with uvicorn, on safe addresses, with TLS
 - `connections`: bounds of connections and of requests' heads
 - `settings`: every setting, with its default

@@ -20,7 +20,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
     The error of the first model is raised if none could be opened.
     """
     from shoptalk.service.access.access import Access
-    from shoptalk.service.http.app import create_app
+    from shoptalk.service.app import create_app
     from shoptalk.service.server import check_binding
     from shoptalk.service.server import serve as answer
     from shoptalk.service.store import open_store

@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from shoptalk.core.protocols import PLAIN, Options, Recognizer
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.model.differences import Difference
 from shoptalk.service.model.models import Models
 from shoptalk.service.model.served import About, Worker

@@ -20,7 +20,7 @@ from shoptalk.service.access import keys
 from shoptalk.service.access.access import Access
 from shoptalk.service.access.callers import Limits
 from shoptalk.service.access.kept import read_kept
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import Telemetry
 

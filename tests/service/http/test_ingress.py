@@ -24,7 +24,7 @@ from shoptalk.core.errors import BindingError
 from shoptalk.core.records import Recognition
 from shoptalk.service import bodies
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.http.edge import SMALL_BYTES
 from shoptalk.service.http.intake import Budget, Intake
 from shoptalk.service.http.recognising import WARNING

@@ -17,7 +17,7 @@ from tests.service.http.serving import FakeRecognizer, client, recording, served
 from tests.service.model.fakes import FakeSource
 
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.model.models import Models
 from shoptalk.service.settings import Settings

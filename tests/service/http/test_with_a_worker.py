@@ -17,7 +17,7 @@ from tests.service.model import fake_recognizer
 from tests.service.model.fake_recognizer import CANNOT_GO_ON, RAISES, SAID, clip
 
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.model.messages import BatchFigures, Batching
 from shoptalk.service.model.worker import WorkerModel
 from shoptalk.service.settings import Settings

@@ -18,7 +18,7 @@ from tests.service.model.fakes import FakeWorker
 from shoptalk.core.protocols import LIVE_FRAME, PLAIN, Options
 from shoptalk.core.records import Samples
 from shoptalk.service.access.access import Access
-from shoptalk.service.http.app import create_app
+from shoptalk.service.app import create_app
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import Telemetry
 

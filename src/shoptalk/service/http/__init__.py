@@ -1,6 +1,5 @@
 """Routes of the HTTP service and the forms of its answers.
 
-- `app`: the routes
 - `models_routes`: models, readiness, swaps and the challenger's report
 - `transcriptions`: the route of recordings, whole and as a stream
 - `recognising`: what is made of a recording once it is decoded, for requests and jobs
