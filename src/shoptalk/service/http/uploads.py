@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from shoptalk.service import clock
 from shoptalk.service.http.fields import Items
 from shoptalk.service.http.intake import MIB, Share
 from shoptalk.service.problems import Problem
@@ -79,7 +79,8 @@ async def read_form(request: Request, settings: Settings, share: Share) -> Async
 
 async def _bounded(request: Request, settings: Settings, share: Share) -> AsyncGenerator[bytes, None]:
     limit = int(settings.max_upload_mb * MIB)
-    began_s = time.monotonic()
+    running_s = clock.of_loop()
+    began_s = running_s()
     total = 0
     chunks = request.stream()
     while (chunk := await _next(chunks, request, settings)) is not None:
@@ -87,7 +88,7 @@ async def _bounded(request: Request, settings: Settings, share: Share) -> AsyncG
         if total > limit:
             raise _too_large(settings)
         share.hold(max(total, share.amount))
-        passed_s = time.monotonic() - began_s
+        passed_s = running_s() - began_s
         is_slow = passed_s > settings.upload_idle_s and total < settings.upload_min_kb_s * 1024 * passed_s
         if is_slow or passed_s > settings.upload_timeout_s:
             message = f"{total} bytes of the upload came in {passed_s:.0f} s; send it on a faster connection"

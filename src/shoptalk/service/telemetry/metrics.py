@@ -27,6 +27,10 @@ from shoptalk.service.account import OTHER, Account
 from shoptalk.service.model.messages import BatchFigures, StreamFigures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+RECOGNISE = "recognise"
+"""The stage in which a model has a request."""
+TURNED_AWAY = frozenset({429, 503})
+"""Statuses of requests that found no place, or no model that answers."""
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _STAGE_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 _BATCH = (1, 2, 4, 8, 16, 32, 64)
@@ -124,14 +128,14 @@ class Metrics:
         )
         self.request_s = Histogram(
             "shoptalk_request_seconds",
-            "Transcription requests from the first byte to the answer",
+            "Requests that a model had, from the first byte to the answer",
             by_model,
             buckets=_LATENCY_S,
             registry=registry,
         )
         self.first_byte_s = Histogram(
             "shoptalk_first_byte_seconds",
-            "Transcription requests from the first byte to the answer's first byte",
+            "Requests that a model had, from the first byte to the answer's first byte",
             by_model,
             buckets=_LATENCY_S,
             registry=registry,
@@ -233,11 +237,13 @@ class Metrics:
             self.errors.labels(account.code, account.route).inc()
         if not is_transcription(account.route):
             return
+        for stage, seconds in account.stages.items():
+            self.stage_s.labels(stage, model).observe(seconds)
+        if RECOGNISE not in account.stages or account.status in TURNED_AWAY:
+            return  # what is refused at once would make the service look fast
         self.request_s.labels(model).observe(account.seconds)
         if account.first_byte_s is not None:
             self.first_byte_s.labels(model).observe(account.first_byte_s)
-        for stage, seconds in account.stages.items():
-            self.stage_s.labels(stage, model).observe(seconds)
         if account.audio_s:
             self.recording_s.labels(model).observe(account.audio_s)
             self._recognised(account, model)
