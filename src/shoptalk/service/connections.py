@@ -136,6 +136,13 @@ class LiveConnection(WebSocketsSansIOProtocol):
         else:
             self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
 
+    def send_keepalive_ping(self) -> None:
+        """Its answer is waited for by the time in which the server ran."""
+        super().send_keepalive_ping()
+        if self.pong_timer is not None and self.ping_timeout is not None:
+            self.pong_timer.cancel()
+            self.pong_timer = Deadline(self.ping_timeout, self.keepalive_timeout)  # type: ignore[assignment]
+
     def keepalive_timeout(self) -> None:
         """The client did not answer a ping. While nothing is read its answer cannot come."""
         self.pong_timer = None
