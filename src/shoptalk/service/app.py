@@ -15,6 +15,10 @@ from shoptalk.service import problems
 from shoptalk.service.access import vocabulary_routes
 from shoptalk.service.access.access import Access
 from shoptalk.service.access.origins import check_origin
+from shoptalk.service.corrections import opening
+from shoptalk.service.corrections import routes as corrections_routes
+from shoptalk.service.corrections.forgetting import Forgetting
+from shoptalk.service.corrections.trained import Registered
 from shoptalk.service.http import description, models_routes, pages, transcriptions
 from shoptalk.service.http.answers import GAPS
 from shoptalk.service.http.edge import Edge
@@ -40,10 +44,12 @@ def create_app(
     telemetry: Telemetry | None = None,
     store: Store | None = None,
     new_vad: Callable[[], LiveVad] = no_vad,
+    registered: Registered | None = None,
 ) -> FastAPI:
     """The service around its models, which it starts and stops, and around a store, which it closes.
 
-    `new_vad` makes a detector of speech for each live session.
+    `new_vad` makes a detector of speech for each live session. `registered` lists the models of a registry, in which a
+    deletion looks.
 
     Health never asks for a key, and metrics do so under `settings.metrics_key`; they reveal nothing of the speech.
 
@@ -54,11 +60,21 @@ def create_app(
     watched.metrics.watch_access(access)
     watched.metrics.watch_shadow(models.shadow_report)
     intake = Intake(settings)
+    forgetting = Forgetting()
+    desk = opening.open_desk(
+        store,
+        settings,
+        access=access,
+        metrics=watched.metrics,
+        forgetting=forgetting,
+        served=models.paths,
+        registered=registered,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keep_messages_out(asyncio.get_running_loop())
-        async with access.running():
+        async with access.running(), opening.running(desk.corrections):
             with _metrics_port(watched.metrics, settings):
                 models.start()
                 yield
@@ -101,6 +117,7 @@ def create_app(
     app.include_router(realtime_route.router(live))
     app.include_router(stream_route.router(live))
     app.include_router(vocabulary_routes.routes(access))
+    app.include_router(corrections_routes.router(desk))
     app.include_router(models_routes.router(models, access))
     if settings.metrics_port is None:
         asked = [Depends(access.require("metrics"))] if settings.metrics_key else []

@@ -124,6 +124,14 @@ class Settings(Section):
     database: str = ""
     """Database of jobs and corrections, such as ``postgresql://user@host/shoptalk``, which several servers may share;
     without, an SQLite file in `store_dir`."""
+    corrections_days: float = Field(default=90.0, gt=0)
+    """Corrections, and the recordings that belong to them, are deleted after so long."""
+    correctable_hours: float = Field(default=168.0, gt=0)
+    """So long after an answer a correction of it is taken. Until then its request id is kept, with key, model, time and
+    length; never the text."""
+    registry: str = ""
+    """MLflow's address of the model registry, such as ``sqlite:///runs/registry.db``, in which a deletion looks for
+    models that were trained on it."""
     metrics_key: bool = False
     """`/metrics` asks for an API key with the scope metrics."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)

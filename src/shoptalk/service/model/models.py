@@ -149,6 +149,10 @@ class Models:
         """How each model is doing."""
         return tuple(served.report() for served in self._served.values())
 
+    def paths(self) -> list[tuple[str, Path]]:
+        """The name of each model, and the bundle or `.nemo` that it has now."""
+        return [(served.name, served.path) for served in self._served.values()]
+
     def shadow_report(self) -> ShadowReport | None:
         """How challenger and champion compare; None where there is no challenger."""
         return self._shadow.report() if self._shadow else None

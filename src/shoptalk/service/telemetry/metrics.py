@@ -199,6 +199,18 @@ class Metrics:
             registry=registry,
         )
         self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
+        self.corrections = Counter(
+            "shoptalk_corrections",
+            "Corrections that were taken, and whether training may use them",
+            ["model", "consent"],
+            registry=registry,
+        )
+        self.corrected_words = Counter(
+            "shoptalk_corrected_words",
+            "Words that corrections changed, added or removed; of shoptalk_words it is the drift",
+            by_model,
+            registry=registry,
+        )
         self.queue_depth = Gauge("shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry)
         self.in_progress = Gauge("shoptalk_requests_in_progress", "Transcription requests under way", registry=registry)
         self.live_sessions = Gauge("shoptalk_live_sessions", "WebSockets that are open", registry=registry)
