@@ -5,6 +5,8 @@
 
 The packs are those of scripts/pack_features.py, the recipe is recipes/base-tiny-timed.yaml. The seconds count from the
 start of the program, unpacking and imports included. OUT has the mean weights and the learning curve at any time.
+`--recorded` repeats recordings of the step (CUDA graphs). Where that fails, CUDA is of no more use to this process: it
+ends with status 3, so that whoever started it starts it again without.
 """
 
 import time
@@ -14,6 +16,8 @@ STARTED = time.monotonic()
 import argparse  # noqa: E402
 import gc  # noqa: E402
 import os  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that draw; torch is told below
@@ -25,6 +29,8 @@ from shoptalk.tuning.material import Draws, Loading, Workers  # noqa: E402
 
 RECIPE = Path("recipes/base-tiny-timed.yaml")
 TORCH_THREADS = 4
+NOT_RECORDED = 3
+"""Status of a training whose recordings failed."""
 
 
 def main() -> None:
@@ -34,6 +40,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--weights", type=Path, help="weights that a training wrote, to train on from")
+    parser.add_argument("--recorded", action="store_true", help="record the step on the device and repeat that")
+    parser.add_argument("--kernel", action="store_true", help="walk the lattice of the TDT loss by one kernel")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the recipe")
     parser.add_argument("--export", type=Path, help="weights that a training wrote, to be written as `.nemo`")
     parser.add_argument("--to", type=Path)
@@ -56,6 +65,7 @@ def train(arguments: argparse.Namespace) -> None:
     loading = Loading(paths, processes=arguments.processes)
     say(f"unpacking {len(paths)} packs")
     from shoptalk.integrations import nemo
+    from shoptalk.tuning import tdt_on_device
     from shoptalk.tuning.lines import Spelling
     from shoptalk.tuning.timed import TimedTraining
 
@@ -70,6 +80,8 @@ def train(arguments: argparse.Namespace) -> None:
     draws = Draws(material, tokens, recipe.train, snr_db=recipe.augment.snr_db, seed=recipe.seed)
     workers = Workers(draws, processes=max(1, arguments.processes - 2))  # before there is anything on the device
     arguments.out.mkdir(parents=True, exist_ok=True)
+    tdt_on_device.KERNEL |= arguments.kernel
+    torch.set_float32_matmul_precision("high")
     training = TimedTraining(
         model,
         recipe.train,
@@ -78,11 +90,21 @@ def train(arguments: argparse.Namespace) -> None:
         device=torch.device(arguments.device),
         seed=recipe.seed,
         out=arguments.out,
+        weights=arguments.weights,
+        recorded=arguments.recorded,
         say=say,
     )
-    say(f"training on {arguments.device}")
+    say(f"training on {arguments.device}, {'recorded' if arguments.recorded else 'not recorded'}")
     gc.freeze()
-    training.run(iter(workers), until=STARTED + arguments.seconds)
+    try:
+        training.run(iter(workers), until=STARTED + arguments.seconds)
+    except Exception:
+        if not arguments.recorded:
+            raise
+        traceback.print_exc()
+        say("THE RECORDED TRAINING FAILED: start it again without --recorded")
+        workers.close()
+        sys.exit(NOT_RECORDED)
     workers.close()
     say("done")
 

@@ -1,5 +1,7 @@
 """Packed training material in memory, and the batches that are drawn from it: where each frame of an utterance is read.
 
+Batches have few shapes, and each is full: what runs on a GPU can be recorded once for each shape (`graphs`).
+
 Shapes: N frames of the whole material (10 ms), M mel bins, R recordings, B utterances, T mel frames, U tokens.
 """
 
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from shoptalk.core.errors import TrainingError
 from shoptalk.core.recipe import TrainSection
 from shoptalk.tuning import device_effects, variety
-from shoptalk.tuning.batches import Pool, draw_rows, padded_frames, plan_round, with_rows
+from shoptalk.tuning.batches import Row, draw_rows
 from shoptalk.tuning.data import HOPS_PER_S, TOKEN_STEP
 from shoptalk.tuning.packing import Pack, Recording
 
@@ -25,9 +27,21 @@ Array = npt.NDArray[Any]
 
 DEV, NOISE, REAL = "dev", "noise", "real"
 """Kinds of packs, as their files' names begin; all others hold synthetic speech."""
-ROUND = 20
-"""Batches that are planned together, so that those in one batch are of like length."""
 QUIET_PART = 0.1
+FRAMES = (192, 256, 320, 384, 448, 512, 640, 832, 1152, 1536, 2048)
+"""Mel frames that utterances are padded to."""
+TOKENS_A_FRAME = 0.115
+"""What a batch has room for; 95 % of the utterances say less, and the others lie in a longer batch."""
+ROWS = 256
+"""Utterances of several recordings that are drawn together."""
+
+
+class Shape(NamedTuple):
+    """The shape of a batch: B, T and U - 1."""
+
+    utterances: int
+    frames: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -108,8 +122,24 @@ class Drawn(NamedTuple):
     effects: device_effects.Effects | None
 
 
+def shapes_of(batch_s: float) -> tuple[Shape, ...]:
+    """The shapes of batches of about so many seconds, padding included, the shortest first."""
+    budget = round(batch_s * HOPS_PER_S)
+    rooms = [-(-round(frames * TOKENS_A_FRAME) // TOKEN_STEP) * TOKEN_STEP for frames in FRAMES]
+    return tuple(Shape(max(1, budget // frames), frames, room) for frames, room in zip(FRAMES, rooms, strict=True))
+
+
+class Utterance(NamedTuple):
+    """Where each frame is read and how far towards the frame behind, what is said, and the first recording's number."""
+
+    places_T: Array
+    parts_T: Array
+    tokens: Sequence[int]
+    number: int
+
+
 class Draws:
-    """Batches of the material for ever; those of round r are a function of (seed, r)."""
+    """Batches of the material for ever; those of a stream are a function of (seed, stream)."""
 
     def __init__(
         self,
@@ -125,6 +155,7 @@ class Draws:
         self._config = config
         self._snr_db = snr_db
         self._seed = seed
+        self._shapes = shapes_of(config.batch_s)
         frames_R = material.places_R2[:, 1]
         real, synthetic = material.speech
         noises = material.of(NOISE)
@@ -135,58 +166,61 @@ class Draws:
         self._max_frames = round(config.max_utterance_s * HOPS_PER_S)
         shares = (config.rehearsal, 1 - config.rehearsal)
         usable = [numbers[frames_R[numbers] <= self._max_frames] for numbers in material.speech]
-        pools = [(numbers, share) for numbers, share in zip(usable, shares, strict=True) if len(numbers) and share]
-        total = sum(share for _, share in pools)
-        self._pools = [(numbers, share / total) for numbers, share in pools]
+        self._pools = [
+            (numbers, share) for numbers, share in zip(usable, shares, strict=True) if len(numbers) and share
+        ]
 
-    def round(self, number: int) -> Iterator[Drawn]:
-        """The batches of a round."""
-        rng = np.random.default_rng([self._seed, number])
-        budget = round(self._config.batch_s * HOPS_PER_S)
-        chosen = [self._some(numbers, ROUND * budget * share, rng) for numbers, share in self._pools]
-        lengths = [self._material.places_R2[numbers, 1:] for numbers in chosen]
-        rows = [self._rows(of_pool, rng) for of_pool in lengths]
-        shares = [share for _, share in self._pools]
-        pools = [Pool(of_pool, share) for of_pool, share in zip(lengths, shares, strict=True)]
-        plan = plan_round(
-            [with_rows(pool, joined) for pool, joined in zip(pools, rows, strict=True)],
-            steps=ROUND,
-            budget_frames=budget,
-            max_frames=self._max_frames,
-            seed=self._seed,
-            round_=number,
-        )
-        for items in plan:
-            utterances = []
-            for pool, entry, _ in items:
-                alone = len(chosen[pool])
-                members = (entry,) if entry < alone else rows[pool][entry - alone].entries
-                pauses = () if entry < alone else rows[pool][entry - alone].pauses
-                utterances.append(([int(chosen[pool][member]) for member in members], pauses))
-            yield self._batch(utterances, rng)
+    def batches(self, stream: int) -> Iterator[Drawn]:
+        """Full batches without end: an utterance waits until others of its shape fill a batch."""
+        rng = np.random.default_rng([self._seed, stream])
+        pools = [self._members(numbers, rng) for numbers, _ in self._pools]
+        shares = np.array([share for _, share in self._pools])
+        frames_read = np.zeros(len(pools))
+        waiting: dict[Shape, list[Utterance]] = {shape: [] for shape in self._shapes}
+        while True:
+            pool = int(np.argmin(frames_read / shares))
+            members, pauses = next(pools[pool])
+            places_T, parts_T = self._read(members, pauses, rng)
+            frames_read[pool] += len(places_T)
+            tokens = [token for member in members for token in self._tokens[member]]
+            shape = self._holding(len(places_T), len(tokens))
+            if shape is None:
+                continue
+            waiting[shape].append(Utterance(places_T, parts_T, tokens, members[0]))
+            if len(waiting[shape]) == shape.utterances:
+                yield self._batch(shape, waiting[shape], rng)
+                waiting[shape] = []
 
-    def _some(self, numbers: Array, frames: float, rng: np.random.Generator) -> Array:
-        """About as many recordings as a round needs, and some more."""
-        mean = float(self._material.places_R2[numbers, 1].mean())
-        count = min(len(numbers), max(8, round(1.3 * frames / mean)))
-        return rng.permutation(numbers)[:count]
+    def _holding(self, frames: int, tokens: int) -> Shape | None:
+        """The shortest shape that has room; none for what is too long."""
+        for shape in self._shapes:
+            if frames <= shape.frames and tokens <= shape.tokens:
+                return shape
+        return None
 
-    def _rows(self, lengths: Array, rng: np.random.Generator) -> list[Any]:
-        part = self._config.joined
-        count = round(len(lengths) * part / (1 - part))
-        return draw_rows(lengths, count, max_frames=self._max_frames, pauses=variety.PAUSE_FRAMES, rng=rng)
+    def _members(self, numbers: Array, rng: np.random.Generator) -> Iterator[tuple[list[int], tuple[int, ...]]]:
+        """Recordings of an utterance and the frames between them, all in a new order again and again."""
+        lengths = self._material.places_R2[numbers, 1:]
+        rows = self._rows(lengths, rng)
+        while True:
+            for number in rng.permutation(numbers):
+                while rng.uniform() < self._config.joined and (row := next(rows, None)):
+                    yield [int(numbers[entry]) for entry in row.entries], row.pauses
+                yield [int(number)], ()
 
-    def _batch(self, utterances: Sequence[tuple[list[int], tuple[int, ...]]], rng: np.random.Generator) -> Drawn:
-        read = [self._read(members, pauses, rng) for members, pauses in utterances]
-        frames_B = np.array([len(places) for places, _ in read])
-        shape = (len(read), padded_frames(int(frames_B.max())))
-        places_BT, parts_BT = np.zeros(shape, np.int32), np.zeros(shape, np.float16)
-        for row, (places, parts) in enumerate(read):
-            places_BT[row, : len(places)] = places
-            parts_BT[row, : len(parts)] = parts
-        members_B = [members for members, _ in utterances]
-        firsts_B = np.array([members[0] for members in members_B])
+    def _rows(self, lengths: Array, rng: np.random.Generator) -> Iterator[Row]:
+        while drawn := draw_rows(lengths, ROWS, max_frames=self._max_frames, pauses=variety.PAUSE_FRAMES, rng=rng):
+            yield from drawn
+
+    def _batch(self, shape: Shape, utterances: Sequence[Utterance], rng: np.random.Generator) -> Drawn:
+        frames_B = np.array([len(utterance.places_T) for utterance in utterances])
+        size = (len(utterances), shape.frames)
+        places_BT, parts_BT = np.zeros(size, np.int32), np.zeros(size, np.float16)
+        for row, utterance in enumerate(utterances):
+            places_BT[row, : frames_B[row]] = utterance.places_T
+            parts_BT[row, : frames_B[row]] = utterance.parts_T
         material = self._material
+        firsts_B = np.array([utterance.number for utterance in utterances])
         effects = device_effects.draw(
             frames_B,
             is_spoken_B=material.grains_R[firsts_B] == "spoken",
@@ -197,9 +231,10 @@ class Draws:
             snr_db=self._snr_db,
             rng=rng,
         )
-        said = [[token for member in members for token in self._tokens[member]] for members in members_B]
-        said = [[] if silent else tokens for tokens, silent in zip(said, effects.wordless_B, strict=True)]
-        return Drawn(places_BT, parts_BT, frames_B, *padded_tokens(said), effects)
+        said = [
+            [] if silent else utterance.tokens for utterance, silent in zip(utterances, effects.wordless_B, strict=True)
+        ]
+        return Drawn(places_BT, parts_BT, frames_B, *padded_tokens(said, shape.tokens), effects)
 
     def _read(self, members: Sequence[int], pauses: Sequence[int], rng: np.random.Generator) -> tuple[Array, Array]:
         """Where each frame of an utterance is read, and how far towards the frame behind."""
@@ -233,11 +268,10 @@ class Draws:
         return first + quiet[rng.integers(len(quiet), size=frames)], np.zeros(frames)
 
 
-def padded_tokens(said: Sequence[Sequence[int]]) -> tuple[Array, Array]:
-    """Tokens (B, U - 1) and their numbers (B,)."""
+def padded_tokens(said: Sequence[Sequence[int]], room: int) -> tuple[Array, Array]:
+    """Tokens (B, room) and their numbers (B,)."""
     lengths_B = np.array([len(tokens) for tokens in said])
-    longest = max(1, int(lengths_B.max()))
-    tokens_BU = np.zeros((len(said), -(-longest // TOKEN_STEP) * TOKEN_STEP), np.int64)
+    tokens_BU = np.zeros((len(said), room), np.int64)
     for row, tokens in enumerate(said):
         tokens_BU[row, : len(tokens)] = tokens
     return tokens_BU, lengths_B
@@ -250,7 +284,7 @@ class Workers:
         context = multiprocessing.get_context("fork")
         self._queues = [context.Queue(ahead) for _ in range(processes)]
         self._processes = [
-            context.Process(target=_draw_for_ever, args=(draws, number, processes, queue), daemon=True)
+            context.Process(target=_draw_for_ever, args=(draws, number, queue), daemon=True)
             for number, queue in enumerate(self._queues)
         ]
         for process in self._processes:
@@ -267,20 +301,9 @@ class Workers:
             process.terminate()
 
 
-def _draw_for_ever(draws: Draws, first: int, step: int, queue: Any) -> None:
-    number = first
-    while True:
-        for drawn in draws.round(number):
-            queue.put(drawn)
-        number += step
-
-
-def one_process(draws: Draws) -> Iterator[Drawn]:
-    """The batches of all rounds, drawn here."""
-    number = 0
-    while True:
-        yield from draws.round(number)
-        number += 1
+def _draw_for_ever(draws: Draws, stream: int, queue: Any) -> None:
+    for drawn in draws.batches(stream):
+        queue.put(drawn)
 
 
 def dev_sets(material: Material) -> dict[str, Array]:
