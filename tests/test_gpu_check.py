@@ -1,15 +1,17 @@
 """The check for a GPU machine: nothing known is lost, its limits add up, and a canned run makes results and tables."""
 
+import importlib.metadata
 import json
 import struct
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripts import paste_docs
-from scripts.gpu import check, kit, report
+from scripts.gpu import check, closure, kit, report
 from scripts.gpu.check import Step
 from scripts.gpu.record import Record, Setting
 
@@ -261,6 +263,47 @@ def test_the_kit_has_what_is_needed_and_not_there() -> None:
     assert kit.missing(["av", "rich", "torch"], have, pins) == sorted(["av==18", *carried])
     with pytest.raises(SystemExit, match="no requirements/.*lock: unheard-of"):
         kit.missing(["unheard-of"], have, pins)
+
+
+def test_whatever_the_check_imports_is_pinned_for_the_kit_or_on_the_machine() -> None:
+    """Also what functions import when they are called; only what `NOT_RUN` names is left out."""
+    program = (
+        "import importlib; from scripts.gpu import closure; "
+        "[importlib.import_module(module) for module in closure.MODULES]; "
+        "print(*closure.named(closure.own_files()))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], cwd=kit.ROOT, capture_output=True, text=True, check=True)
+    packages = set(told.stdout.splitlines()[-1].split())
+    assert {"av", "cryptography", "fastapi", "nemo", "torch"} <= packages and "sqlalchemy" not in packages
+    there = kit.names_of(kit.HAVE.read_text(encoding="utf-8")) | set(kit.pinned(kit.ROOT)) | {"torch"}
+    distributions = importlib.metadata.packages_distributions()
+    unknown = [name for name in packages if not {closure.normalised(d) for d in distributions[name]} & there]
+    assert not unknown
+
+
+def test_imports_of_functions_count_and_those_of_types_do_not(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "import os\nfrom typing import TYPE_CHECKING\nfrom . import b\nimport shoptalk.core\n"
+        "if TYPE_CHECKING:\n    import pandas\n"
+        "def load():\n    from av.audio import frame\n    import sqlalchemy\n"
+    )
+    assert closure.named(iter([tmp_path / "a.py"])) == {"av"}
+
+
+def test_a_kit_that_lacks_a_package_is_told() -> None:
+    assert kit.absent_from(["av==18", "rich==1"], ["av", "cryptography", "numpy", "torch"], {"numpy"}) == [
+        "cryptography"
+    ]
+
+
+def test_files_count_as_tar_counts_them(tmp_path: Path) -> None:
+    for number, size in enumerate((0, 1, 512, 513, 5000)):
+        (tmp_path / f"{number}").write_bytes(bytes(size))
+    files = sorted(tmp_path.iterdir())
+    with tarfile.open(tmp_path / "all.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        for path in files:
+            archive.add(path, path.name)
+        assert archive.offset == sum(map(kit.tar_bytes, files))
 
 
 def test_every_package_of_the_kit_is_pinned() -> None:

@@ -16,6 +16,8 @@
 - `material`: packed features in memory, and batches drawn from them
 - `device_effects`: the effects for whole batches on a device
 - `timed`: training in a given time on one device
+- `graphs`: its step, recorded as CUDA graphs
+- `ctc_on_device`: the CTC loss as such a graph may hold it
 - `mel_decoder`: features of Kokoro's speech without its vocoder
 - `alignment`: which token each frame stands for
 - `tokenizer`: a BPE tokenizer
