@@ -4,9 +4,9 @@ PYTHON_IN_VENV := .venv/bin/python
 # What hangs on how numbers are multiplied and added; `make test` runs it natively, with all else.
 NUMERIC_TESTS := tests/core tests/scoring tests/tuning tests/engine --ignore=tests/engine/gpu
 # Two processes with a thread each: half the time on two cores, and both fit into 8 GiB.
-QUICK_TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -q -m "not slow and not faults" -n 2 --dist loadfile
+QUICK_TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -q -m "not slow and not faults and not page" -n 2 --dist loadfile
 
-.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak service bench-service base docs lint format types contract check lock clean
+.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak page service bench-service base docs lint format types contract check lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -35,7 +35,11 @@ clients: setup  ## the clients of others, unmodified, against a real server: ope
 soak: setup  ## 64 clients, some ill-behaved, for an hour: nothing lost, nothing grows; make soak MINUTES=10
 	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes $(or $(MINUTES),60)
 
-service: setup  ## the service as a whole: its faults, the clients of others, and a soak of a minute
+page: setup  ## the page for people in Chromium: files, microphone, keyboard, accessibility
+	scripts/debian.sh chromium
+	$(PYTHON_IN_VENV) -m pytest -q -m page tests/service/web
+
+service: setup page  ## the service as a whole: its page, its faults, the clients of others, and a soak of a minute
 	$(PYTHON_IN_VENV) -m pytest -q -m faults tests/service
 	$(PYTHON_IN_VENV) scripts/clients.py
 	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes 1

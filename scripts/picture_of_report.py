@@ -6,14 +6,13 @@ The first argument is a run folder or a page. Chromium or Chrome must be install
 """
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+from browser import find_browser, flags
+
 MOST_BYTES = 300_000
 TIMEOUT_S = 120
 
@@ -28,10 +27,7 @@ def main() -> int:
     page = options.report / "70-scores" / "report.html" if options.report.is_dir() else options.report
     if not page.is_file():
         return fail(f"{page}: no such page; run `shoptalk evaluate` first")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        return fail("no Chromium found; install it: sudo apt-get install chromium")
-    take(browser, page, options.picture, width=options.width, height=options.height)
+    take(find_browser(), page, options.picture, width=options.width, height=options.height)
     size = options.picture.stat().st_size
     if size > MOST_BYTES:
         return fail(f"{options.picture}: {size} bytes, more than {MOST_BYTES}; take a smaller window")
@@ -45,11 +41,8 @@ def take(browser: str, page: Path, picture: Path, *, width: int, height: int) ->
     with tempfile.TemporaryDirectory() as profile:
         command = [browser, "--headless=new", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
         command += [f"--window-size={width},{height}", f"--screenshot={picture.resolve()}"]
-        if os.geteuid() == 0:
-            command.append("--no-sandbox")  # Chromium refuses to start its sandbox as root
-        done = subprocess.run(
-            [*command, page.resolve().as_uri()], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
-        )
+        command += [*flags(), page.resolve().as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     if not picture.is_file():
         raise SystemExit(f"picture_of_report: the browser wrote no picture:\n{done.stderr[-2000:]}")
 

@@ -33,27 +33,6 @@ find_python() {
     return 1
 }
 
-install_debian_packages() { # PACKAGE...
-    if [ "$(id -u)" -eq 0 ] && [ -z "${SHOPTALK_NO_APT:-}" ] && command -v apt-get > /dev/null; then
-        say "installing Debian packages: $*"
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq < /dev/null
-        apt-get install -qq -y --no-install-recommends "$@" < /dev/null > /dev/null
-    elif command -v brew > /dev/null; then
-        fail "missing: $*. Install with: brew install $*"
-    else
-        fail "missing: $*. Install with: sudo apt-get install $* (or your system's equivalent), then run this again"
-    fi
-}
-
-check_programs() {
-    local program missing=()
-    for program in "${PROGRAMS[@]}"; do
-        command -v "$program" > /dev/null || missing+=("$program")
-    done
-    [ ${#missing[@]} -eq 0 ] || install_debian_packages "${missing[@]}"
-}
-
 make_venv() {
     if [ -x .venv/bin/python ] && is_fitting_python .venv/bin/python; then
         return
@@ -65,7 +44,7 @@ make_venv() {
     fi
     # Debian keeps the module that makes virtual environments in a package of its own.
     if ! "$python" -c 'import ensurepip, venv' 2> /dev/null; then
-        install_debian_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+        scripts/debian.sh "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     fi
     say "making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
@@ -104,7 +83,7 @@ install_packages() {
 for extra in "${extras[@]}"; do
     [ -f "requirements/$extra.lock" ] || fail "unknown extra '$extra'; there are: corpus, tuning, compare, engine, serve, dev"
 done
-check_programs
+scripts/debian.sh "${PROGRAMS[@]}"
 make_venv
 stamp=$(stamp_of)
 if [ "$(cat .venv/setup.stamp 2> /dev/null)" = "$stamp" ]; then

@@ -13,6 +13,7 @@
 - `http`: routes, requests and answers
 - `access`: API keys, and what they allow
 - `telemetry`: what the service tells about itself
+- `web`: the page for people
 - `model`: the models, each in a worker process
 - `corrections`: what users correct, and deletion by request id
 - `realtime`: WebSockets

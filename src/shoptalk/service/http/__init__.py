@@ -9,7 +9,7 @@
 - `events`: server-sent events
 - `edge`: HEAD, OPTIONS, small bodies, closing connections
 - `description`: the OpenAPI description
-- `pages`: `/docs` without a network
+- `pages`: the page for people, and `/docs` without a network
 - `uploads`: reading a request, bounded
 - `answers`: json, text, verbose_json, diarized_json, srt and vtt
 """
