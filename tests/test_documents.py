@@ -447,12 +447,12 @@ def test_the_picture_of_the_report_is_small() -> None:
 
 
 def test_a_picture_is_taken_of_a_report(tmp_path: Path) -> None:
-    from scripts.picture_of_report import BROWSERS
+    from scripts.browser import NAMES
     from tests.scoring.sample import sample_scores
 
     from shoptalk.scoring.report.page import html
 
-    if not any(map(shutil.which, BROWSERS)):
+    if not any(map(shutil.which, NAMES)):
         pytest.skip("no Chromium is installed")
     page, picture = tmp_path / "report.html", tmp_path / "report.png"
     page.write_text(html(sample_scores()), encoding="utf-8")
