@@ -10,8 +10,8 @@ import { ServiceError } from "./api.js";
 import { byId, counted } from "./elements.js";
 import { textOf } from "./transcript.js";
 
-/** Answers of a service that has no place for corrections. */
-const NO_STORE = [404, 405, 501, 503];
+/** Codes of a service that has no place for corrections, or is older than them. */
+const KEEPS_NONE = ["no_store", "unknown_url"];
 
 export class Corrections {
   /**
@@ -77,9 +77,9 @@ export class Corrections {
       this.actions.needsKey(error);
       return;
     }
-    const keepsNone = NO_STORE.includes(error.status);
+    const keepsNone = KEEPS_NONE.includes(error.code);
     const message = keepsNone
-      ? `This service keeps no corrections. Save the corrected text instead. (${error.message})`
+      ? `This service keeps no corrections. Save the corrected text instead.`
       : `The corrections were not sent. ${error.message}`;
     byId("corrections-text").textContent = message;
     byId("save-corrected").hidden = !keepsNone;
