@@ -20,7 +20,8 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 MAX_TRACKED_BYTES = 34 * 2**20
 
 INTEGRATED = set(
-    "ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray xllamacpp".split()
+    "boto3 botocore ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray "
+    "xllamacpp".split()
 )
 """Third parties that are imported in one file only, which lies in `shoptalk.integrations`."""
 

@@ -141,7 +141,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_statement(tmp_path
 
 def test_without_a_store_nothing_of_it_is_imported() -> None:
     code = (
-        "import sys; from shoptalk.service.http import app; from shoptalk.service import settings, store\n"
+        "import sys; from shoptalk.service import app, settings, store\n"
         "assert store.open_store(settings.Settings()) is None\n"
         "sys.exit('sqlalchemy' in sys.modules)"
     )

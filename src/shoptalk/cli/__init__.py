@@ -10,7 +10,6 @@
 - `models`: `models`
 - `keys`: `keys`
 - `kept`: `kept`
-- `corrections`: `corrections`
 - `capacity`: `capacity`
 - `parsing`: what their parsers share
 - `interrupting`: Ctrl-C
@@ -26,7 +25,6 @@ from typing import NoReturn
 
 from shoptalk.cli import (
     capacity,
-    corrections,
     flow,
     interrupting,
     kept,
@@ -85,20 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(call=no_command)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for group in (
-        flow,
-        recognition,
-        scores,
-        texts,
-        registry,
-        testsets,
-        leaderboard,
-        models,
-        keys,
-        kept,
-        corrections,
-        capacity,
-    ):
+    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models, keys, kept, capacity):
         group.add(commands)
     return parser
 

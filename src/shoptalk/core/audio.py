@@ -21,6 +21,10 @@ SAMPLE_RATE_HZ = 16_000
 """What FastConformer features are computed from; everything else is resampled to it on the way in."""
 FORMATS = "wav,w64,aiff,au,caf,flac,mp3,ogg,mov,mp4,matroska,webm,aac,amr,amrnb,amrwb,asf"
 """Demuxers that only read the file they are given; FFmpeg's playlists would open other files and addresses."""
+ENDINGS = frozenset(
+    ".wav .w64 .aif .aiff .au .caf .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .mkv .webm .aac .amr .wma".split()
+)
+"""What recordings in a folder are told by; a file that is named itself may have any ending."""
 MIN_RATE_HZ = 4_000  # below it there is no speech, and a short file would grow to gigabytes by resampling
 MAX_RATE_HZ = 1_000_000  # above it FFmpeg's filters ask for gigabytes
 CURE = "send WAV, FLAC, MP3 or Ogg"

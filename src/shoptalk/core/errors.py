@@ -35,6 +35,8 @@ ShoptalkError
 ├── KeptAudioError (ValueError)     recordings that cannot be kept, or kept ones that cannot be read
 ├── EncryptionKeyError (ValueError) the key of what the service keeps is none, or another one
 ├── StoreError (RuntimeError)       the folder or the database of jobs and corrections cannot be used
+├── ObjectStoreError (RuntimeError) an object that is not there, or that may not be read or written
+│   └── ObjectStoreUnreachableError the object store does not answer now
 └── BoostError (ValueError)         a phrase that cannot be boosted
 """
 
@@ -179,6 +181,14 @@ class EncryptionKeyError(ShoptalkError, ValueError):
 
 
 class StoreError(ShoptalkError, RuntimeError):
+    pass
+
+
+class ObjectStoreError(ShoptalkError, RuntimeError):
+    pass
+
+
+class ObjectStoreUnreachableError(ObjectStoreError):
     pass
 
 

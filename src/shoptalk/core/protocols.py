@@ -264,3 +264,30 @@ class LiveVad(Protocol):
 
         Each frame is judged by itself and what came before, so the result does not depend on how they are dealt out.
         """
+
+
+class Object(NamedTuple):
+    """What an object store has at an address."""
+
+    address: str
+    bytes: int
+
+
+class ObjectStore(Protocol):
+    """A store of objects with addresses such as ``s3://BUCKET/KEY``; safe between threads.
+
+    `ObjectStoreUnreachableError` where it does not answer, `ObjectStoreError` where it refuses. No message has a key:
+    names of recordings may tell who speaks.
+    """
+
+    def listed(self, address: str, most: int) -> list[Object]:
+        """The object of an address, or with a / at its end so many of those below it, in order; none if none is there.
+
+        Objects that only stand for folders are left out.
+        """
+
+    def read(self, address: str, most_bytes: int) -> bytes:
+        """An object; of a larger one more than `most_bytes`, but not all."""
+
+    def write(self, address: str, content: bytes, media_type: str) -> None:
+        """Write an object, in the place of one that is there."""

@@ -17,5 +17,6 @@
 - `onnx`: ONNX Runtime sessions, for Kokoro; the weights of a graph, for Silero
 - `lhotse`: Lhotse's manifests and Kaldi's folders
 - `hf_datasets`: Hugging Face data sets
+- `s3`: Amazon S3 and what speaks like it, by boto3
 - `registry`: MLflow's model registry
 """

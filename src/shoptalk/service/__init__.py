@@ -15,6 +15,7 @@
 - `telemetry`: what the service tells about itself
 - `web`: the page for people
 - `model`: the models, each in a worker process
+- `jobs`: many recordings, transcribed when nothing else asks for the model
 - `corrections`: what users correct, and deletion by request id
 - `realtime`: WebSockets
 """

@@ -10,20 +10,17 @@ from fastapi.responses import Response
 from starlette.middleware.cors import CORSMiddleware
 
 from shoptalk import __version__
-from shoptalk.core.protocols import LiveVad
+from shoptalk.core.protocols import LiveVad, ObjectStore
 from shoptalk.service import problems
 from shoptalk.service.access import vocabulary_routes
 from shoptalk.service.access.access import Access
 from shoptalk.service.access.origins import check_origin
-from shoptalk.service.corrections import opening
-from shoptalk.service.corrections import routes as corrections_routes
-from shoptalk.service.corrections.forgetting import Forgetting
-from shoptalk.service.corrections.trained import Registered
 from shoptalk.service.http import description, models_routes, pages, transcriptions
 from shoptalk.service.http.answers import GAPS
 from shoptalk.service.http.edge import Edge
 from shoptalk.service.http.intake import Intake
 from shoptalk.service.http.recognising import WARNING, Entrance
+from shoptalk.service.jobs import switch
 from shoptalk.service.model.models import Models
 from shoptalk.service.realtime import realtime_route, stream_route
 from shoptalk.service.realtime.live import LiveService, no_vad
@@ -43,13 +40,13 @@ def create_app(
     access: Access,
     telemetry: Telemetry | None = None,
     store: Store | None = None,
+    objects: ObjectStore | None = None,
     new_vad: Callable[[], LiveVad] = no_vad,
-    registered: Registered | None = None,
 ) -> FastAPI:
     """The service around its models, which it starts and stops, and around a store, which it closes.
 
-    `new_vad` makes a detector of speech for each live session. `registered` lists the models of a registry, in which a
-    deletion looks.
+    Jobs need the store; `objects` is where they find recordings beside it. `new_vad` makes a detector of speech for
+    each live session.
 
     Health never asks for a key, and metrics do so under `settings.metrics_key`; they reveal nothing of the speech.
 
@@ -60,24 +57,17 @@ def create_app(
     watched.metrics.watch_access(access)
     watched.metrics.watch_shadow(models.shadow_report)
     intake = Intake(settings)
-    forgetting = Forgetting()
-    desk = opening.open_desk(
-        store,
-        settings,
-        access=access,
-        metrics=watched.metrics,
-        forgetting=forgetting,
-        served=models.paths,
-        registered=registered,
-    )
+    entrance = Entrance(models, settings, access, intake, watched)
+    jobs = switch.open_jobs(store, entrance, objects) if store is not None else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keep_messages_out(asyncio.get_running_loop())
-        async with access.running(), opening.running(desk.corrections):
+        async with access.running():
             with _metrics_port(watched.metrics, settings):
                 models.start()
-                yield
+                async with jobs.running() if jobs else nullcontext():
+                    yield
                 await models.stop()
                 intake.stop()
         if store is not None:
@@ -98,7 +88,7 @@ def create_app(
     app.add_middleware(
         Edge,
         root_path=settings.root_path,
-        is_upload=is_transcription,
+        is_upload=_is_upload,
         stopping=lambda: bool(app.state.stopping()),
         check_page=partial(check_origin, allowed=settings.cors_origins) if access.is_open else lambda headers: None,
     )
@@ -112,18 +102,23 @@ def create_app(
         )
     app.add_middleware(Watching, telemetry=watched, on_end=access.note, root_path=settings.root_path)
     problems.install(app)
-    app.include_router(transcriptions.router(Entrance(models, settings, access, intake, watched)))
+    app.include_router(transcriptions.router(entrance))
+    app.include_router(jobs.router if jobs else switch.without(access))
     live = LiveService(models, settings, access, watched, new_vad, lambda: bool(app.state.stopping()))
     app.include_router(realtime_route.router(live))
     app.include_router(stream_route.router(live))
     app.include_router(vocabulary_routes.routes(access))
-    app.include_router(corrections_routes.router(desk))
     app.include_router(models_routes.router(models, access))
     if settings.metrics_port is None:
         asked = [Depends(access.require("metrics"))] if settings.metrics_key else []
         app.include_router(_operations(watched.metrics), dependencies=asked)
     app.include_router(pages.router(app.title))
     return app
+
+
+def _is_upload(path: str) -> bool:
+    """Whether forms that are sent to a path, behind some prefix, have recordings."""
+    return is_transcription(path) or path.rstrip("/").endswith("/v1/jobs")
 
 
 def _metrics_port(metrics: Metrics, settings: Settings) -> AbstractContextManager[None]:

@@ -124,14 +124,26 @@ class Settings(Section):
     database: str = ""
     """Database of jobs and corrections, such as ``postgresql://user@host/shoptalk``, which several servers may share;
     without, an SQLite file in `store_dir`."""
-    corrections_days: float = Field(default=90.0, gt=0)
-    """Corrections, and the recordings that belong to them, are deleted after so long."""
-    correctable_hours: float = Field(default=168.0, gt=0)
-    """So long after an answer a correction of it is taken. Until then its request id is kept, with key, model, time and
-    length; never the text."""
-    registry: str = ""
-    """MLflow's address of the model registry, such as ``sqlite:///runs/registry.db``, in which a deletion looks for
-    models that were trained on it."""
+    jobs_at_once: int = Field(default=4, ge=1)
+    """Files of jobs that are transcribed at once; they give way to requests and streams."""
+    jobs_days: float = Field(default=7.0, gt=0)
+    """A job and its results are deleted so long after its last progress."""
+    jobs_files: int = Field(default=10_000, ge=1)
+    """Files of one job; more are answered 400."""
+    jobs_per_key: int = Field(default=100, ge=1)
+    """Jobs of one key that are not over; a further one is answered 429."""
+    jobs_upload_mb: float = Field(default=4096.0, gt=0)
+    """Largest upload of a job, all its files together; `max_upload_mb` holds for each."""
+    jobs_lease_s: float = Field(default=30.0, gt=0)
+    """A file whose server says nothing for so long is transcribed by another one, or by the server's next start."""
+    jobs_folder: Path | None = None
+    """Folder whose recordings jobs may name; none without."""
+    jobs_s3: tuple[str, ...] = ()
+    """Where in S3 jobs may read and write, such as ``s3://clinic/recordings/``; nowhere without."""
+    webhook_secret: Path | None = None
+    """File with the secret that signs news of jobs: ``whsec_`` and 24 to 64 bytes in base64; no webhooks without."""
+    webhook_networks: tuple[str, ...] = ()
+    """Private networks that webhooks may go to, also by plain HTTP, such as ``10.1.0.0/16``; all public ones may."""
     metrics_key: bool = False
     """`/metrics` asks for an API key with the scope metrics."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)

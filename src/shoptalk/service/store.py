@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -65,10 +66,6 @@ class Store:
         """What `seal` was given; `EncryptionKeyError` for another key or context."""
         return self._seal.open(sealed, context)
 
-    def token(self, text: str, context: str) -> str:
-        """What stands for a text, such as a request id, where only whoever knows it shall find it again."""
-        return self._seal.token(text, context)
-
     def write(self, name: str, content: bytes) -> None:
         """A file of the folder, encrypted, whole or absent; `name` may have folders. `DiskFullError` on a full disk."""
         path = self.folder / name
@@ -86,6 +83,10 @@ class Store:
         except FileNotFoundError:
             return False
         return True
+
+    def delete_folder(self, name: str) -> None:
+        """Delete a folder of the folder with all that is in it, if it is there."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
 
     # ---- the database
 

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from shoptalk.core import config
@@ -11,6 +11,7 @@ from shoptalk.core.progress import tell
 from shoptalk.core.protocols import LiveVad
 from shoptalk.core.recipe import Recipe
 from shoptalk.core.runtime import no_core_dumps
+from shoptalk.integrations.s3 import S3
 from shoptalk.service import settings as service_settings
 
 
@@ -27,13 +28,13 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
     from shoptalk.service.telemetry import spans
     from shoptalk.service.telemetry.watching import Telemetry
     from shoptalk.stages import served_models
-    from shoptalk.stages.releasing import registered_bundles
 
     settings = service_settings.of_recipe(recipe)
     key = config.api_key("SHOPTALK_API_KEY") or None
     access = Access(key, settings)
     check_binding(settings.host, asks_for_key=not access.is_open)
     store = open_store(settings)
+    objects = S3() if settings.jobs_s3 else None
     if not settings.core_dumps:
         no_core_dumps()
     _check_port(settings.host, settings.port)
@@ -49,15 +50,8 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
 
     observe = telemetry.metrics.batches_of
     models = served_models.open_models(paths, recipe, settings, observe=observe, on_started=started)
-    registered = partial(registered_bundles, settings.registry) if settings.registry else None
     app = create_app(
-        models,
-        settings,
-        access=access,
-        telemetry=telemetry,
-        store=store,
-        new_vad=_live_vads(),
-        registered=registered,
+        models, settings, access=access, telemetry=telemetry, store=store, objects=objects, new_vad=_live_vads()
     )
     tell(f"opening {listed}")
     answer(app, settings)

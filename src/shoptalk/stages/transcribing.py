@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from shoptalk.core import audio, tables
-from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.audio import ENDINGS, SAMPLE_RATE_HZ
 from shoptalk.core.errors import AudioError, BoostError, RecipeError
 from shoptalk.core.progress import say, tell
 from shoptalk.core.protocols import Feed, Options, Partial, Phrase, StreamingRecognizer
@@ -25,10 +25,6 @@ STANDARD_INPUT = "-"
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 4
 """What a stream is fed at a time, at most: less than a chunk of the engine's, so that no word waits for the next."""
 SAMPLE_BYTES = 2
-ENDINGS = frozenset(
-    ".wav .w64 .aif .aiff .au .caf .flac .mp3 .ogg .oga .opus .m4a .mp4 .mov .mkv .webm .aac .amr .wma".split()
-)
-"""What recordings in a folder are told by; a file that is named itself may have any ending."""
 HEAD_BYTES = 4096
 """Of what comes on standard input so much tells encoded audio from raw PCM: two frames of MP3, 128 ms of PCM."""
 ENCODED = (

@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from shoptalk.core.protocols import PLAIN, Options, Recognizer
+from shoptalk.core.protocols import PLAIN, ObjectStore, Options, Recognizer
 from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.service.access.access import Access
 from shoptalk.service.app import create_app
@@ -33,6 +33,7 @@ from shoptalk.service.model.work import Work
 from shoptalk.service.problems import Problem
 from shoptalk.service.server import configuration
 from shoptalk.service.settings import Settings
+from shoptalk.service.store import open_store
 from shoptalk.service.telemetry.watching import Telemetry
 
 MODEL = "tiny-tuned"
@@ -141,19 +142,31 @@ def models_of(worker: Worker, settings: Settings) -> Models:
     return Models({MODEL: Path(MODEL)}, _OneModel(worker), settings, rng=np.random.default_rng(0))
 
 
-def app_of(recognizer: Recognizer, settings: Settings, *, api_key: str | None = None) -> FastAPI:
-    """The app around a recogniser in this process."""
+def app_of(
+    recognizer: Recognizer,
+    settings: Settings,
+    *,
+    api_key: str | None = None,
+    objects: ObjectStore | None = None,
+) -> FastAPI:
+    """The app around a recogniser in this process, with a store where the settings name one."""
     models = models_of(InProcess(recognizer), settings)
-    return create_app(models, settings, access=Access(api_key, settings), telemetry=Telemetry([MODEL]))
+    access, telemetry, store = Access(api_key, settings), Telemetry([MODEL]), open_store(settings)
+    return create_app(models, settings, access=access, telemetry=telemetry, store=store, objects=objects)
 
 
 @contextmanager
 def served(
-    recognizer: FakeRecognizer, *, api_key: str | None = None, wait: bool = True, **options: Any
+    recognizer: FakeRecognizer,
+    *,
+    api_key: str | None = None,
+    wait: bool = True,
+    objects: ObjectStore | None = None,
+    **options: Any,
 ) -> Iterator[str]:
     """The base URL of the app around a recogniser in this process, on an ephemeral loopback port."""
     settings = Settings(**{"drain_s": 10, **options})
-    with answering(app_of(recognizer, settings, api_key=api_key), settings, wait=wait) as url:
+    with answering(app_of(recognizer, settings, api_key=api_key, objects=objects), settings, wait=wait) as url:
         try:
             yield url
         finally:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Scope = Literal["transcribe", "vocabularies", "models", "admin", "metrics"]
+Scope = Literal["transcribe", "vocabularies", "models", "admin", "metrics", "jobs"]
 """What an API key can be good for.
 
 transcribe: recordings; vocabularies: the key's own lists of phrases; models: which models there are; admin: what
-changes the service, such as swapping a model; metrics: the figures for Prometheus.
+changes the service, such as swapping a model; metrics: the figures for Prometheus; jobs: many recordings at once.
 """
 SCOPES = frozenset(get_args(Scope))
 SUBPROTOCOL = "openai-insecure-api-key."

@@ -10,7 +10,7 @@ from shoptalk.core.protocols import MAX_ALTERNATIVES
 from shoptalk.service.http.answers import FORMS
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
-_FIELDS: dict[str, Any] = {
+FIELDS: dict[str, Any] = {
     "file": {"type": "string", "format": "binary", "description": "a recording; its content decides the format"},
     "model": {"type": "string", "description": "name or alias of a model; the default model without"},
     "language": {"type": "string", "description": "en, or what means it or nothing: en-US, english, auto, empty"},
@@ -58,7 +58,7 @@ _ERROR = {
 TRANSCRIPTION: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": _FIELDS}}},
+        "content": {"multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": FIELDS}}},
     },
     "responses": {
         "200": {

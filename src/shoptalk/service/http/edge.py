@@ -42,7 +42,7 @@ class Edge:
         stopping: Callable[[], bool],
         check_page: Callable[[Headers], None] = lambda headers: None,
     ):
-        """`is_upload` tells by a path whether its body is bounded by the route; others are bounded here.
+        """`is_upload` tells by a path whether a form is bounded by the route; other bodies are bounded here.
 
         `check_page` raises `Problem` for the headers of a web page that may not use the service.
         """
@@ -62,7 +62,8 @@ class Edge:
         exchange = _Exchange(scope, receive, send, self._stopping)
         method = "GET" if exchange.method == "HEAD" else exchange.method
         inner = {**scope, "method": method, "root_path": self._root_path}  # the server still needs its own
-        most = None if self._is_upload(scope["path"]) else SMALL_BYTES
+        is_form = Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
+        most = None if is_form and self._is_upload(scope["path"]) else SMALL_BYTES
         try:
             if exchange.method not in SAFE:
                 self._check_page(Headers(scope=scope))

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -11,7 +12,6 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from shoptalk.service import clock
 from shoptalk.service.http.fields import Items
 from shoptalk.service.http.intake import MIB, Share
 from shoptalk.service.problems import Problem
@@ -52,9 +52,9 @@ async def read_form(request: Request, settings: Settings, share: Share) -> Async
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit():
         if int(declared) > limit:
-            raise _too_large(settings)
+            raise too_large(settings.max_upload_mb)
         share.hold(int(declared))
-    stream = _bounded(request, settings, share)
+    stream = chunks(request, settings, settings.max_upload_mb, lambda total: share.hold(max(total, share.amount)))
     parser = MultiPartParser(request.headers, stream, max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
     parser.spool_max_size = 0  # never on disk
     try:
@@ -77,18 +77,22 @@ async def read_form(request: Request, settings: Settings, share: Share) -> Async
         await form.close()
 
 
-async def _bounded(request: Request, settings: Settings, share: Share) -> AsyncGenerator[bytes, None]:
-    limit = int(settings.max_upload_mb * MIB)
-    running_s = clock.of_loop()
-    began_s = running_s()
+async def chunks(
+    request: Request, settings: Settings, most_mb: float, arrived: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
+    """The body as it comes; `arrived` is told the bytes so far, before each piece.
+
+    `Problem` 413 for more than `most_mb`, 408 if it stalls or is too slow, 503 if the server is to stop meanwhile.
+    """
+    began_s = time.monotonic()
     total = 0
-    chunks = request.stream()
-    while (chunk := await _next(chunks, request, settings)) is not None:
+    stream = request.stream()
+    while (chunk := await _next(stream, request, settings)) is not None:
         total += len(chunk)
-        if total > limit:
-            raise _too_large(settings)
-        share.hold(max(total, share.amount))
-        passed_s = running_s() - began_s
+        if total > int(most_mb * MIB):
+            raise too_large(most_mb)
+        arrived(total)
+        passed_s = time.monotonic() - began_s
         is_slow = passed_s > settings.upload_idle_s and total < settings.upload_min_kb_s * 1024 * passed_s
         if is_slow or passed_s > settings.upload_timeout_s:
             message = f"{total} bytes of the upload came in {passed_s:.0f} s; send it on a faster connection"
@@ -117,6 +121,7 @@ async def _next(chunks: AsyncGenerator[bytes, None], request: Request, settings:
         arriving.cancel()
 
 
-def _too_large(settings: Settings) -> Problem:
-    message = f"the upload is larger than {settings.max_upload_mb:g} MiB; send compressed audio, or cut it into parts"
+def too_large(most_mb: float) -> Problem:
+    """413 for an upload, or a file of one."""
+    message = f"the upload is larger than {most_mb:g} MiB; send compressed audio, or cut it into parts"
     return Problem(413, message, code="file_too_large", param="file")

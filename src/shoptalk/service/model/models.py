@@ -1,13 +1,13 @@
 """All models of the service: which of them a request means, their start and end, swaps, and the challenger's shadow."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from shoptalk.core.errors import ModelError, ShoptalkError
-from shoptalk.service.clock import now_s
 from shoptalk.service.model.admission import time_allowed_s
 from shoptalk.service.model.served import ModelReport, Served, Source
 from shoptalk.service.model.shadow import Shadow, ShadowReport
@@ -35,7 +35,7 @@ class Models:
         settings: Settings,
         *,
         rng: np.random.Generator,
-        clock: Callable[[], float] = now_s,
+        clock: Callable[[], float] = time.monotonic,
         on_started: Callable[[ShoptalkError | None], None] | None = None,
     ):
         """`paths` are bundles or `.nemo` files by the name that clients send.
@@ -111,9 +111,14 @@ class Models:
         message = f"the model {name[:100]!r} does not exist here; this server has {_listed(self._served)}"
         raise Problem(404, message, code="model_not_found", param="model")
 
+    @property
+    def has_any_room(self) -> bool:
+        """Whether any model would take a recording now."""
+        return any(served.has_room for served in self._served.values())
+
     def require_any_room(self) -> None:
         """`Problem` 429 or 503 where no model at all would take a recording: asked before an upload is read."""
-        if not any(served.has_room for served in self._served.values()):
+        if not self.has_any_room:
             self._served[self.default].require_room()
 
     def time_allowed_s(self, audio_s: float) -> float:
@@ -148,10 +153,6 @@ class Models:
     def report(self) -> tuple[ModelReport, ...]:
         """How each model is doing."""
         return tuple(served.report() for served in self._served.values())
-
-    def paths(self) -> list[tuple[str, Path]]:
-        """The name of each model, and the bundle or `.nemo` that it has now."""
-        return [(served.name, served.path) for served in self._served.values()]
 
     def shadow_report(self) -> ShadowReport | None:
         """How challenger and champion compare; None where there is no challenger."""

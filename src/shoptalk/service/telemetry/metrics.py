@@ -4,7 +4,7 @@ Every label has few values: routes and models that the service does not have cou
 is no label.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -27,10 +27,6 @@ from shoptalk.service.account import OTHER, Account
 from shoptalk.service.model.messages import BatchFigures, StreamFigures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-RECOGNISE = "recognise"
-"""The stage in which a model has a request."""
-TURNED_AWAY = frozenset({429, 503})
-"""Statuses of requests that found no place, or no model that answers."""
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _STAGE_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 _BATCH = (1, 2, 4, 8, 16, 32, 64)
@@ -47,6 +43,21 @@ class AccessReport(Protocol):
     def audit_lost(self) -> int: ...
     @property
     def keys_are_broken(self) -> bool: ...
+
+
+class JobsReport(Protocol):
+    """Counts of jobs."""
+
+    @property
+    def jobs(self) -> Mapping[str, int]: ...
+    @property
+    def files(self) -> Mapping[str, int]: ...
+    @property
+    def audio_s(self) -> float: ...
+    @property
+    def oldest_waiting_s(self) -> float: ...
+    @property
+    def events_waiting(self) -> int: ...
 
 
 class ModelReport(Protocol):
@@ -128,14 +139,14 @@ class Metrics:
         )
         self.request_s = Histogram(
             "shoptalk_request_seconds",
-            "Requests that a model had, from the first byte to the answer",
+            "Transcription requests from the first byte to the answer",
             by_model,
             buckets=_LATENCY_S,
             registry=registry,
         )
         self.first_byte_s = Histogram(
             "shoptalk_first_byte_seconds",
-            "Requests that a model had, from the first byte to the answer's first byte",
+            "Transcription requests from the first byte to the answer's first byte",
             by_model,
             buckets=_LATENCY_S,
             registry=registry,
@@ -199,18 +210,6 @@ class Metrics:
             registry=registry,
         )
         self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
-        self.corrections = Counter(
-            "shoptalk_corrections",
-            "Corrections that were taken, and whether training may use them",
-            ["model", "consent"],
-            registry=registry,
-        )
-        self.corrected_words = Counter(
-            "shoptalk_corrected_words",
-            "Words that corrections changed, added or removed; of shoptalk_words it is the drift",
-            by_model,
-            registry=registry,
-        )
         self.queue_depth = Gauge("shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry)
         self.in_progress = Gauge("shoptalk_requests_in_progress", "Transcription requests under way", registry=registry)
         self.live_sessions = Gauge("shoptalk_live_sessions", "WebSockets that are open", registry=registry)
@@ -233,6 +232,12 @@ class Metrics:
         self.audit_failing = Gauge(
             "shoptalk_audit_failing", "1 while the audit log cannot be written", registry=registry
         )
+        self.job_files = Counter(
+            "shoptalk_job_files_ended", "Files of jobs this server was at, by outcome", ["outcome"], registry=registry
+        )
+        self.job_news = Counter(
+            "shoptalk_job_news", "Webhooks this server sent, by what came of them", ["outcome"], registry=registry
+        )
         self.keys_broken = Gauge(
             "shoptalk_keys_file_broken", "1 while the file of API keys cannot be read", registry=registry
         )
@@ -249,13 +254,19 @@ class Metrics:
             self.errors.labels(account.code, account.route).inc()
         if not is_transcription(account.route):
             return
-        for stage, seconds in account.stages.items():
-            self.stage_s.labels(stage, model).observe(seconds)
-        if RECOGNISE not in account.stages or account.status in TURNED_AWAY:
-            return  # what is refused at once would make the service look fast
         self.request_s.labels(model).observe(account.seconds)
         if account.first_byte_s is not None:
             self.first_byte_s.labels(model).observe(account.first_byte_s)
+        for stage, seconds in account.stages.items():
+            self.stage_s.labels(stage, model).observe(seconds)
+        self._recording_ended(account, model)
+
+    def job_file_ended(self, account: Account, outcome: str) -> None:
+        """A file of a job was done with: ``succeeded``, ``failed``, or to be tried ``again``."""
+        self.job_files.labels(outcome).inc()
+        self._recording_ended(account, self.model_label(account.model))
+
+    def _recording_ended(self, account: Account, model: str) -> None:
         if account.audio_s:
             self.recording_s.labels(model).observe(account.audio_s)
             self._recognised(account, model)
@@ -314,6 +325,10 @@ class Metrics:
     def watch_shadow(self, report: Callable[[], ShadowReport | None]) -> None:
         """Ask for the challenger's report whenever the figures are read; there are none without a challenger."""
         self.registry.register(_Shadow(report))
+
+    def watch_jobs(self, report: Callable[[], JobsReport]) -> None:
+        """Ask for the counts of jobs whenever the figures are read; they are those of the whole database."""
+        self.registry.register(_Jobs(report))
 
     def text(self) -> bytes:
         """All figures in Prometheus' form, of content type `CONTENT_TYPE`."""
@@ -398,3 +413,28 @@ class _Shadow(Collector):
             family = CounterMetricFamily(f"shoptalk_shadow_{key}", meaning, labels=["champion", "challenger"])
             family.add_metric([report.champion, report.challenger], getattr(report, key))
             yield family
+
+
+class _Jobs(Collector):
+    """Jobs and their files in the database."""
+
+    def __init__(self, report: Callable[[], JobsReport]) -> None:
+        self._report = report
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing is asked before the jobs are there."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        report = self._report()
+        jobs = GaugeMetricFamily("shoptalk_jobs", "Jobs in the database", labels=["status"])
+        for status, count in report.jobs.items():
+            jobs.add_metric([status], count)
+        files = GaugeMetricFamily("shoptalk_job_files", "Files of jobs in the database", labels=["status"])
+        for status, count in report.files.items():
+            files.add_metric([status], count)
+        yield from (jobs, files)
+        yield GaugeMetricFamily("shoptalk_jobs_audio_seconds", "Audio of these jobs that is done", report.audio_s)
+        waited = "How long the file of a job has waited that waits longest"
+        yield GaugeMetricFamily("shoptalk_jobs_oldest_waiting_seconds", waited, report.oldest_waiting_s)
+        yield GaugeMetricFamily("shoptalk_jobs_news_waiting", "Webhooks that are not taken yet", report.events_waiting)
