@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tests.service.model.fake_recognizer import FakeStreamer
 
 from shoptalk.core.errors import BoostError
 from shoptalk.core.protocols import PLAIN, Options, PendingWindow, Step, in_windows, options_of_each
 from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.service.model.messages import Opened
 
 CANARY = "Kakapo"
 MODEL = "tiny-tuned"
@@ -69,10 +71,10 @@ def _asked(samples_T: Samples) -> float:
     return round(float(middle[0]), 1) if is_clip else FINE
 
 
-def opening() -> Canary:
+def opening() -> Opened:
     """In the worker process."""
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-    return Canary()
+    return Opened(Canary(), FakeStreamer())
 
 
 def main() -> None:
@@ -88,6 +90,7 @@ def main() -> None:
     from shoptalk.service.model.worker import WorkerModel
     from shoptalk.service.server import configuration
     from shoptalk.service.settings import Settings
+    from shoptalk.service.store import open_store
     from shoptalk.service.telemetry import spans
     from shoptalk.service.telemetry.watching import Telemetry
 
@@ -105,7 +108,7 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     models = Models({MODEL: Path(MODEL)}, Source(), settings, rng=rng)
-    app = create_app(models, settings, access=Access(None, settings), telemetry=telemetry)
+    app = create_app(models, settings, access=Access(None, settings), telemetry=telemetry, store=open_store(settings))
     config = configuration(app, settings)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(logging.DEBUG)

@@ -4,6 +4,7 @@ A whole service in a process of its own, with a worker process, real uploads and
 requests that speak of a canary in every place. Then all that it left behind is searched.
 """
 
+import base64
 import io
 import json
 import os
@@ -31,6 +32,7 @@ from shoptalk.service.access.callers import Limits
 __all__ = ["receiver"]
 ROOT = Path(__file__).parents[2]
 URL = "/v1/audio/transcriptions"
+CORRECTIONS = "/v1/corrections"
 STAGES = ("upload", "decode", "queue", "recognise", "answer")
 FORMS = ("json", "text", "verbose_json", "srt", "vtt")
 
@@ -64,7 +66,10 @@ class Service:
         self.audit = folder / "audit.jsonl"
         keys_file = folder / "keys.jsonl"
         now = datetime.now(UTC)
-        self.key = keys.add(keys_file, "ward", sorted(["transcribe", "vocabularies", "models"]), Limits(), now=now)
+        scopes = sorted(["transcribe", "vocabularies", "models"])
+        self.key = keys.add(keys_file, "ward", scopes, Limits(), now=now, keep_audio=True)
+        store_key = folder / "store.key"
+        store_key.write_text(base64.b64encode(bytes(range(32))).decode())
         self.temporary.mkdir()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -76,6 +81,10 @@ class Service:
             "audit_file": str(self.audit),
             "audit_address": True,
             "max_upload_mb": 1.0,
+            "store_dir": str(folder / "store"),
+            "store_key": str(store_key),
+            "keep_audio_dir": str(folder / "kept"),
+            "keep_audio_key": str(store_key),
             **options,
         }
         environment = {
@@ -128,6 +137,7 @@ def load(service: Service) -> Sinks:
     with httpx.Client(base_url=service.url, headers=headers, timeout=30) as client:
         send_good(client, sinks)
         send_bad(client, sinks)
+        send_corrections(client, sinks)
         leave_early(service, headers)
         send_failing(client, sinks)
         until(service.is_ready)
@@ -181,6 +191,36 @@ def send_bad(client: httpx.Client, sinks: Sinks) -> None:
     note(sinks, client.post(URL, **upload(FINE), headers={"authorization": f"Bearer {CANARY}"}))
     for path in (f"/v1/models/{CANARY}", f"/{CANARY}", f"/v1/vocabularies/{CANARY}", f"{URL}?prompt={CANARY}"):
         client.get(path)  # the client's own path may stand in its answer
+
+
+def send_corrections(client: httpx.Client, sinks: Sinks) -> None:
+    """Corrections that are taken, replaced, listed, deleted and refused."""
+    headers = {"x-request-id": "visit-17"}
+    assert client.post(URL, **upload(FINE), headers=headers).status_code == 200
+    good = {"request_id": "visit-17", "text": f"{CANARY} {CANARY}s", "consent": True, "original": f"the {CANARY}"}
+    part = {"start_s": 0.0, "end_s": 0.5}
+    for body in (good | part, good, good):
+        assert client.post(CORRECTIONS, json=body).status_code == 201
+    listed = [client.get(CORRECTIONS), client.get(f"{CORRECTIONS}?format=jsonl")]
+    assert all(CANARY in answer.text for answer in listed)
+    for wrong in (
+        good | part,
+        good | {"request_id": CANARY},
+        good | {"request_id": f"{CANARY} 17"},
+        good | {"text": [CANARY]},
+        good | {"consent": CANARY},
+        good | {"start_s": CANARY, "end_s": CANARY},
+        good | {"speaker": CANARY},
+        good | {"text": CANARY + "\ud800"},
+    ):
+        content = json.dumps(wrong).encode()
+        note(sinks, client.post(CORRECTIONS, content=content, headers={"content-type": "application/json"}))
+    note(sinks, client.get(f"{CORRECTIONS}?after={CANARY}"))
+    note(sinks, client.delete(f"/v1/requests/{CANARY}"))
+    assert client.delete("/v1/requests/visit-17").json()["deleted"]["corrections"] == 1
+    kept = {"x-request-id": "visit-18"}
+    assert client.post(URL, **upload(FINE), headers=kept).status_code == 200
+    assert client.post(CORRECTIONS, json=good | {"request_id": "visit-18"}).status_code == 201
 
 
 def torn_form() -> bytes:
