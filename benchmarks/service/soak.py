@@ -9,8 +9,9 @@ process with SIGKILL every ten seconds: then an answer may also be 503 that asks
 
 The time has six parts. After each of them all clients wait until everything is answered. Then the memory of each
 process that is its own (`RssAnon`), its descriptors, its threads and the audio in shared memory are looked at. The most
-after the first three parts and after the last three are held against each other. `most` is what was seen under load.
-Ends with 1 if anything was lost, wrong or grew.
+after the first three parts and after the last three are held against each other. `mib_per_hour` is the slope of the
+straight line that fits the memory after the parts best. `most` is what was seen under load. A stream's deltas must give
+its text. Ends with 1 if anything was lost, wrong or grew.
 """
 
 import argparse
@@ -129,9 +130,10 @@ class Crowd:
         request = self._events[clip] if is_stream else self._plain[clip]
         began = time.monotonic()
         status, body = await self._answer(request)
-        text = _text_of_events(body) if is_stream else load.text_of(status, body)
-        is_right = status == 200 and text == self._texts[clip]
-        why = "another text" if status == 200 else body[:200].decode(errors="replace")
+        is_begun_stream = is_stream and status == 200
+        text, error = _read_events(body) if is_begun_stream else (load.text_of(status, body), "")
+        is_right = status == 200 and not error and text == self._texts[clip]
+        why = error or ("another text" if status == 200 else body[:200].decode(errors="replace"))
         self._count(is_right, f"{'events' if is_stream else 'plain'}: {status} {why}")
         if is_right:
             self.tally.audio_s += self._audio.seconds[clip]
@@ -241,6 +243,7 @@ async def soak(running: servers.Running, arguments: argparse.Namespace) -> dict[
         "audio_s_per_s": round(tally.audio_s / wall_s, 1),
         "p50_s": round(statistics.median(tally.taken_s), 2) if tally.taken_s else None,
         "p95_s": round(float(np.quantile(tally.taken_s, 0.95)), 2) if tally.taken_s else None,
+        "mib_per_hour": {name: slope(rests[1:], name, wall_s / PARTS) for name in ("front_mib", "workers_mib")},
         "after_each_part": [vars(rest) for rest in rests],
         "most": {name: max(vars(seen)[name] for seen in looks) for name in vars(looks[0])},
         "faults": faults,
@@ -297,6 +300,12 @@ def is_worker(running: servers.Running, pid: int, line: str) -> bool:
     return pid != running.process.pid and "worker_process" in line
 
 
+def slope(rests: Sequence[Look], name: str, part_s: float) -> float:
+    """Of a figure after each part, in an hour."""
+    hours = np.arange(len(rests)) * part_s / 3600
+    return round(float(np.polyfit(hours, [vars(rest)[name] for rest in rests], 1)[0]), 1)
+
+
 def grown(early: Sequence[Look], late: Sequence[Look]) -> list[str]:
     """What has grown between times at which nothing was under way, by name."""
     faults = []
@@ -310,12 +319,22 @@ def grown(early: Sequence[Look], late: Sequence[Look]) -> list[str]:
     return faults
 
 
-def _text_of_events(body: bytes) -> str:
-    """The text of the last event; empty where the stream broke off."""
-    lines = [line.removeprefix("data: ") for line in body.decode(errors="replace").splitlines() if line[:5] == "data:"]
-    if len(lines) < 2 or lines[-1] != "[DONE]":
-        return ""
-    return str(json.loads(lines[-2]).get("text", ""))
+def _read_events(body: bytes) -> tuple[str, str]:
+    """The text of a stream, and how it failed if it did: after its first event, an error has no status of its own."""
+    name, text, deltas = "", "", ""
+    for line in body.decode(errors="replace").splitlines():
+        kind, _, value = line.partition(": ")
+        if kind == "event":
+            name = value
+        elif kind == "data" and value == "[DONE]":
+            return text, "" if deltas == text else "deltas that are not its text"
+        elif kind == "data":
+            content = json.loads(value)
+            if name == "error":
+                return "", f"then the error {content['error']['code']}"
+            deltas += content.get("delta", "")
+            text = content.get("text", text)
+    return "", "then no end"
 
 
 if __name__ == "__main__":
