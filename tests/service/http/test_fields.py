@@ -128,3 +128,8 @@ def test_a_phrase_counts_once_and_what_is_none_is_told_by_its_place() -> None:
     )
     with pytest.raises(Problem, match="3 phrases are too many; send 2 at most"):
         phrases.boosted(Wanted(keywords=("a", "b", "c")), (), NOTHING, Settings(max_phrases=2))
+
+
+def test_a_warning_about_a_long_name_can_be_a_header() -> None:
+    (warning,) = fields.read([("x" * 1000, "1")]).warnings
+    assert warning.isascii()
