@@ -1,10 +1,13 @@
-"""Which windows are transcribed together next: continuous batches by length and deadline, shared fairly.
+"""Which windows are transcribed together next: continuous batches by turn and deadline, shared fairly.
 
 Callers take turns by the audio that was taken from each so far (fair queueing by finish times, as of Demers, Keshav and
 Shenker 1989), and so do the recordings of one caller. Whoever comes anew starts level with the others, so a clip does
 not wait until a long recording is over. Every `URGENT_EVERY`-th batch that a caller leads starts with the window that
 is due first: the time that a recording is allowed is spread over its windows. So no recording starves behind ever new
-ones. A batch holds windows of like length, and puts no caller ahead of another one by more than a batch.
+ones. A batch puts no caller ahead of another one by more than a batch.
+
+Windows of unlike length share a batch: the encoder computes no padding, and small batches cost a model a third more for
+each window. But a clip that leads is not held up by windows of long recordings, which are longer.
 
 Times are seconds of any clock that never goes back.
 """
@@ -17,7 +20,7 @@ from typing import NamedTuple
 URGENT_EVERY = 4
 """In one of so many batches that a caller leads, the time when a window is due counts instead of fairness."""
 LIKE = 0.6
-"""The shortest window of a batch is at least this share of its longest; the rest would be computed for nothing."""
+"""A window of a long recording joins a batch only if the longest before it has at least this share of its length."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class _Recording:
     """Audio seconds of its windows that were taken, on the scale of its caller."""
     taken: int = 0
     """So many windows were."""
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether its next window is its only one."""
+        return self.taken + len(self.windows) == 1
 
     def due_s(self) -> float:
         """When its next window should be taken, so that all of them are by the deadline."""
@@ -170,21 +178,24 @@ class Scheduler:
         least_taken_s = min(
             caller.taken_s for key, caller in self._callers.items() if key[0] == background and _has_windows(caller)
         )
-        longest_s = shortest_s = first.windows[0].audio_s
+        longest_s = first.windows[0].audio_s
         chosen: _Recording | None = first
 
         def fits(own: _Recording) -> bool:
             audio_s = own.windows[0].audio_s
-            most_s, least_s = max(longest_s, audio_s), min(shortest_s, audio_s)
+            most_s = max(longest_s, audio_s)
             may_share = own is first or not (own.claim.alone or first.claim.alone)
-            is_like = least_s >= LIKE * most_s and own.claim.background == background
+            is_of_kind = own.claim.background == background
+            holds_nobody_up = longest_s >= LIKE * audio_s or own.is_clip
             is_fair = self._caller(own).taken_s + audio_s <= least_taken_s + limits.audio_s
-            return may_share and is_like and is_fair and most_s * (len(batch) + 1) <= limits.audio_s
+            return (
+                may_share and is_of_kind and holds_nobody_up and is_fair and most_s * (len(batch) + 1) <= limits.audio_s
+            )
 
         while chosen is not None:
             taken = self._take(chosen, now_s)
             batch.append(taken)
-            longest_s, shortest_s = max(longest_s, taken.audio_s), min(shortest_s, taken.audio_s)
+            longest_s = max(longest_s, taken.audio_s)
             chosen = self._next(fits) if len(batch) < limits.windows else None
         return batch
 
