@@ -41,6 +41,7 @@ URL = "/v1/audio/transcriptions"
 BUSY = ("server_busy", "queue_full", "not_ready")
 """Codes of errors that ask to come back."""
 MIB = 2**20
+HEADER_TIMEOUT_S = 3.0
 
 
 class Service:
@@ -71,7 +72,7 @@ class Service:
             "vocabularies_dir": self.disk / "vocabularies",
             "keep_audio_dir": self.disk / "kept",
             "keep_audio_key": folder / "secret",
-            "header_timeout_s": 3,
+            "header_timeout_s": HEADER_TIMEOUT_S,
             "workers": 1,  # so that its death is the model's
         }
         command = [sys.executable, "-m", "shoptalk.cli", "serve", str(self.model)]
@@ -342,7 +343,37 @@ def test_a_full_disk_stops_neither_answers_nor_what_is_written_later(service: Se
 
 
 def connection(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", service.port), timeout=30)
+    return socket.create_connection(("127.0.0.1", service.port), timeout=120)
+
+
+@pytest.mark.parametrize("when", ["while it stands still", "after it"])
+def test_a_server_that_stood_still_blames_no_client(service: Service, when: str) -> None:
+    request = service.client.build_request("POST", URL, files={"file": service.content})
+    body = request.read()
+    lines = [f"{name}: {value}" for name, value in request.headers.items()]
+    whole = "\r\n".join([f"POST {URL} HTTP/1.1", *lines, "", ""]).encode() + body
+    head = len(whole) - len(body)
+    with ExitStack() as held:
+        parts = [0, 0, 30, 30, head - 1, head + 100, head + len(body) // 2]
+        clients = [held.enter_context(connection(service)) for _ in parts]
+        for client, sent in zip(clients, parts, strict=True):
+            client.sendall(whole[:sent])
+        stopped = [service.process.pid, service.worker]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5 * HEADER_TIMEOUT_S)
+        if when == "while it stands still":
+            for client, sent in zip(clients, parts, strict=True):
+                client.sendall(whole[sent:])
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        if when == "after it":
+            time.sleep(0.3)
+            for client, sent in zip(clients, parts, strict=True):
+                client.sendall(whole[sent:])
+        for client in clients:
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert service.is_whole
 
 
 def test_clients_that_send_and_read_nothing_hold_up_nobody(service: Service) -> None:

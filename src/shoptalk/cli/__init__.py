@@ -10,6 +10,7 @@
 - `models`: `models`
 - `keys`: `keys`
 - `kept`: `kept`
+- `corrections`: `corrections`
 - `capacity`: `capacity`
 - `parsing`: what their parsers share
 - `interrupting`: Ctrl-C
@@ -25,6 +26,7 @@ from typing import NoReturn
 
 from shoptalk.cli import (
     capacity,
+    corrections,
     flow,
     interrupting,
     kept,
@@ -83,7 +85,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(call=no_command)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for group in (flow, recognition, scores, texts, registry, testsets, leaderboard, models, keys, kept, capacity):
+    for group in (
+        flow,
+        recognition,
+        scores,
+        texts,
+        registry,
+        testsets,
+        leaderboard,
+        models,
+        keys,
+        kept,
+        corrections,
+        capacity,
+    ):
         group.add(commands)
     return parser
 

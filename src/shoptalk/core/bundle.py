@@ -9,6 +9,7 @@
 | `bundle.json`, `scores.json`, `README.md` | origin; measured figures; the model card |
 | `calibration.json` | the temperature that makes word confidences believable, where one was fitted |
 | `terms.jsonl` | the lexicon that it was tuned on: texts, variants, risks |
+| `trained_on.json` | the corrections that it was trained on, by their ids |
 | `golden.json` | a recording of the tests, and what the model made of it: it tells a wrong model from the right one |
 | `checksums.json` | sha256 of every other file |
 """
@@ -26,6 +27,8 @@ from shoptalk.core.records import Term
 CHECKSUMS = "checksums.json"
 CALIBRATION = "calibration.json"
 TERMS = "terms.jsonl"
+TRAINED_ON = "trained_on.json"
+"""Has ``{"corrections": [ids]}``; only where there are some."""
 GOLDEN = "golden.json"
 """Has ``{"audio": name of the recording beside it, "text": …}``."""
 FORMAT = 1
@@ -86,6 +89,29 @@ def read_terms(path: Path) -> tuple[Term, ...]:
         return ()
     _verify(path / TERMS, expected)
     return tuple(read(path / TERMS, Term))
+
+
+def read_trained_on(path: Path) -> tuple[str, ...]:
+    """Ids of the corrections that a bundle's model was trained on, which alone are verified; none of a `.nemo`."""
+    if not path.is_dir():
+        return ()
+    require_bundle(path)
+    expected = _checksums(path).get(TRAINED_ON)
+    if expected is None:
+        return ()
+    _verify(path / TRAINED_ON, expected)
+    return corrections_of((path / TRAINED_ON).read_text(encoding="utf-8"), path / TRAINED_ON)
+
+
+def corrections_of(text: str, where: Path) -> tuple[str, ...]:
+    """The ids in a `TRAINED_ON`; `ModelError` if it has none."""
+    try:
+        listed = json.loads(text)["corrections"]
+        if not all(isinstance(id_, str) for id_ in listed):
+            raise TypeError
+        return tuple(listed)
+    except (ValueError, TypeError, KeyError):
+        raise ModelError(f"{where}: lists no corrections; train and package the model again") from None
 
 
 def read_golden(path: Path) -> tuple[Path, str] | None:

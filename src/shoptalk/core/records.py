@@ -83,6 +83,10 @@ class Utterance(Record):
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
 
 
+CORRECTION = "correction"
+"""`source` of an example that users corrected; its id is the correction's."""
+
+
 class Example(Record):
     """One line of a dataset manifest (product 50, imported sets, training material); `core.examples` reads and writes.
 

@@ -24,6 +24,8 @@ class Origin:
     """Name of the recipe that made it."""
     data: tuple[str, ...] = ()
     """One line for each part of the training data."""
+    corrections: tuple[str, ...] = ()
+    """Ids of the corrections of users among it."""
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Origin":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from shoptalk.core import checkpoint
-from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, GOLDEN, TERMS, temperature
+from shoptalk.core.bundle import CALIBRATION, CHECKSUMS, FORMAT, GOLDEN, TERMS, TRAINED_ON, temperature
 from shoptalk.core.errors import ModelError
 from shoptalk.core.files import file_sha256, write_folder
 from shoptalk.core.recipe import PackageSection
@@ -59,6 +59,8 @@ def write(
     with write_folder(folder) as partial:
         if golden is not None:
             _write_golden(partial, golden)
+        if origin.corrections:
+            _write_text(partial / TRAINED_ON, _json({"corrections": sorted(origin.corrections)}))
         _fill(partial, info, config, origin, scores, calibration, terms)
     return folder
 
@@ -85,7 +87,9 @@ def _fill(
     _write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in _pieces(info)))
     _write_text(folder / "config.yaml", _yaml(model_config))
     _write_nemo(info, model_config, folder / "model.nemo")
-    about = {"format": FORMAT, "name": config.name, "title": config.title, "origin": asdict(origin)}
+    made_from = asdict(origin)
+    del made_from["corrections"]  # they have a file of their own
+    about = {"format": FORMAT, "name": config.name, "title": config.title, "origin": made_from}
     _write_text(folder / "bundle.json", _json({**about, "source_sha256": info.sha256}))
     _write_text(folder / "scores.json", _json(dict(scores or {})))
     if calibration is not None:

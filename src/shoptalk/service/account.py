@@ -44,6 +44,10 @@ class Account:
     unsure_words: int = 0
     """Of a confidence below `review.CONFIDENCE`."""
     gaps: int = 0
+    subject: str = ""
+    """Request id that a correction or a deletion is about."""
+    kept: list[str] = field(default_factory=list)
+    """Names of the files in which its recordings were kept."""
     stages: dict[str, float] = field(default_factory=dict)
     """Seconds of each stage."""
 

@@ -15,6 +15,10 @@ from shoptalk.service import problems
 from shoptalk.service.access import vocabulary_routes
 from shoptalk.service.access.access import Access
 from shoptalk.service.access.origins import check_origin
+from shoptalk.service.corrections import opening
+from shoptalk.service.corrections import routes as corrections_routes
+from shoptalk.service.corrections.forgetting import Forgetting
+from shoptalk.service.corrections.trained import Registered
 from shoptalk.service.http import description, models_routes, pages, transcriptions
 from shoptalk.service.http.answers import GAPS
 from shoptalk.service.http.edge import Edge
@@ -42,11 +46,12 @@ def create_app(
     store: Store | None = None,
     objects: ObjectStore | None = None,
     new_vad: Callable[[], LiveVad] = no_vad,
+    registered: Registered | None = None,
 ) -> FastAPI:
     """The service around its models, which it starts and stops, and around a store, which it closes.
 
     Jobs need the store; `objects` is where they find recordings beside it. `new_vad` makes a detector of speech for
-    each live session.
+    each live session. `registered` lists the models of a registry, in which a deletion looks.
 
     Health never asks for a key, and metrics do so under `settings.metrics_key`; they reveal nothing of the speech.
 
@@ -57,13 +62,25 @@ def create_app(
     watched.metrics.watch_access(access)
     watched.metrics.watch_shadow(models.shadow_report)
     intake = Intake(settings)
+    forgetting = Forgetting()
+    desk = opening.open_desk(
+        store,
+        settings,
+        access=access,
+        metrics=watched.metrics,
+        forgetting=forgetting,
+        served=models.paths,
+        registered=registered,
+    )
     entrance = Entrance(models, settings, access, intake, watched)
     jobs = switch.open_jobs(store, entrance, objects) if store is not None else None
+    if jobs:
+        forgetting.add("jobs", jobs.forget)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         keep_messages_out(asyncio.get_running_loop())
-        async with access.running():
+        async with access.running(), opening.running(desk.corrections):
             with _metrics_port(watched.metrics, settings):
                 models.start()
                 async with jobs.running() if jobs else nullcontext():
@@ -108,6 +125,7 @@ def create_app(
     app.include_router(realtime_route.router(live))
     app.include_router(stream_route.router(live))
     app.include_router(vocabulary_routes.routes(access))
+    app.include_router(corrections_routes.router(desk))
     app.include_router(models_routes.router(models, access))
     if settings.metrics_port is None:
         asked = [Depends(access.require("metrics"))] if settings.metrics_key else []

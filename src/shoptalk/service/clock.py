@@ -54,6 +54,11 @@ def of_loop() -> RunningClock:
     return clock
 
 
+def now_s() -> float:
+    """Seconds in which the running event loop ran; of two calls the difference counts."""
+    return of_loop()()
+
+
 def _keep_ticking(loop: asyncio.AbstractEventLoop, clock: RunningClock) -> None:
     clock.tick()
     loop.call_later(TICK_S, _keep_ticking, loop, clock)

@@ -1,15 +1,18 @@
 """Connections and WebSockets as uvicorn has them, with bounds that they lack.
 
-How many there are, how long and large a request's head is, and how long a client may leave its answer unread.
+How many there are, how long and large a request's head is, and how long a client may leave its answer unread. Time in
+which the server stood still does not count.
 """
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from shoptalk.service.clock import Deadline
 from shoptalk.service.problems import Problem, content
 from shoptalk.service.settings import Settings
 
@@ -25,7 +28,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, settings: Settings, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._settings = settings
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: Deadline | None = None
         self._head_bytes = 0
         self._is_websocket = False
         self._unread = _Unread(settings.answer_idle_s)
@@ -80,7 +83,7 @@ class Connection(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self._settings.header_timeout_s, self._give_up)
+            self._deadline = Deadline(self._settings.header_timeout_s, self._give_up)
 
     def _give_up(self) -> None:
         message = f"no request came within {self._settings.header_timeout_s:g} s"
@@ -133,6 +136,13 @@ class LiveConnection(WebSocketsSansIOProtocol):
         else:
             self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
 
+    def send_keepalive_ping(self) -> None:
+        """Its answer is waited for by the time in which the server ran."""
+        super().send_keepalive_ping()
+        if self.pong_timer is not None and self.ping_timeout is not None:
+            self.pong_timer.cancel()
+            self.pong_timer = Deadline(self.ping_timeout, self.keepalive_timeout)  # type: ignore[assignment]
+
     def keepalive_timeout(self) -> None:
         """The client did not answer a ping. While nothing is read its answer cannot come."""
         self.pong_timer = None
@@ -149,7 +159,7 @@ class _Unread:
     def __init__(self, most_s: float) -> None:
         """`most_s` is how long a client may take nothing."""
         self._most_s = most_s
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Deadline | None = None
 
     def watch(self, transport: Any) -> None:
         """Something waits to be read."""
@@ -164,7 +174,7 @@ class _Unread:
 
     def _wait(self, transport: Any) -> None:
         unread_bytes = transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(self._most_s, self._look, transport, unread_bytes)
+        self._timer = Deadline(self._most_s, partial(self._look, transport, unread_bytes))
 
     def _look(self, transport: Any, unread_bytes: int) -> None:
         """More may have been written meanwhile, but only after all before was taken."""

@@ -6,6 +6,8 @@ context, such as the name of the place where it is kept: moved to another place,
 
 import base64
 import binascii
+import hashlib
+import hmac
 import secrets
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from shoptalk.core.errors import EncryptionKeyError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+TOKEN_DIGITS = 32
 
 
 class Seal:
@@ -24,6 +27,11 @@ class Seal:
     def __init__(self, key: bytes) -> None:
         """`key` has `KEY_BYTES` bytes; `read_key` reads one."""
         self._cipher = AESGCM(key)
+        self._token_key = hmac.digest(key, b"tokens", hashlib.sha256)
+
+    def token(self, text: str, context: str) -> str:
+        """What stands for a text where the text itself shall not be: the same for the same text, key and context."""
+        return hmac.new(self._token_key, f"{context}\0{text}".encode(), hashlib.sha256).hexdigest()[:TOKEN_DIGITS]
 
     def close(self, content: bytes, context: str) -> bytes:
         """The content, encrypted."""

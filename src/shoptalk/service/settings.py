@@ -124,6 +124,14 @@ class Settings(Section):
     database: str = ""
     """Database of jobs and corrections, such as ``postgresql://user@host/shoptalk``, which several servers may share;
     without, an SQLite file in `store_dir`."""
+    corrections_days: float = Field(default=90.0, gt=0)
+    """Corrections, and the recordings that belong to them, are deleted after so long."""
+    correctable_hours: float = Field(default=168.0, gt=0)
+    """So long after an answer a correction of it is taken. Until then its request id is kept, with key, model, time and
+    length; never the text."""
+    registry: str = ""
+    """MLflow's address of the model registry, such as ``sqlite:///runs/registry.db``, in which a deletion looks for
+    models that were trained on it."""
     jobs_at_once: int = Field(default=4, ge=1)
     """Files of jobs that are transcribed at once; they give way to requests and streams."""
     jobs_days: float = Field(default=7.0, gt=0)

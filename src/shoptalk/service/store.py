@@ -66,6 +66,10 @@ class Store:
         """What `seal` was given; `EncryptionKeyError` for another key or context."""
         return self._seal.open(sealed, context)
 
+    def token(self, text: str, context: str) -> str:
+        """What stands for a text, such as a request id, where only whoever knows it shall find it again."""
+        return self._seal.token(text, context)
+
     def write(self, name: str, content: bytes) -> None:
         """A file of the folder, encrypted, whole or absent; `name` may have folders. `DiskFullError` on a full disk."""
         path = self.folder / name

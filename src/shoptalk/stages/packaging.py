@@ -14,7 +14,7 @@ from shoptalk.release.card import Origin
 from shoptalk.scoring import publish
 from shoptalk.scoring.wer import count_words
 from shoptalk.stages.run import StageRun
-from shoptalk.stages.training import base_of, model_name, tuned_model
+from shoptalk.stages.training import base_of, model_name, trained_on, tuned_model
 from shoptalk.tuning import selection
 
 
@@ -30,8 +30,16 @@ def package(run: StageRun) -> None:
         *selection.summary(run.product("train")),
     )
     licence, attributions = section.licence, section.attributions
+    corrections = trained_on(run)
+    if corrections:
+        data = (*data, f"{len(corrections)} corrections of users, with their consent")
     origin = Origin(
-        model_name(base_of(run)), licence=licence, attributions=attributions, recipe=run.recipe.name, data=data
+        model_name(base_of(run)),
+        licence=licence,
+        attributions=attributions,
+        recipe=run.recipe.name,
+        data=data,
+        corrections=corrections,
     )
     measured = scores.calibration
     calibration = {"temperature": measured.temperature, "ece": measured.ece} if measured else None

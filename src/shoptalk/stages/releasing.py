@@ -42,6 +42,17 @@ def open_registry(uri: str, *, create: bool = False) -> Registry:
         return Registry(uri, create=create)
 
 
+def registered_bundles(uri: str) -> list[tuple[str, Path]]:
+    """Every version in the registry, by model and number, and its bundle."""
+    with quiet():
+        registry = open_registry(uri)
+        return [
+            (f"{name} version {version.number}", version.source)
+            for name in registry.names()
+            for version in registry.versions(name)
+        ]
+
+
 def register(folder: Path, uri: str, *, name: str | None, by: str | None) -> tuple[str, Version]:
     """Make a run's bundle, verified, the challenger of its model, whose name is the recipe's unless given."""
     run, _ = reopen(folder, "evaluate", "package")

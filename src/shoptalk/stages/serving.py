@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from shoptalk.core import config
@@ -28,6 +28,7 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
     from shoptalk.service.telemetry import spans
     from shoptalk.service.telemetry.watching import Telemetry
     from shoptalk.stages import served_models
+    from shoptalk.stages.releasing import registered_bundles
 
     settings = service_settings.of_recipe(recipe)
     key = config.api_key("SHOPTALK_API_KEY") or None
@@ -50,8 +51,16 @@ def serve(bundle: Path | None, recipe: Recipe, further: Sequence[tuple[str, Path
 
     observe = telemetry.metrics.batches_of
     models = served_models.open_models(paths, recipe, settings, observe=observe, on_started=started)
+    registered = partial(registered_bundles, settings.registry) if settings.registry else None
     app = create_app(
-        models, settings, access=access, telemetry=telemetry, store=store, objects=objects, new_vad=_live_vads()
+        models,
+        settings,
+        access=access,
+        telemetry=telemetry,
+        store=store,
+        objects=objects,
+        new_vad=_live_vads(),
+        registered=registered,
     )
     tell(f"opening {listed}")
     answer(app, settings)

@@ -1,9 +1,14 @@
 """Stage 60: the recipe's base, data and noise given to the trainer."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from shoptalk.core import config, files, runtime
+from shoptalk.core.bundle import TRAINED_ON, corrections_of
+from shoptalk.core.examples import read_manifest
 from shoptalk.core.progress import say
+from shoptalk.core.records import CORRECTION
 from shoptalk.stages.run import AnyRun, StageRun
 
 SET_BY_TRAINING = (
@@ -41,6 +46,23 @@ def train(run: StageRun) -> None:
         if is_first_process():
             trainer.prepare()
         trainer.fit()
+    if is_first_process():
+        _note_corrections([*training, *rehearsal], run.product("train") / TRAINED_ON)
+
+
+def _note_corrections(manifests: Sequence[Path], path: Path) -> None:
+    """Write which corrections the manifests have, by their ids; no file where they have none."""
+    ids = {example.id for manifest in manifests for example in read_manifest(manifest) if example.source == CORRECTION}
+    if ids:
+        files.write_text(path, json.dumps({"corrections": sorted(ids)}, indent=1) + "\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def trained_on(run: AnyRun) -> tuple[str, ...]:
+    """Ids of the corrections that the training of a run had."""
+    path = run.product("train") / TRAINED_ON
+    return corrections_of(path.read_text(encoding="utf-8"), path) if path.is_file() else ()
 
 
 def is_first_process() -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -84,6 +85,62 @@ def test_a_recording_longer_than_the_queue_is_taken_alone() -> None:
         assert problem_of(queue, 5000.0).status == 429
 
 
+def measured(clock: Clock, speed: float) -> Admission:
+    """A queue that knows its speed."""
+    queue = admission(clock, requests=1000, audio_s=1e6)
+    with queue.place(100.0 * speed):
+        clock.now_s += 100.0
+    assert queue.speed == pytest.approx(speed)
+    return queue
+
+
+def test_what_cannot_be_done_in_time_because_of_others_is_refused_at_once() -> None:
+    clock = Clock()
+    queue = measured(clock, 1.0)
+    with ExitStack() as held:
+        for _ in range(11):
+            held.enter_context(queue.place(10.0, "ward", 125.0))
+        with pytest.raises(Problem) as caught, queue.place(20.0, "ward", 125.0):
+            pass
+        assert (caught.value.status, caught.value.code) == (429, "queue_full")
+        assert caught.value.headers == {"Retry-After": "5", "retry-after-ms": "5000"}  # 130 s, 125 are allowed
+        with queue.place(20.0, "practice", 125.0):  # callers take turns: at most as much again for the others
+            pass
+        with queue.place(1.0, "ward", 125.0), queue.place(200.0, "ward", 150.0):  # by itself it takes too long, too
+            pass
+
+
+def test_a_clip_is_taken_beside_a_long_recording_and_before_anything_was_measured() -> None:
+    queue = admission(Clock(), audio_s=1e6)
+    with queue.place(10_800.0, "", 120.0), queue.place(10_800.0, "", 120.0), queue.place(10.0, "", 1.0):
+        pass
+    queue = measured(Clock(), 50.0)
+    with queue.place(10_800.0, "", 5400.0), queue.place(10.0, "", 1.0):
+        assert queue.needed_s(10.0) == pytest.approx(30 / 50)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.1, 100.0)), min_size=1, max_size=12))
+def test_a_recording_takes_no_longer_than_is_thought(lengths: list[tuple[str, float]]) -> None:
+    """Fair turns by very short pieces, as the scheduler gives them: callers first, then recordings of a caller."""
+    queue = measured(Clock(), 1.0)
+    *others, (caller, audio_s) = lengths
+    with ExitStack() as held:
+        for other, length_s in others:
+            held.enter_context(queue.place(length_s, other))
+        needed_s = queue.needed_s(audio_s, caller)
+        assert audio_s - 1e-6 <= needed_s <= queue.audio_s + audio_s + 1e-6
+    left = {number: [who, length_s] for number, (who, length_s) in enumerate(lengths)}
+    mine, passed_s = len(lengths) - 1, 0.0
+    while mine in left:
+        callers = {who for who, _ in left.values()}
+        shares = {n: 1 / len(callers) / sum(w == who for w, _ in left.values()) for n, (who, _) in left.items()}
+        step_s = min(left[n][1] / shares[n] for n in left)
+        passed_s += step_s
+        left = {n: [who, s - step_s * shares[n]] for n, (who, s) in left.items() if s - step_s * shares[n] > 1e-9}
+    assert passed_s <= needed_s + 1e-6
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
@@ -136,6 +193,14 @@ def test_time_that_runs_out_is_told_with_whether_to_try_again() -> None:
             assert behind.headers["x-should-retry"] == "true" and int(behind.headers["Retry-After"]) == 60
             source.workers[0].gate.set()
             await before
+            await asyncio.gather(*(base.transcribe(work(1.0)) for _ in range(3)))  # it was measured to be fast
+            source.workers[0].gate.clear()
+            others = [asyncio.create_task(base.transcribe(work(1.0))) for _ in range(3)]
+            await until(lambda: base.admission.requests == 3)
+            beside = await refused(base.transcribe(work(1.0, within_s=0.2)))
+            assert (beside.status, beside.headers["x-should-retry"]) == (504, "true")
+            source.workers[0].gate.set()
+            await asyncio.gather(*others)
             assert (base.admission.requests, base.admission.audio_s) == (0, 0.0)
 
     asyncio.run(scenario())

@@ -5,6 +5,7 @@ The recogniser is a fake that needs no model, in a real process.
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -129,7 +130,7 @@ async def text_or_code(model: WorkerModel, work: Work) -> str:
         return problem.code
 
 
-async def until(condition: Callable[[], bool], *, most_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], *, most_s: float = 60.0) -> None:
     end_s = time.monotonic() + most_s
     while not condition():
         assert time.monotonic() < end_s, "it did not happen in time"
@@ -254,12 +255,11 @@ def test_a_recording_that_cannot_be_transcribed_spoils_no_other(steady: Steady) 
 def test_a_recording_that_kills_the_worker_is_refused_and_takes_no_other_with_it() -> None:
     async def run() -> None:
         async with worker() as model:
-            started_s = time.monotonic()
             works = [Work(clip(5.0, KILLS if number == 5 else FINE)) for number in range(16)]
             answers = await asyncio.gather(*(text_or_code(model, work) for work in works))
             assert answers.pop(5) == "recording_refused"
             assert answers == [words_of(5.0)] * 15
-            assert model.statistics().restarts == 2 and time.monotonic() - started_s < 10
+            assert model.statistics().restarts == 2
 
     asyncio.run(run())
 
@@ -286,11 +286,9 @@ def test_a_worker_that_dies_under_load_is_replaced_and_nothing_is_lost(signal_nu
             works = [Work(clip(20.0 + 2 * number), on_words=told[number].extend) for number in range(24)]
             pending = [asyncio.create_task(model.transcribe(work)) for work in works]
             await until(lambda: model.statistics().batches > 2)
-            died_s = time.monotonic()
             os.kill(pid_of(model), signal_number)
             await until(lambda: not model.ready)
             await until(lambda: model.ready)
-            assert time.monotonic() - died_s < 10
             recognitions = await asyncio.gather(*pending)
             for work, recognition, words in zip(works, recognitions, told, strict=True):
                 assert recognition.text == words_of(work.samples_T.size / 16_000)
@@ -306,6 +304,38 @@ def test_a_worker_that_was_stopped_by_a_debugger_say_is_replaced() -> None:
             os.kill(pid_of(model), signal.SIGSTOP)
             assert await text_or_code(model, Work(clip(1.0))) == words_of(1.0)
             assert model.statistics().restarts == 1
+
+    asyncio.run(run())
+
+
+def test_time_in_which_the_service_stood_still_counts_for_nobody() -> None:
+    async def run() -> None:
+        async with worker(second_s=0.3, patience_s=1.5) as model:
+            pid = pid_of(model)
+            for within_s in (2.5, 60.0):
+                asked = asyncio.create_task(model.transcribe(Work(clip(1.0), within_s=within_s)))
+                await asyncio.sleep(0.1)
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(4.0)
+                os.kill(pid, signal.SIGCONT)
+                assert (await asked).text == words_of(1.0)
+                assert model.pid == pid and model.statistics().restarts == 0
+
+    asyncio.run(run())
+
+
+def test_a_recording_that_cannot_be_mapped_is_refused_and_the_worker_stays() -> None:
+    async def run() -> None:
+        async with worker() as model:
+            pid = pid_of(model)
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+            limits = resource.prlimit(pid, resource.RLIMIT_AS)
+            resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**25, limits[1]))
+            codes = await asyncio.gather(*(text_or_code(model, Work(clip(s))) for s in (1800.0, 1.0, 1800.0)))
+            assert codes == ["out_of_memory", words_of(1.0), "out_of_memory"]
+            resource.prlimit(pid, resource.RLIMIT_AS, limits)
+            assert await text_or_code(model, Work(clip(1800.0))) == words_of(1800.0)
+            assert model.pid == pid and model.statistics().restarts == 0
 
     asyncio.run(run())
 

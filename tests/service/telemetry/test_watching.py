@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from shoptalk.core.records import Recognition, Word
@@ -86,6 +87,31 @@ def test_a_request_is_counted_by_model_status_and_route() -> None:
     assert figures["shoptalk_first_byte_seconds_count", "tiny"] == 1
     assert figures["shoptalk_stage_seconds_count", "tiny", "recognise"] == 1
     assert figures["shoptalk_requests_in_progress",] == 0
+
+
+def test_what_is_refused_at_once_does_not_count_as_fast() -> None:
+    metrics = Watched().telemetry.metrics
+    route = "/v1/audio/transcriptions"
+    recognised = {"upload": 0.1, "recognise": 0.5}
+    accounts = [
+        (Account(model="tiny", route=route, status=200, seconds=1, first_byte_s=1, stages=recognised), True),
+        (Account(model="tiny", route=route, status=504, seconds=1, first_byte_s=1, stages=recognised), True),
+        (Account(model="tiny", route=route, status=429, seconds=1, first_byte_s=1, stages=recognised), False),
+        (Account(model="tiny", route=route, status=503, seconds=1, first_byte_s=1, stages=recognised), False),
+        (Account(model="tiny", route=route, status=400, seconds=1, first_byte_s=1, stages={"upload": 0.1}), False),
+        (Account(route="/v1/audio/translations", status=404, seconds=1, first_byte_s=1), False),
+    ]
+    for account, counts in accounts:
+        model = metrics.model_label(account.model)
+        before = _counted(metrics.request_s, model), _counted(metrics.first_byte_s, model)
+        metrics.ended(account)
+        after = _counted(metrics.request_s, model), _counted(metrics.first_byte_s, model)
+        assert after == (before[0] + counts, before[1] + counts), account
+
+
+def _counted(histogram: Histogram, model: str) -> float:
+    [metric] = histogram.collect()
+    return sum(s.value for s in metric.samples if s.name.endswith("_count") and s.labels["model"] == model)
 
 
 def test_what_clients_may_write_freely_is_no_label() -> None:

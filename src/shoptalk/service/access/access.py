@@ -56,7 +56,10 @@ class Access:
         self._now = now
         self._rates = Rates(clock)
         self.vocabularies = Vocabularies(settings)
-        self._keeper = open_keeper(settings, now)
+        self.keeper = open_keeper(settings, now)
+        """Of recordings; None where none are kept."""
+        self.on_answered: Callable[[Account], None] | None = None
+        """Gets the account of each recording that was transcribed for a caller."""
         self._audit = Audit(settings.audit_file, settings, now) if settings.audit_file is not None else None
         self._needs_audit = settings.audit_required
 
@@ -87,25 +90,29 @@ class Access:
             raise _refused("this API key has expired; ask whoever runs the server for another", "expired_api_key")
         return key.caller()
 
-    def require(self, scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
-        """A dependency for FastAPI: the caller, who has the `scope` and a request left; `Problem` 401, 403 or 429.
+    def require(self, *scopes: Scope) -> Callable[[Request], Awaitable[Caller]]:
+        """A dependency for FastAPI: the caller, who has one of the scopes and a request left; `Problem` 401, 403, 429.
 
         Use it as ``caller: Annotated[Caller, Depends(access.require("transcribe"))]``, or in ``dependencies=[...]``.
         The caller also stands in ``request.state.caller``.
         """
 
         async def caller_with_scope(request: Request) -> Caller:
-            return self.admit(request, scope)
+            return self.admit(request, *scopes)
 
         return caller_with_scope
 
-    def admit(self, connection: HTTPConnection, scope: Scope) -> Caller:
-        """The caller of a request or a WebSocket, who has the `scope` and a request left; `Problem` 401, 403 or 429."""
+    def admit(self, connection: HTTPConnection, *scopes: Scope) -> Caller:
+        """The caller of a request or a WebSocket, who has one of the scopes and a request left.
+
+        `Problem` 401, 403 or 429.
+        """
         caller = self.identify(connection.headers)
         connection.state.caller = caller
         account_of(connection).caller = caller.id
-        if scope not in caller.scopes:
-            message = f"this API key lacks the scope {scope!r}; ask whoever runs the server for one that has it"
+        if not caller.scopes.intersection(scopes):
+            named = " or ".join(map(repr, scopes))
+            message = f"this API key lacks the scope {named}; ask whoever runs the server for one that has it"
             raise Problem(403, message, code="insufficient_scope")
         self._rates.count_request(caller)
         return caller
@@ -133,13 +140,22 @@ class Access:
 
     def keeps(self, caller: Caller) -> bool:
         """Whether the service keeps recordings, and the caller agreed."""
-        return self._keeper is not None and caller.keeps_audio
+        return self.keeper is not None and caller.keeps_audio
 
     async def keep(self, caller: Caller, account: Account, samples_T: Samples, recognition: Recognition) -> None:
         """Keep a recording and its transcript, encrypted, if the service is set to and the caller agreed."""
-        if self._keeper is not None and self.keeps(caller):
+        if self.keeper is not None and self.keeps(caller):
             names = account.request_id, account.model
-            await asyncio.to_thread(self._keeper.keep, caller, *names, samples_T, recognition)
+            name = await asyncio.to_thread(self.keeper.keep, caller, *names, samples_T, recognition)
+            account.kept += [name] if name else []
+
+    def answered(self, account: Account) -> None:
+        """Note that a caller gets what was recognised, so that it can correct it; after `keep`, and before the answer.
+
+        It returns at once.
+        """
+        if self.on_answered is not None:
+            self.on_answered(account)
 
     # ---- the audit log
 
@@ -176,8 +192,8 @@ class Access:
                 await asyncio.to_thread(self._audit.close)
 
     async def _sweep(self) -> None:
-        while self._keeper is not None:
-            await asyncio.to_thread(self._keeper.sweep)
+        while self.keeper is not None:
+            await asyncio.to_thread(self.keeper.sweep)
             await asyncio.sleep(SWEEP_S)
 
 

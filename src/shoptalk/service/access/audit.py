@@ -77,6 +77,8 @@ class Audit:
             "audio_s": round(account.audio_s, 3),
             "seconds": round(account.seconds, 3),
         }
+        if account.subject:
+            entry["about"] = account.subject
         if self._tells_address:
             entry["address"] = account.address
         self._lines.put(json.dumps(entry).encode() + b"\n")

@@ -57,10 +57,13 @@ class Keeper:
         self._now = now
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def keep(self, caller: Caller, request_id: str, model: str, samples_T: Samples, recognition: Recognition) -> bool:
-        """Keep a recording if the key's owner agreed; whether it was kept. A full disk is logged, not raised."""
+    def keep(self, caller: Caller, request_id: str, model: str, samples_T: Samples, recognition: Recognition) -> str:
+        """Keep a recording if the key's owner agreed; the name of its file, empty if it was not kept.
+
+        A full disk is logged, not raised.
+        """
         if not caller.keeps_audio:
-            return False
+            return ""
         now = self._now()
         told = {
             "request_id": request_id,
@@ -70,14 +73,62 @@ class Keeper:
             "recognition": recognition.model_dump(),
         }
         head = json.dumps(told).encode()
-        name = f"{now + self._lifetime:{_EXPIRY}}-{secrets.token_hex(8)}{_SUFFIX}"
+        name = _name(now + self._lifetime)
         content = _LENGTH.pack(len(head)) + head + audio.flac(samples_T)
         try:
             files.write_bytes(self._folder / name, self._seal.close(content, name))
         except (OSError, DiskFullError) as error:
             log.error("%s: a recording could not be kept: %s", self._folder, type(error).__name__)
+            return ""
+        return name
+
+    def read(self, name: str) -> Kept | None:
+        """A recording by the name of its file; None if it is not there any more."""
+        path = self._folder / name
+        if _expires_at(name) <= self._now():
+            return None
+        try:
+            return _opened(self._seal, path)
+        except FileNotFoundError:
+            return None
+
+    def expire_at(self, name: str, until: datetime | None) -> str:
+        """Have a recording expire at another time, or as if it were never prolonged (None); its new name.
+
+        Empty if it is not there any more, or has to go by now. `DiskFullError` on a full disk.
+        """
+        known = self.read(name)
+        if known is None:
+            return ""
+        until = until or known.at + self._lifetime
+        if until <= self._now():
+            self.delete(name)
+            return ""
+        new = _name(until)
+        plain = self._seal.open((self._folder / name).read_bytes(), name)
+        files.write_bytes(self._folder / new, self._seal.close(plain, new))
+        self.delete(name)
+        return new
+
+    def delete(self, name: str) -> bool:
+        """Delete a recording by the name of its file; whether it was there."""
+        try:
+            (self._folder / name).unlink()
+        except FileNotFoundError:
             return False
         return True
+
+    def forget(self, request_id: str, caller: str | None) -> int:
+        """Delete all recordings of a request id, of one caller or (None) of all; how many. It opens every file."""
+        count = 0
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            try:
+                kept = _opened(self._seal, path)
+            except (FileNotFoundError, KeptAudioError):
+                continue  # it expired meanwhile, or was written with another key: it expires by its name
+            if kept.request_id == request_id and caller in (None, kept.caller):
+                count += self.delete(path.name)
+        return count
 
     def sweep(self) -> int:
         """Delete what has expired, also what an interrupted process left half written; how many files."""
@@ -108,25 +159,34 @@ def read_kept(folder: Path, key: bytes) -> Iterator[Kept]:
     seal = Seal(key)
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
-            content = path.read_bytes()
+            yield _opened(seal, path)
         except FileNotFoundError:
             continue  # it expired meanwhile
-        try:
-            plain = seal.open(content, path.name)
-        except EncryptionKeyError as error:
-            raise KeptAudioError(f"{path.parent}: {error}") from None
-        (length,) = _LENGTH.unpack_from(plain)
-        told = json.loads(plain[_LENGTH.size : _LENGTH.size + length])
-        yield Kept(
-            path.stem,
-            told["request_id"],
-            told["caller"],
-            told["model"],
-            datetime.fromisoformat(told["at"]),
-            _expires_at(path.name),
-            Recognition.model_validate(told["recognition"]),
-            plain[_LENGTH.size + length :],
-        )
+
+
+def _opened(seal: Seal, path: Path) -> Kept:
+    """What a file holds; `KeptAudioError` for another key."""
+    try:
+        plain = seal.open(path.read_bytes(), path.name)
+    except EncryptionKeyError as error:
+        raise KeptAudioError(f"{path.parent}: {error}") from None
+    (length,) = _LENGTH.unpack_from(plain)
+    told = json.loads(plain[_LENGTH.size : _LENGTH.size + length])
+    return Kept(
+        path.stem,
+        told["request_id"],
+        told["caller"],
+        told["model"],
+        datetime.fromisoformat(told["at"]),
+        _expires_at(path.name),
+        Recognition.model_validate(told["recognition"]),
+        plain[_LENGTH.size + length :],
+    )
+
+
+def _name(until: datetime) -> str:
+    """A new name of a file that expires then."""
+    return f"{until:{_EXPIRY}}-{secrets.token_hex(8)}{_SUFFIX}"
 
 
 def _expires_at(name: str) -> datetime:

@@ -108,6 +108,7 @@ async def recognise(
     for samples_T, recognition in zip(taken.channels, recognitions, strict=True):
         account.recognised(taken.model.name, taken.duration_s, recognition)
         await entrance.access.keep(caller, account, samples_T, recognition)
+    entrance.access.answered(account)
     return recognitions
 
 

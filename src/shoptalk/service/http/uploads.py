@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from shoptalk.service import clock
 from shoptalk.service.http.fields import Items
 from shoptalk.service.http.intake import MIB, Share
 from shoptalk.service.problems import Problem
@@ -84,7 +84,8 @@ async def chunks(
 
     `Problem` 413 for more than `most_mb`, 408 if it stalls or is too slow, 503 if the server is to stop meanwhile.
     """
-    began_s = time.monotonic()
+    running_s = clock.of_loop()
+    began_s = running_s()
     total = 0
     stream = request.stream()
     while (chunk := await _next(stream, request, settings)) is not None:
@@ -92,7 +93,7 @@ async def chunks(
         if total > int(most_mb * MIB):
             raise too_large(most_mb)
         arrived(total)
-        passed_s = time.monotonic() - began_s
+        passed_s = running_s() - began_s
         is_slow = passed_s > settings.upload_idle_s and total < settings.upload_min_kb_s * 1024 * passed_s
         if is_slow or passed_s > settings.upload_timeout_s:
             message = f"{total} bytes of the upload came in {passed_s:.0f} s; send it on a faster connection"

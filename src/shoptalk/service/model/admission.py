@@ -1,8 +1,14 @@
-"""Admission to a model: bounded in requests and in audio seconds, and how long who is turned away had better wait."""
+"""Admission to a model: bounded in requests, in audio seconds and in time, and when who is turned away may come back.
+
+A recording that cannot be done within its time is refused at once, rather than after the time is over. How long it
+takes follows from the scheduler's fair turns: while a recording is under way, each other one of its caller gets as much
+as it does, and each other caller as much as its own.
+"""
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from shoptalk.service.problems import Problem
 from shoptalk.service.settings import Settings
@@ -38,9 +44,14 @@ class Speed:
         self._busy_s = 0.0
 
     @property
+    def is_measured(self) -> bool:
+        """Whether anything was done yet."""
+        return bool(self._busy_s and self._audio_s)
+
+    @property
     def measured(self) -> float:
         """Audio seconds per second; `UNMEASURED` at first."""
-        if not self._busy_s or not self._audio_s:
+        if not self.is_measured:
             return UNMEASURED
         return max(SLOWEST, self._audio_s / self._busy_s)
 
@@ -65,6 +76,8 @@ class Admission:
         self._most_requests = requests
         self._most_audio_s = audio_s
         self._speed = Speed(clock)
+        self._under_way: dict[str, list[float]] = {}
+        """Lengths of each caller's recordings."""
         self.requests = 0
         self.audio_s = 0.0
         self.refused = 0
@@ -79,6 +92,21 @@ class Admission:
         """How long all that is under way will take."""
         return self.audio_s / self.speed
 
+    def needed_s(self, audio_s: float, caller: str = "") -> float:
+        """How long a recording will take beside those under way, at most."""
+        own = self._under_way.get(caller, ())
+        of_caller_s = audio_s + sum(min(other_s, audio_s) for other_s in own)
+        of_others_s = sum(min(sum(others), of_caller_s) for name, others in self._under_way.items() if name != caller)
+        return (of_caller_s + of_others_s) / self.speed
+
+    def require_time(self, audio_s: float, caller: str, within_s: float) -> None:
+        """`Problem` 429 if a recording would not be done in time because of others; by itself it would."""
+        if not self._speed.is_measured or audio_s / self.speed > within_s:
+            return
+        excess_s = self.needed_s(audio_s, caller) - within_s
+        if excess_s > 0:
+            self._refuse(excess_s)
+
     def require_room(self, audio_s: float = 0.0) -> None:
         """`Problem` 429 if a recording of this length would not be taken now.
 
@@ -86,10 +114,12 @@ class Admission:
         read, what would be refused after it.
         """
         excess_s = self._excess_s(audio_s)
-        if excess_s is None:
-            return
+        if excess_s is not None:
+            self._refuse(excess_s / self.speed)
+
+    def _refuse(self, wait_s: float) -> NoReturn:
         self.refused += 1
-        headers = retry_headers(excess_s / self.speed)
+        headers = retry_headers(wait_s)
         under_way = f"{self.requests} recordings with {self.audio_s:.0f} s of audio are under way"
         message = f"the model is busy: {under_way}; try again in {headers['Retry-After']} s"
         raise Problem(429, message, code="queue_full", headers=headers)
@@ -107,16 +137,21 @@ class Admission:
         return None
 
     @contextmanager
-    def place(self, audio_s: float) -> Iterator[None]:
-        """Count a recording as under way; `require_room` names the error."""
+    def place(self, audio_s: float, caller: str = "", within_s: float = math.inf) -> Iterator[None]:
+        """Count a recording as under way; `require_room` and `require_time` name the errors."""
         self.require_room(audio_s)
+        self.require_time(audio_s, caller, within_s)
         if not self.requests:
             self._speed.begin()
         self.requests += 1
         self.audio_s += audio_s
+        self._under_way.setdefault(caller, []).append(audio_s)
         try:
             yield
             self._speed.done(audio_s)
         finally:
             self.requests -= 1
+            self._under_way[caller].remove(audio_s)
+            if not self._under_way[caller]:
+                del self._under_way[caller]
             self.audio_s = max(0.0, self.audio_s - audio_s) if self.requests else 0.0

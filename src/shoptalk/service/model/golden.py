@@ -1,9 +1,9 @@
 """The golden recording: what tells a wrong model from a live one, at the start and now and then."""
 
-import asyncio
 from dataclasses import dataclass
 
 from shoptalk.core.records import Samples
+from shoptalk.service import clock
 from shoptalk.service.model.differences import Compare
 from shoptalk.service.model.work import Transcriber, Work
 
@@ -29,6 +29,6 @@ async def distance(golden: Golden, transcriber: Transcriber, compare: Compare) -
     `Problem` if there is none, `TimeoutError` if it does not come within `WITHIN_S`.
     """
     work = Work(golden.samples_T, caller=CALLER, within_s=WITHIN_S)
-    async with asyncio.timeout(WITHIN_S):
+    async with clock.timeout(WITHIN_S):
         recognition = await transcriber.transcribe(work)
     return compare(golden.text, recognition.text).rate

@@ -1,13 +1,13 @@
 """All models of the service: which of them a request means, their start and end, swaps, and the challenger's shadow."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from shoptalk.core.errors import ModelError, ShoptalkError
+from shoptalk.service.clock import now_s
 from shoptalk.service.model.admission import time_allowed_s
 from shoptalk.service.model.served import ModelReport, Served, Source
 from shoptalk.service.model.shadow import Shadow, ShadowReport
@@ -35,7 +35,7 @@ class Models:
         settings: Settings,
         *,
         rng: np.random.Generator,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now_s,
         on_started: Callable[[ShoptalkError | None], None] | None = None,
     ):
         """`paths` are bundles or `.nemo` files by the name that clients send.
@@ -153,6 +153,10 @@ class Models:
     def report(self) -> tuple[ModelReport, ...]:
         """How each model is doing."""
         return tuple(served.report() for served in self._served.values())
+
+    def paths(self) -> list[tuple[str, Path]]:
+        """The name of each model, and the bundle or `.nemo` that it has now."""
+        return [(served.name, served.path) for served in self._served.values()]
 
     def shadow_report(self) -> ShadowReport | None:
         """How challenger and champion compare; None where there is no challenger."""

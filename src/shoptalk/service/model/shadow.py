@@ -13,6 +13,7 @@ from statistics import quantiles
 import numpy as np
 
 from shoptalk.core.records import Recognition
+from shoptalk.service import clock
 from shoptalk.service.model.differences import Compare, Difference
 from shoptalk.service.model.work import Transcriber, Work
 from shoptalk.service.problems import Problem
@@ -129,7 +130,7 @@ class Shadow:
             self._count_failure(result)
 
     async def _difference(self, work: Work, text: str, compare: Compare) -> Difference:
-        async with asyncio.timeout(work.within_s):
+        async with clock.timeout(work.within_s):
             recognition = await self._challenger.transcribe(work)
         return await asyncio.to_thread(compare, text, recognition.text)
 

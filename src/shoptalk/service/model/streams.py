@@ -23,6 +23,7 @@ import numpy as np
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Options, Partial
 from shoptalk.core.records import Samples, Word
+from shoptalk.service.clock import timeout
 from shoptalk.service.model.messages import (
     Failed,
     FeedStream,
@@ -170,7 +171,7 @@ class WorkerStream:
         self._answer = asyncio.get_running_loop().create_future()
         ask(self)
         try:
-            async with asyncio.timeout(self._within_s):
+            async with timeout(self._within_s):
                 return await self._answer
         except TimeoutError:
             self.close()

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ModelError, ShoptalkError
 from shoptalk.core.protocols import PLAIN, Options
 from shoptalk.core.records import Recognition, Word
+from shoptalk.service.clock import now_s, timeout
 from shoptalk.service.model.memory import SharedSamples
 from shoptalk.service.model.messages import (
     BatchFigures,
@@ -153,7 +153,7 @@ class WorkerModel:
         patience_s: float = PATIENCE_S,
         stream_within_s: float = STREAM_WITHIN_S,
         threads: int = 0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now_s,
     ) -> None:
         """`opening` loads the model in the process. `observe` is called with the figures of each batch, and of streams.
 
@@ -238,7 +238,7 @@ class WorkerModel:
         self._idle.clear()
         self._send_recording(id_)
         try:
-            async with asyncio.timeout(deadline_s - self._clock()):
+            async with timeout(deadline_s - self._clock()):
                 return await future
         except TimeoutError:
             raise _expired(work) from None

@@ -26,6 +26,7 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import ShoptalkError
 from shoptalk.core.protocols import Options, PendingWindow, Step, WindowedRecognizer
 from shoptalk.core.records import Recognition, Samples
+from shoptalk.service.clock import TICK_S, RunningClock
 from shoptalk.service.model.attempts import reason_of, tried
 from shoptalk.service.model.memory import mapped
 from shoptalk.service.model.messages import (
@@ -83,7 +84,9 @@ def main(requests_descriptor: int, results_descriptor: int) -> None:
         results.send(Refused(type(error).__name__, str(error)))
         sys.exit(LOST)
     opened = time.monotonic()
-    worker = Worker(model, start.batching, results)
+    clock = RunningClock()
+    threading.Thread(target=_keep_ticking, args=(clock,), daemon=True).start()
+    worker = Worker(model, start.batching, results, clock)
     worker.warm_up()
     gc.collect()
     gc.freeze()  # what was loaded stays: later collections need not look at it
@@ -93,7 +96,14 @@ def main(requests_descriptor: int, results_descriptor: int) -> None:
     worker.run(inbox)
 
 
-_Message = tuple[Transcribe, Samples] | Withdraw | OpenStream | FeedStream
+_Message = tuple[Transcribe, Samples | None] | Withdraw | OpenStream | FeedStream
+"""A recording without samples is one for which there is no memory."""
+
+
+def _keep_ticking(clock: RunningClock) -> NoReturn:
+    while True:
+        time.sleep(TICK_S)
+        clock.tick()
 
 
 def _receive(requests: Connection, inbox: "queue.SimpleQueue[_Message]") -> NoReturn:
@@ -102,11 +112,23 @@ def _receive(requests: Connection, inbox: "queue.SimpleQueue[_Message]") -> NoRe
         while True:
             message = requests.recv()
             if isinstance(message, Transcribe):
-                inbox.put((message, mapped(recv_handle(requests), message.size)))
+                inbox.put((message, _mapped(recv_handle(requests), message.size)))
             else:
                 inbox.put(message)
     except (EOFError, OSError):
         os._exit(0)  # the main thread may be deep in a batch that nobody waits for
+    except Exception as error:  # noqa: BLE001 - a process that takes nothing more would only seem to hang
+        log.critical("no further messages can be taken: %s", type(error).__name__)
+        os._exit(BROKEN)
+
+
+def _mapped(descriptor: int, size: int) -> Samples | None:
+    """The samples; None where the system has no memory to show them in, which is no reason for the process to end."""
+    try:
+        return mapped(descriptor, size)
+    except (OSError, MemoryError) as error:
+        log.error("a recording of %d samples could not be mapped: %s", size, type(error).__name__)
+        return None
 
 
 @dataclass
@@ -129,10 +151,18 @@ class _Own:
 class Worker:
     """Owns the model, and all recordings and streams under way."""
 
-    def __init__(self, model: Opened, batching: Batching, results: Connection) -> None:
+    def __init__(
+        self,
+        model: Opened,
+        batching: Batching,
+        results: Connection,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` gives the seconds that count for deadlines."""
         self._recognizer: WindowedRecognizer[Any] = model.windows
         self._batching = batching
         self._results = results
+        self._clock = clock
         self._scheduler = Scheduler()
         self._streams = OpenStreams(model.streams, results.send, most_together=batching.windows)
         self._owed_s = 0.0
@@ -159,7 +189,7 @@ class Worker:
         """Take messages; feed streams and transcribe batches by turns."""
         while True:
             self._receive(inbox)
-            for recording in self._scheduler.expire(time.monotonic()):
+            for recording in self._scheduler.expire(self._clock()):
                 self._fail(recording, "expired")
             if self._streams.waiting and not self._is_recordings_turn:
                 self._feed_streams()
@@ -182,7 +212,7 @@ class Worker:
     def _transcribe_next(self) -> None:
         """Transcribe the batch whose turn it is, if any window waits."""
         budget_s = self._speed * self._batching.aim_s
-        batch = self._scheduler.take(time.monotonic(), Limits(self._batching.windows, budget_s))
+        batch = self._scheduler.take(self._clock(), Limits(self._batching.windows, budget_s))
         if not batch:
             return
         started = time.monotonic()
@@ -197,7 +227,7 @@ class Worker:
                 self._take_message(inbox.get(timeout=None if deadline_s is None else self._left_s(deadline_s)))
             except queue.Empty:
                 return
-            until_s = time.monotonic() + self._batching.wait_s
+            until_s = self._clock() + self._batching.wait_s
             while self._scheduler.waiting < self._batching.windows and not self._streams.waiting:
                 try:
                     self._take_message(inbox.get(timeout=self._left_s(until_s)))
@@ -207,7 +237,7 @@ class Worker:
             self._take_message(inbox.get())
 
     def _left_s(self, until_s: float) -> float:
-        return max(0.0, until_s - time.monotonic())
+        return max(0.0, until_s - self._clock())
 
     def _take_message(self, message: _Message) -> None:
         if isinstance(message, Withdraw):
@@ -221,10 +251,13 @@ class Worker:
             self._streams.take(message)
             return
         wanted, samples_T = message
+        if samples_T is None:
+            self._results.send(Failed(wanted.id, "memory"))
+            return
         if wanted.within_s <= 0:
             self._results.send(Failed(wanted.id, "expired"))
             return
-        own = _Own(wanted, samples_T, time.monotonic() + wanted.within_s)
+        own = _Own(wanted, samples_T, self._clock() + wanted.within_s)
         with self._telling([wanted.id], samples_T.size / SAMPLE_RATE_HZ):
             self._begin(own, alone=wanted.alone)
 
@@ -255,7 +288,7 @@ class Worker:
         own.asked += len(windows)
         own.windows |= numbered
         lengths_s = [(number, window.samples_T.size / SAMPLE_RATE_HZ) for number, window in numbered.items()]
-        self._scheduler.more(id_, lengths_s, time.monotonic())
+        self._scheduler.more(id_, lengths_s, self._clock())
 
     def _transcribe(self, batch: Sequence[Taken]) -> None:
         """Transcribe a batch, and go on with its recordings."""

@@ -179,3 +179,4 @@ class LiveItem:
         if self._is_kept and self._kept_S:
             samples_S = np.concatenate(self._kept_S)
             await self._live.service.access.keep(self._live.caller, self._account, samples_S, recognition)
+        self._live.service.access.answered(self._account)

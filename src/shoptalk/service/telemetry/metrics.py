@@ -27,6 +27,10 @@ from shoptalk.service.account import OTHER, Account
 from shoptalk.service.model.messages import BatchFigures, StreamFigures
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+RECOGNISE = "recognise"
+"""The stage in which a model has a request."""
+TURNED_AWAY = frozenset({429, 503})
+"""Statuses of requests that found no place, or no model that answers."""
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _STAGE_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 _BATCH = (1, 2, 4, 8, 16, 32, 64)
@@ -139,14 +143,14 @@ class Metrics:
         )
         self.request_s = Histogram(
             "shoptalk_request_seconds",
-            "Transcription requests from the first byte to the answer",
+            "Requests that a model had, from the first byte to the answer",
             by_model,
             buckets=_LATENCY_S,
             registry=registry,
         )
         self.first_byte_s = Histogram(
             "shoptalk_first_byte_seconds",
-            "Transcription requests from the first byte to the answer's first byte",
+            "Requests that a model had, from the first byte to the answer's first byte",
             by_model,
             buckets=_LATENCY_S,
             registry=registry,
@@ -210,6 +214,18 @@ class Metrics:
             registry=registry,
         )
         self.gaps = Counter("shoptalk_gaps", "Stretches of speech that gave no words", by_model, registry=registry)
+        self.corrections = Counter(
+            "shoptalk_corrections",
+            "Corrections that were taken, and whether training may use them",
+            ["model", "consent"],
+            registry=registry,
+        )
+        self.corrected_words = Counter(
+            "shoptalk_corrected_words",
+            "Words that corrections changed, added or removed; of shoptalk_words it is the drift",
+            by_model,
+            registry=registry,
+        )
         self.queue_depth = Gauge("shoptalk_queue_depth", "Windows that wait for the model", by_model, registry=registry)
         self.in_progress = Gauge("shoptalk_requests_in_progress", "Transcription requests under way", registry=registry)
         self.live_sessions = Gauge("shoptalk_live_sessions", "WebSockets that are open", registry=registry)
@@ -254,11 +270,13 @@ class Metrics:
             self.errors.labels(account.code, account.route).inc()
         if not is_transcription(account.route):
             return
+        for stage, seconds in account.stages.items():
+            self.stage_s.labels(stage, model).observe(seconds)
+        if RECOGNISE not in account.stages or account.status in TURNED_AWAY:
+            return  # what is refused at once would make the service look fast
         self.request_s.labels(model).observe(account.seconds)
         if account.first_byte_s is not None:
             self.first_byte_s.labels(model).observe(account.first_byte_s)
-        for stage, seconds in account.stages.items():
-            self.stage_s.labels(stage, model).observe(seconds)
         self._recording_ended(account, model)
 
     def job_file_ended(self, account: Account, outcome: str) -> None:
