@@ -230,7 +230,7 @@ def test_a_deletion_tells_what_was_deleted_and_can_be_repeated(service: Service)
         "requests": 1,
     }
     assert (told["object"], told["request_id"], told["corrections"]) == ("request.deleted", request_id, [id_])
-    assert (told["exports"], told["models"], told["not_searched"]) == ([], [], ["registry"])
+    assert (told["exports"], told["models"], told["not_searched"]) == ([], [], [f"served: {MODEL}", "registry"])
     assert not list((service.folder / "kept").iterdir())
     assert service.ask("ward", "GET", "/v1/corrections").json()["data"] == []
     again = service.ask("ward", "DELETE", f"/v1/requests/{request_id}")

@@ -1,6 +1,7 @@
 """The words that a correction changed, and the terms among them that the recogniser missed."""
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rapidfuzz.distance import Levenshtein
@@ -31,17 +32,23 @@ def added(original: str, text: str) -> list[Added]:
     Case and punctuation at the ends of words do not count; what has no letter is no term.
     """
     before, after = _words(original), _words(text)
-    blocks = Levenshtein.opcodes([word.casefold() for word in before], [word.casefold() for word in after])
     terms = []
-    for block in blocks:
-        if block.tag not in ("replace", "insert") or block.dest_end - block.dest_start > MOST_WORDS:
-            continue
-        term = Added(
-            " ".join(after[block.dest_start : block.dest_end]), " ".join(before[block.src_start : block.src_end])
-        )
-        if any(character.isalpha() for character in term.text):
+    for between_before, between_after in _between_same(before, after):
+        term = Added(" ".join(after[between_after]), " ".join(before[between_before]))
+        is_short = between_after.stop - between_after.start <= MOST_WORDS
+        if is_short and any(character.isalpha() for character in term.text):
             terms.append(term)
     return terms
+
+
+def _between_same(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[slice, slice]]:
+    """Where words of both lists lie between those that are the same."""
+    folded = [[word.casefold() for word in words] for words in (before, after)]
+    before_end = after_end = 0
+    for same in Levenshtein.editops(*folded).as_matching_blocks():
+        if same.a > before_end or same.b > after_end:
+            yield slice(before_end, same.a), slice(after_end, same.b)
+        before_end, after_end = same.a + same.size, same.b + same.size
 
 
 def _words(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shoptalk.core.bundle import CHECKSUMS, name_of, read_trained_on
 from shoptalk.core.errors import ShoptalkError
+from shoptalk.core.resources import locate
 
 Registered = Callable[[], Iterable[tuple[str, Path]]]
 """The name and version of each registered model, and its bundle; `RegistryError` if the registry does not answer."""
@@ -63,7 +64,10 @@ def search(
 
 def _look(done: Search, wanted: frozenset[str], place: str, name: str, path: Path) -> None:
     try:
-        common = wanted.intersection(read_trained_on(path))
+        located = locate(path)
+        if not located.exists():  # a registry may name what was deleted, or lies on another machine
+            raise FileNotFoundError(path)
+        common = wanted.intersection(read_trained_on(located))
     except (ShoptalkError, OSError):
         done.not_searched.append(f"{place}: {name}")
         return
