@@ -1,7 +1,10 @@
 """The check for a GPU machine: nothing known is lost, its limits add up, and a canned run makes results and tables."""
 
+import ctypes
 import importlib.metadata
 import json
+import platform
+import shutil
 import struct
 import subprocess
 import sys
@@ -329,6 +332,20 @@ def test_symbols_are_zeroed_and_nothing_else() -> None:
     library = bytes(header) + code + symbols + names + sections
     assert kit.without_symbols(library) == bytes(header) + code + bytes(24) + names + sections
     assert kit.without_symbols(b"text") == b"text"
+
+
+def test_a_library_without_code_still_loads_and_its_functions_return(tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or pytest.skip("there is no C compiler here")
+    if platform.machine() != "x86_64":
+        pytest.skip("the kit is for x86-64")
+    source, library = tmp_path / "a.c", tmp_path / "a.so"
+    source.write_text("int calls; int ones(void) { calls++; return 1; } const int kept = 7;")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    library.write_bytes(kit.without_code(library.read_bytes()))
+    loaded = ctypes.CDLL(str(library))
+    loaded.ones()
+    assert ctypes.c_int.in_dll(loaded, "calls").value == 0
+    assert ctypes.c_int.in_dll(loaded, "kept").value == 7
 
 
 def test_a_hundred_recordings_are_chosen() -> None:

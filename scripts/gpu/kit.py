@@ -19,6 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.gpu.closure import BASE, normalised
 
@@ -34,14 +35,18 @@ CARRIED = {
 }
 """Packages that are carried even where the machine has them, and why."""
 RECORDINGS = 100
-SOURCES = {".c", ".cpp", ".h", ".hpp", ".pxd", ".pyi", ".pyx"}
-"""Of files that no import reads."""
+SOURCES = {".c", ".cpp", ".h", ".hpp", ".pxd", ".pyx"}
+"""Of files that no import reads; `.pyi` are read by lazy_loader."""
+NEVER_RUN = ("libSvtAv1Enc", "libx265")
+"""Libraries that others load and that nothing here calls: encoders of video. Their code travels as empty functions."""
 FILTERS = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 9}]
 """Machine code packs better with its jumps made absolute."""
 GLIBC = (28, 39, 34, 31, 27, 24, 17, 12, 5)
 """Minor versions of glibc 2 whose wheels are taken; pip matches each exactly."""
 MIB = 2**20
-SHF_ALLOC, SHT_NULL, SHT_NOBITS = 2, 0, 8  # elf.h
+SHF_ALLOC, SHF_EXECINSTR, SHT_NULL, SHT_NOBITS = 2, 4, 0, 8  # elf.h
+RETURN = b"\xc3"
+"""x86-64's instruction that ends a function."""
 
 START = """How to carry and start it
 -------------------------
@@ -170,7 +175,8 @@ def pack(wheels: Iterable[Path], site: Path, target: Path) -> int:
     files.sort(key=lambda path: (".so" in path.name, path.suffix, str(path)))  # like beside like
     for path in files:
         if ".so" in path.name:
-            path.write_bytes(without_symbols(path.read_bytes()))
+            content = without_symbols(path.read_bytes())
+            path.write_bytes(without_code(content) if path.name.startswith(NEVER_RUN) else content)
     partial = target.with_name(f"{target.name}.partial")
     with lzma.open(partial, "wb", filters=FILTERS) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
         for path in files:
@@ -188,16 +194,44 @@ def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def without_symbols(content: bytes) -> bytes:
     """A 64-bit ELF library with zeros where nothing is loaded from: debug symbols; they pack to nothing."""
-    if content[:5] != b"\x7fELF\x02":
-        return content
     stripped = bytearray(content)
+    for section in sections(content):
+        if not section.is_names and not section.flags & SHF_ALLOC and section.kind not in (SHT_NULL, SHT_NOBITS):
+            stripped[section.offset : section.offset + section.size] = bytes(section.size)
+    return bytes(stripped)
+
+
+def without_code(content: bytes) -> bytes:
+    """A 64-bit ELF library whose functions return at once; it still loads, and its names are still there."""
+    emptied = bytearray(content)
+    code = [section for section in sections(content) if section.flags & SHF_EXECINSTR]
+    largest = max(code, key=lambda section: section.size)  # `.text`; the small ones beside it tie it to others
+    emptied[largest.offset : largest.offset + largest.size] = RETURN * largest.size
+    return bytes(emptied)
+
+
+class Section(NamedTuple):
+    """Of an ELF file."""
+
+    kind: int
+    flags: int
+    offset: int
+    size: int
+    is_names: bool
+    """Whether it has the sections' names."""
+
+
+def sections(content: bytes) -> list[Section]:
+    """The sections of a 64-bit ELF file; none of another file."""
+    if content[:5] != b"\x7fELF\x02":
+        return []
     (table,) = struct.unpack_from("<Q", content, 0x28)
     entry, count, names = struct.unpack_from("<HHH", content, 0x3A)
+    told = []
     for number in range(count):
         _, kind, flags, _, offset, size = struct.unpack_from("<IIQQQQ", content, table + number * entry)
-        if number != names and not flags & SHF_ALLOC and kind not in (SHT_NULL, SHT_NOBITS):
-            stripped[offset : offset + size] = bytes(size)
-    return bytes(stripped)
+        told.append(Section(kind, flags, offset, size, number == names))
+    return told
 
 
 def choose_recordings(lines: list[str]) -> list[str]:
