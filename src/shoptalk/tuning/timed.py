@@ -242,7 +242,7 @@ class TimedTraining:
         self, features_BMT: torch.Tensor, frames_B: torch.Tensor, tokens_BU: torch.Tensor, lengths_B: torch.Tensor
     ) -> Outputs:
         """Losses, and the gradients in their places."""
-        torch._foreach_zero_([parameter.grad for parameter in self.parameters])
+        torch._foreach_zero_([parameter.grad for parameter in self.parameters if parameter.grad is not None])
         losses = self._losses(features_BMT, frames_B, tokens_BU, lengths_B)
         losses["loss"].backward()
         return {name: losses[name].detach() for name in ("loss", "ctc", "tdt")}
