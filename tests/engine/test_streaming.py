@@ -20,7 +20,8 @@ from shoptalk.core.records import Samples, Word
 from shoptalk.core.tokens import FRAME_S, placed, words
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
-from shoptalk.engine.streaming import Piece, Stream, Streamer, StreamSetting, closed_words
+from shoptalk.engine.stream_beams import Piece
+from shoptalk.engine.streaming import Stream, Streamer, StreamSetting, closed_words
 
 ROOT = Path(__file__).parents[2]
 GENERAL = ROOT / "assets/general"

@@ -19,6 +19,7 @@
 - `gap_filler`: the gaps of a recording under way
 - `invented`: words without speech, loops, and words that only phrases gave, left out
 - `streaming`: audio as it comes, chunk by chunk
+- `stream_beams`: beams and boosted phrases in it
 - `int8`: matrix products in 8 bits
 - `onnx_parity`: exported graphs held against the engine
 - `onnx_export`: the model as ONNX graphs

@@ -80,6 +80,8 @@ class _Beam(NamedTuple):
     """Row of the predictor's states; hypotheses with the same tokens share one."""
     phrase: Integers
     """State of the automaton of boosted phrases."""
+    entered: Integers
+    """The first frame behind the split that it stood on; -1 before."""
 
     def rows(self, chosen: Integers) -> "_Beam":
         return _Beam._make(column[chosen] for column in self)
@@ -126,13 +128,32 @@ class _Search:
     end_N: Integers
     """Frames of the recording of each slot."""
     recording_N: Integers
-    states: Carry
-    """The predictor's, twice as many rows as slots: there is always a free one beside those in use."""
+    split_N: Integers
+    """Where frames begin that are decoded to look ahead only; behind the last one if there are none."""
     boost: Boost | None
+    states: Carry = field(init=False)
+    """The predictor's, twice as many rows as slots: there is always a free one beside those in use."""
     log: list[_Step] = field(default_factory=list)
     """All tokens emitted, also by hypotheses that were dropped later; each names the token before it."""
     logged: int = 0
     """Tokens in `log`."""
+
+    @classmethod
+    def over(
+        cls,
+        steps: Steps,
+        encoded_BTD: torch.Tensor,
+        frames_B: torch.Tensor,
+        width: int,
+        margin: float,
+        boost: Boost | None,
+        split_B: Integers,
+    ) -> "_Search":
+        """A search without a beam yet."""
+        recording_N = np.repeat(np.arange(len(frames_B)), width)
+        end_N = frames_B.numpy()[recording_N]
+        projected_BTJ = steps.project(encoded_BTD)
+        return cls(steps, width, margin, projected_BTJ, end_N, recording_N, split_B[recording_N], boost)
 
 
 def decode_nbest(
@@ -151,7 +172,43 @@ def decode_nbest(
     `encoded_BTD` holds padded encoder frames, of which `frames_B` count. Token sequences that `spell` gives the same
     value for are one text. Texts are ordered by score; with `boost`, by score plus bonus.
     """
-    search, beam = _start(steps, encoded_BTD, frames_B, width, margin, boost)
+    search = _Search.over(steps, encoded_BTD, frames_B, width, margin, boost, frames_B.numpy())
+    beam = _searched(search, _first(search, steps.start(len(frames_B))))
+    return [texts[:alternatives] for texts in _alternatives(search, beam, spell)]
+
+
+class Path(NamedTuple):
+    """The likeliest way through a stretch."""
+
+    decoded: Decoded
+    entered: int
+    """The first frame behind the split that it stands on; behind the last frame where it jumps over all of them."""
+
+
+def decode_on(
+    steps: Steps,
+    encoded_BTD: torch.Tensor,
+    frames_B: torch.Tensor,
+    carry: Carry,
+    *,
+    split_B: Integers,
+    width: int,
+    boost: Boost | None,
+) -> list[Path]:
+    """The likeliest path through a stretch that follows on that of `carry`, which is not changed, and goes on itself.
+
+    Frames are counted from the start of this stretch. Phrases that it may be within keep what they were lent.
+    """
+    search = _Search.over(steps, encoded_BTD, frames_B, width, MARGIN, boost, split_B)
+    beam = _searched(search, _first(search, carry))
+    log = _Log.of(search.log)
+    rank_BW = (beam.score + beam.bonus).reshape(-1, width)
+    best_B = rank_BW.argmax(axis=1) + np.arange(len(rank_BW)) * width
+    return [Path(log.trace(int(beam.last[best])), int(beam.entered[best])) for best in best_B]
+
+
+def _searched(search: _Search, beam: _Beam) -> _Beam:
+    """The beam behind the last frames."""
     row_R = _furthest_back(search, beam)
     while row_R.size:
         expansion = _expand(search, beam, row_R)
@@ -159,37 +216,35 @@ def decode_nbest(
         step_N, beam = _merge_and_prune(search, step_Q, candidates)
         beam = _advance(search, beam, step_N)
         row_R = _furthest_back(search, beam)
-    return [texts[:alternatives] for texts in _alternatives(search, beam, spell)]
+    return beam
 
 
-def _start(
-    steps: Steps, encoded_BTD: torch.Tensor, frames_B: torch.Tensor, width: int, margin: float, boost: Boost | None
-) -> tuple[_Search, _Beam]:
-    """The search before its first round: each recording has one hypothesis, without tokens, on frame 0."""
-    encoded_BTJ = steps.project(encoded_BTD)
-    recording_N = np.repeat(np.arange(len(encoded_BTJ)), width)
-    slots = len(recording_N)
+def _first(search: _Search, carry: Carry) -> _Beam:
+    """The beam before its first round: each recording has one hypothesis, which stands where `carry` says."""
+    slots = len(search.recording_N)
     zero_N = np.zeros(slots, np.int64)
-    is_first_N = np.arange(slots) % width == 0
+    is_first_N = np.arange(slots) % search.width == 0
+    phrase_N = zero_N
+    if search.boost:
+        phrase_B = carry.boost_B if carry.boost_B is not None else search.boost.start()
+        phrase_N = phrase_B.numpy()[search.recording_N]
 
-    empty = steps.start(1)
-    copies = np.zeros(2 * slots, np.int64)
-    h = [layer[copies] for layer in empty.h]
-    c = [layer[copies] for layer in empty.c]
-    states = Carry(h, c, empty.predicted_BJ[copies], copies)
-
-    beam = _Beam(
+    row_2N = np.arange(2 * slots) % len(carry.ahead_B)
+    h = [layer[row_2N] for layer in carry.h]
+    c = [layer[row_2N] for layer in carry.c]
+    search.states = Carry(h, c, carry.predicted_BJ[row_2N], row_2N)
+    frame_N = carry.ahead_B[search.recording_N]
+    return _Beam(
         score=np.where(is_first_N, 0.0, -np.inf),
         bonus=np.zeros(slots),
-        frame=zero_N,
+        frame=frame_N,
         on_frame=zero_N,
         hash=zero_N.astype(np.uint64),
         last=zero_N - 1,
-        state=zero_N,
-        phrase=boost.start().numpy()[recording_N] if boost else zero_N,
+        state=search.recording_N.copy(),
+        phrase=phrase_N,
+        entered=np.where(frame_N >= search.split_N, frame_N, -1),
     )
-    end_N = frames_B.numpy()[recording_N]
-    return _Search(steps, width, margin, encoded_BTJ, end_N, recording_N, states, boost), beam
 
 
 def _furthest_back(search: _Search, beam: _Beam) -> Integers:
@@ -271,13 +326,15 @@ def _best_candidates(search: _Search, beam: _Beam, row_R: Integers, expansion: _
     emits_Q = expands_Q & (token_Q != search.steps.blank)
     span_Q = search.steps.durations[duration_Q]
     moved_Q = np.where(expansion.must_move_RK[at_Q], np.maximum(span_Q, 1), span_Q)
-    frame_Q = np.minimum(parent.frame + moved_Q, search.end_N[parent_Q])
+    reached_Q = np.where(expands_Q, parent.frame + moved_Q, parent.frame)
+    enters_Q = (parent.entered < 0) & (reached_Q >= search.split_N[parent_Q])
     on_frame_Q = np.where(moved_Q == 0, parent.on_frame + 1, 0)
     bonus_Q = np.where(expands_Q, bonus_RK[at_Q], parent.bonus)
     candidates = parent._replace(
         score=rank_Q - bonus_Q,
         bonus=bonus_Q,
-        frame=np.where(expands_Q, frame_Q, parent.frame),
+        frame=np.minimum(reached_Q, np.maximum(parent.frame, search.end_N[parent_Q])),
+        entered=np.where(enters_Q, reached_Q, parent.entered),
         on_frame=np.where(expands_Q, on_frame_Q, parent.on_frame),
         hash=np.where(emits_Q, _hashed(parent.hash, token_Q), parent.hash),
     )

@@ -281,12 +281,17 @@ def _repeated(kept: Sequence[_Kept], fixed: int) -> int:
 
 def where_words_stand(boosted: Recognition, plain: Recognition) -> Recognition:
     """The boosted recognition without the words that stand far from all words of the plain one."""
-    stretches = _near(plain.words)
-    left_out: set[int] = set()
-    for place, word in enumerate(boosted.words):
-        if not any(start_s <= word.start_s <= end_s for start_s, end_s in stretches):
-            left_out.add(place)
-    return _without(boosted, left_out)
+    return _without(boosted, far_from(plain.words, boosted.words))
+
+
+def far_from(plain: Sequence[Word], boosted: Sequence[Word]) -> set[int]:
+    """The places of the boosted words that stand far from all plain ones."""
+    stretches = _near(plain)
+    return {
+        place
+        for place, word in enumerate(boosted)
+        if not any(start_s <= word.start_s <= end_s for start_s, end_s in stretches)
+    }
 
 
 def _near(words: Sequence[Word]) -> list[Stretch]:

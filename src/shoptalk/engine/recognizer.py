@@ -100,7 +100,7 @@ class Engine:
         self._reach = reach
         self._gpu = runtime.gpu
         self._batch = batch
-        self._beam = beam
+        self.beam = beam
         self.swap(path, sha256=sha256)
         self._gap_vad = vad.vad if vad and vad.fill_gaps else None
         self.speech_vad = vad.vad if vad and vad.require_speech else None
@@ -200,7 +200,7 @@ class Engine:
         on_device: list[int] = []
         on_host: list[int] = []
         for place in by_length:
-            is_greedy = self._beam == 1 and not options[place].phrases and not options[place].alternatives
+            is_greedy = self.beam == 1 and not options[place].phrases and not options[place].alternatives
             (on_device if is_greedy and self._paths.decodes else on_host).append(place)
         by_place = self._transcribe_on_device(audio, on_device)
         by_place |= self._transcribe_on_host(audio, options, on_host)
@@ -268,7 +268,7 @@ class Engine:
         searched: list[int] = []
         greedy: list[int] = []
         for row, own in enumerate(options):
-            if own.alternatives or own.phrases or self._beam > 1:
+            if own.alternatives or own.phrases or self.beam > 1:
                 searched.append(row)
             else:
                 greedy.append(row)
@@ -290,7 +290,7 @@ class Engine:
         """The likeliest texts of each row, as many as any row wants; the beam is twice as wide as that."""
         alternatives = max(own.alternatives for own in options)
         wants_more = any(own.phrases or own.alternatives for own in options)
-        width = max(self._beam, BEAM if wants_more else 1, 2 * alternatives)
+        width = max(self.beam, BEAM if wants_more else 1, 2 * alternatives)
         return decode_nbest(
             self.steps,
             encoded_BTD,

@@ -6,7 +6,7 @@ Shapes: B rows, R rows that look at a frame, S rows that emit a token, X width o
 the encoder, V tokens, O = V + 1 + durations outputs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,27 @@ class Carry:
     """Frames of the next stretch that the last duration jumps over."""
     boost_B: torch.Tensor | None = None
     """State of the automaton of boosted phrases."""
+
+    @classmethod
+    def joined(cls, carries: Sequence["Carry"]) -> "Carry":
+        """The states of some recordings as those of a batch, a copy; all of them have boosted phrases, or none."""
+        layers = range(len(carries[0].h))
+        boosts = [carry.boost_B for carry in carries if carry.boost_B is not None]
+        return cls(
+            h=[np.concatenate([carry.h[layer] for carry in carries]) for layer in layers],
+            c=[np.concatenate([carry.c[layer] for carry in carries]) for layer in layers],
+            predicted_BJ=np.concatenate([carry.predicted_BJ for carry in carries]),
+            ahead_B=np.concatenate([carry.ahead_B for carry in carries]),
+            boost_B=torch.cat(boosts) if boosts else None,
+        )
+
+    def row(self, row: int) -> "Carry":
+        """The state of one recording of a batch."""
+        own = slice(row, row + 1)
+        h = [layer[own] for layer in self.h]
+        c = [layer[own] for layer in self.c]
+        boost_B = self.boost_B[own].clone() if self.boost_B is not None else None
+        return Carry(h, c, self.predicted_BJ[own], self.ahead_B[own], boost_B)
 
 
 class Steps:

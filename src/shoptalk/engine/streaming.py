@@ -4,6 +4,10 @@ The window is left context + chunk + right context. The frames of the chunk are 
 ended: the decoder's state is carried over, so that no word is doubled or lost at a seam. The frames of the right
 context are decoded with a copy of that state. Their words are tentative: one chunk later they come again, better.
 
+With a beam, chunk and right context are searched together, from the state at the chunk's start. The best path's tokens
+are kept as far as the chunk reaches, and what follows is tentative. So a token is chosen by what comes behind it. A
+stream with phrases is also decoded greedily without them: its words stand where some stand without phrases.
+
 The result depends on the samples alone, never on how they were cut into feeds: every step waits for all its window.
 
 Shapes: B streams, S samples, T mel frames of 10 ms, M mel bins, F encoder frames of 80 ms, D width of the encoder.
@@ -13,24 +17,29 @@ import math
 import pickle
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.errors import AudioError
-from shoptalk.core.protocols import PLAIN, Feed, Options, Partial, refuse_extras
+from shoptalk.core.errors import AudioError, RecognitionError
+from shoptalk.core.protocols import PLAIN, Feed, Options, Partial
 from shoptalk.core.records import Samples, Word
 from shoptalk.core.tokens import FRAME_S, SUBSAMPLING, placed, words
+from shoptalk.engine import stream_beams
+from shoptalk.engine.boosting import compile_phrases
 from shoptalk.engine.features import normalised
-from shoptalk.engine.greedy import decode_stretch
-from shoptalk.engine.invented import LEAD_S, MARGIN_S, PHRASE_WORDS, REPEATS, loops, unspoken
+from shoptalk.engine.greedy import Decoded, decode_stretch
+from shoptalk.engine.invented import LEAD_S, MARGIN_S, PHRASE_WORDS, REPEATS, far_from, loops, unspoken
 from shoptalk.engine.long_form import moved
-from shoptalk.engine.recognizer import SHORTEST, Engine
+from shoptalk.engine.recognizer import BEAM, SHORTEST, Engine
 from shoptalk.engine.steps import Carry
+from shoptalk.engine.stream_beams import Boosted, Piece, Stretch
+
+PLAIN_WORDS_S = 4.0
+"""Words of the decoding without phrases are kept for so long: words of phrases are held against them."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +66,6 @@ def _check_multiple(name: str, value_s: float, *, least_s: float) -> None:
         raise AudioError(f"{name} of a stream is {value_s:g} s; {cure}")
 
 
-class Piece(NamedTuple):
-    """A token, with its place in the stream in encoder frames."""
-
-    text: str
-    frame: int
-    span: int
-    confidence: float
-
-
 class Stream:
     """One recording under way, made by `Streamer.open` and changed by `Streamer.feed`."""
 
@@ -85,12 +85,16 @@ class Stream:
         self.window_end = 0
         """Samples of the stream up to the end of the window."""
         self.carry = carry
+        self.ahead: list[Piece] = []
+        """What the best path of a beam has behind the decoded frames."""
+        self.boosted: Boosted | None = None
+        """Only a stream with phrases has it."""
         self.unclosed: list[Piece] = []
         """A word that may go on: the piece that opens the next one closes it."""
         self.final_until_s = 0.0
         """The end of the last final word."""
-        self.unclosed_is_silent = False
-        """Whether there is no speech around that word."""
+        self.unclosed_is_left_out = False
+        """Whether that word is to be left out: no speech carries it, or only phrases gave it."""
         self.final_words: list[Word] = []
         """The last final words, before which the next ones may be a loop."""
         self.tentative: tuple[Word, ...] = ()
@@ -129,9 +133,18 @@ class Streamer:
         self._before = -(-(self._reach + 1) // self._hop)
 
     def open(self, options: Options = PLAIN) -> Stream:
-        """A stream that has no samples yet; `RecognitionError` for phrases and alternatives, which streams have not."""
-        refuse_extras([options], "a stream")
-        return Stream(self._engine.steps.start(1), self._engine.features.shape.mels, self._engine.device)
+        """A stream that has no samples yet.
+
+        `RecognitionError` for alternatives, which streams have not; `BoostError` for a phrase that cannot be boosted.
+        """
+        if options.alternatives:
+            raise RecognitionError("a stream has no alternatives; leave them out")
+        stream = Stream(self._engine.steps.start(1), self._engine.features.shape.mels, self._engine.device)
+        automaton = compile_phrases(options.phrases, self._engine.tokenizer)
+        if automaton is not None:
+            stream.boosted = Boosted(options.phrases, automaton, plain=self._engine.steps.start(1))
+            stream_beams.start(automaton, stream.carry)
+        return stream
 
     @torch.inference_mode()
     def feed(self, feeds: Sequence[Feed[Stream]]) -> list[Partial]:
@@ -159,12 +172,16 @@ class Streamer:
         """The stream as bytes, about 0.5 MB: most of it are the features of its window."""
         saved = copy(stream)
         saved.logmel_TM = stream.logmel_TM.cpu()
+        if saved.boosted:
+            saved.boosted = replace(saved.boosted, automaton=None)
         return pickle.dumps(saved)
 
     def restore(self, saved: bytes) -> Stream:
         """The stream as it was saved, by this process or another one with the same model."""
         stream: Stream = pickle.loads(saved)
         stream.logmel_TM = stream.logmel_TM.to(self._engine.device)
+        if stream.boosted:
+            stream.boosted.automaton = compile_phrases(stream.boosted.phrases, self._engine.tokenizer)
         return stream
 
     def _decode_due(self, final: Mapping[Stream, list[Word]]) -> dict[Stream, torch.Tensor]:
@@ -173,13 +190,13 @@ class Streamer:
         while due := [stream for stream in final if stream.samples >= self._wanted(stream)]:
             for stream in due:
                 self._add_mel_frames(stream, self._wanted(stream))
-            chunks: dict[Stream, torch.Tensor] = {}
-            for stream, own_FD in self._encoded(due).items():
+            encoded = self._encoded(due)
+            splits: list[int] = []
+            for stream, own_FD in encoded.items():
                 is_begun = stream.mel_frames >= self._first * SUBSAMPLING
-                split = len(own_FD) - self._right if is_begun else 0
-                chunks[stream] = own_FD[:split]
-                right[stream] = own_FD[split:]
-            self._decode_finally(chunks, final)
+                splits.append(len(own_FD) - self._right if is_begun else 0)
+                right[stream] = own_FD[splits[-1] :]
+            self._decode_finally(encoded, splits, final)
         return right
 
     def _decode_ends(self, streams: Sequence[Stream], final: Mapping[Stream, list[Word]]) -> None:
@@ -187,9 +204,10 @@ class Streamer:
         for stream in streams:
             _fill_up(stream)
             self._add_mel_frames(stream, stream.samples)
-        self._decode_finally(self._encoded(streams), final)
+        encoded = self._encoded(streams)
+        self._decode_finally(encoded, [len(own_FD) for own_FD in encoded.values()], final)
         for stream in streams:
-            self._add_final(final[stream], stream, stream.unclosed, [], {0} if stream.unclosed_is_silent else set())
+            self._add_final(final[stream], stream, stream.unclosed, [], {0} if stream.unclosed_is_left_out else set())
             stream.unclosed = []
             stream.tentative = ()
             stream.ended = True
@@ -231,79 +249,143 @@ class Streamer:
             encoded[stream] = own_FD[stream.decoded - stream.window_start : frames]
         return encoded
 
-    def _decode_finally(self, encoded: Mapping[Stream, torch.Tensor], final: Mapping[Stream, list[Word]]) -> None:
-        """Decode frames for good; a word is final when the next one opens."""
-        decoded = self._decoded(encoded)
-        silent = self._silent([(stream, stream.unclosed + pieces) for stream, pieces, _ in decoded])
-        for row, (stream, pieces, carry) in enumerate(decoded):
-            stream.carry = _row(carry, row)
-            stream.decoded += len(encoded[stream])
+    def _decode_finally(
+        self, encoded: Mapping[Stream, torch.Tensor], splits: Sequence[int], final: Mapping[Stream, list[Word]]
+    ) -> None:
+        """Decode frames for good, of each stream those before its split; a word is final when the next one opens."""
+        chunks = {stream: own_FD[:split] for (stream, own_FD), split in zip(encoded.items(), splits, strict=True)}
+        searched = {stream: own_FD for stream, own_FD in encoded.items() if self._width(stream) > 1}
+        pieces_of = self._decoded({stream: own_FD for stream, own_FD in chunks.items() if stream not in searched})
+        pieces_of |= self._searched(searched, [len(chunks[stream]) for stream in searched])
+        left_out = self._left_out({stream: stream.unclosed + pieces for stream, pieces in pieces_of.items()})
+        for stream, pieces in pieces_of.items():
+            stream.decoded += len(chunks[stream])
             closed, stream.unclosed = closed_words(stream.unclosed + pieces)
-            self._add_final(final[stream], stream, closed, stream.unclosed, silent[row])
+            self._add_final(final[stream], stream, closed, stream.unclosed, left_out[stream])
 
     def _decode_tentatively(self, encoded: Mapping[Stream, torch.Tensor]) -> None:
-        """Decode the frames of the right context on a copy of the state."""
-        decoded = self._decoded(encoded)
-        silent = self._silent([(stream, stream.unclosed + pieces) for stream, pieces, _ in decoded])
-        for row, (stream, pieces, _) in enumerate(decoded):
-            until = stream.decoded + len(encoded[stream])
-            own_words = self._words(stream.unclosed + pieces)
-            spoken = [word for place, word in enumerate(own_words) if place not in silent[row]]
-            stream.tentative = self._placed(stream, spoken, until)
+        """Decode the frames of the right context on a copy of the state, where a beam did not do so already."""
+        greedy = {stream: own_FD for stream, own_FD in encoded.items() if self._width(stream) == 1}
+        pieces_of = self._decoded(greedy, go=False)
+        for stream in encoded:
+            pieces = pieces_of[stream] if stream in greedy else stream.ahead
+            pieces_of[stream] = stream.unclosed + pieces
+        left_out = self._left_out(pieces_of)
+        for stream, own_FD in encoded.items():
+            own_words = self._words(pieces_of[stream])
+            kept = [word for place, word in enumerate(own_words) if place not in left_out[stream]]
+            stream.tentative = self._placed(stream, kept, stream.decoded + len(own_FD))
 
-    def _silent(self, pieces_of: Sequence[tuple[Stream, list[Piece]]]) -> list[set[int]]:
-        """The places of each stream's words around which there is no speech; the window's samples alone decide.
+    def _left_out(self, pieces_of: Mapping[Stream, Sequence[Piece]]) -> dict[Stream, set[int]]:
+        """The places of each stream's words that no speech carries, or that only phrases gave.
 
-        The first word may be an unclosed one. Its samples may be gone: once spoken it stays, otherwise it stays silent.
+        The first word may be an unclosed one. What decided on it may be gone, so it stays as it was decided.
         """
+        left_out = self._silent(pieces_of)
+        for stream, pieces in pieces_of.items():
+            if stream.boosted:
+                own = stream.boosted
+                plain = [*own.plain_closed, *self._words([*own.plain_unclosed, *own.plain_guess])]
+                left_out[stream] |= far_from(plain, self._words(pieces))
+            if stream.unclosed:
+                left_out[stream].discard(0)
+                left_out[stream] |= {0} if stream.unclosed_is_left_out else set()
+        return left_out
+
+    def _silent(self, pieces_of: Mapping[Stream, Sequence[Piece]]) -> dict[Stream, set[int]]:
+        """The places of each stream's words around which there is no speech; the window's samples alone decide."""
         if not self._engine.speech_vad:
-            return [set() for _ in pieces_of]
-        audio = [stream.samples_S[: stream.window_end - stream.dropped] for stream, _ in pieces_of]
+            return {stream: set() for stream in pieces_of}
+        audio: list[Samples] = []
         words_of_each: list[list[Word]] = []
-        for stream, pieces in pieces_of:
+        for stream, pieces in pieces_of.items():
+            audio.append(stream.samples_S[: stream.window_end - stream.dropped])
             dropped_s = stream.dropped / SAMPLE_RATE_HZ
             words_of_each.append([moved(word, -dropped_s) for word in self._words(pieces)])
         silent = unspoken(audio, words_of_each, self._engine.speech_vad)
-        for (stream, _), places in zip(pieces_of, silent, strict=True):
-            if stream.unclosed and not stream.unclosed_is_silent:
-                places.discard(0)
-        return silent
+        return dict(zip(pieces_of, silent, strict=True))
 
-    def _decoded(self, encoded: Mapping[Stream, torch.Tensor]) -> list[tuple[Stream, list[Piece], Carry]]:
-        """The tokens of the next frames of each stream, and the decoder's state of all of them behind these."""
+    def _decoded(self, encoded: Mapping[Stream, torch.Tensor], *, go: bool = True) -> dict[Stream, list[Piece]]:
+        """The tokens of the next frames of each stream, decoded greedily; with `go` the streams stand behind them."""
+        rows, carries = self._greedy(encoded, [stream.carry for stream in encoded])
+        for stream, carry in zip(encoded, carries, strict=True):
+            if go:
+                stream.carry = carry
+        return {stream: self._pieces(stream.decoded, row) for stream, row in zip(encoded, rows, strict=True)}
+
+    def _greedy(
+        self, encoded: Mapping[Stream, torch.Tensor], carries: Sequence[Carry]
+    ) -> tuple[list[Decoded], list[Carry]]:
+        """What greedy decoding makes of frames, and its state behind them; `carries` are not changed."""
         if not encoded:
-            return []
-        frames_B = torch.tensor([len(own_FD) for own_FD in encoded.values()])
-        carry = _together([stream.carry for stream in encoded])
-        encoded_BFD = pad_sequence(list(encoded.values()), batch_first=True)
-        rows, carry = decode_stretch(self._engine.steps, encoded_BFD, frames_B, carry=carry)
-        decoded = []
-        for stream, row in zip(encoded, rows, strict=True):
-            texts = [self._engine.tokenizer.id_to_piece(token) for token in row.tokens]
-            frames = [stream.decoded + frame for frame in row.frames]
-            pieces = list(map(Piece, texts, frames, row.spans, row.confidences))
-            decoded.append((stream, pieces, carry))
-        return decoded
+            return [], []
+        encoded_BFD, frames_B = _padded(encoded)
+        rows, carry = decode_stretch(self._engine.steps, encoded_BFD, frames_B, carry=Carry.joined(carries))
+        return rows, [carry.row(row) for row in range(len(rows))]
+
+    def _width(self, stream: Stream) -> int:
+        """Of the stream's beam; 1 where it is decoded greedily."""
+        return max(self._engine.beam, BEAM if stream.boosted else 1)
+
+    def _searched(self, encoded: Mapping[Stream, torch.Tensor], splits: Sequence[int]) -> dict[Stream, list[Piece]]:
+        """The best path's tokens before the splits, behind which the streams then stand."""
+        self._decode_without_phrases(
+            {stream: own_FD for stream, own_FD in encoded.items() if stream.boosted},
+            [split for stream, split in zip(encoded, splits, strict=True) if stream.boosted],
+        )
+        stretches: list[Stretch] = []
+        for (stream, own_FD), split in zip(encoded.items(), splits, strict=True):
+            automaton = stream.boosted.automaton if stream.boosted else None
+            stretches.append(Stretch(automaton, stream.carry, own_FD, split, self._width(stream)))
+        searched = stream_beams.search(self._engine.steps, stretches)
+        pieces_of: dict[Stream, list[Piece]] = {}
+        for stream, (decoded, kept, carry) in zip(encoded, searched, strict=True):
+            pieces = self._pieces(stream.decoded, decoded)
+            pieces_of[stream], stream.ahead = pieces[:kept], pieces[kept:]
+            stream.carry = carry
+        return pieces_of
+
+    def _decode_without_phrases(self, encoded: Mapping[Stream, torch.Tensor], splits: Sequence[int]) -> None:
+        """What streams with phrases would say without them."""
+        boosted = [stream.boosted for stream in encoded if stream.boosted]
+        split_of = dict(zip(encoded, splits, strict=True))
+        chunks = {stream: own_FD[: split_of[stream]] for stream, own_FD in encoded.items()}
+        right = {stream: own_FD[split_of[stream] :] for stream, own_FD in encoded.items()}
+        rows, carries = self._greedy(chunks, [own.plain for own in boosted])
+        guesses, _ = self._greedy(right, carries)
+        for place, (stream, own) in enumerate(zip(encoded, boosted, strict=True)):
+            closed, own.plain_unclosed = closed_words(own.plain_unclosed + self._pieces(stream.decoded, rows[place]))
+            own.plain_closed += self._words(closed)
+            own.plain_guess = self._pieces(stream.decoded + split_of[stream], guesses[place])
+            own.plain = carries[place]
+            since_s = stream.decoded * FRAME_S - PLAIN_WORDS_S
+            own.plain_closed = [word for word in own.plain_closed if word.end_s > since_s]
+
+    def _pieces(self, before: int, row: Decoded) -> list[Piece]:
+        """The tokens of a stretch with its place in the stream: `before` encoder frames of it."""
+        texts = [self._engine.tokenizer.id_to_piece(token) for token in row.tokens]
+        frames = [before + frame for frame in row.frames]
+        return list(map(Piece, texts, frames, row.spans, row.confidences))
 
     def _add_final(
-        self, final: list[Word], stream: Stream, closed: list[Piece], unclosed: list[Piece], silent: set[int]
+        self, final: list[Word], stream: Stream, closed: list[Piece], unclosed: list[Piece], left_out: set[int]
     ) -> None:
         """Add the words of closed pieces; the last of them ends where the unclosed word behind it starts, or before.
 
-        Those at `silent` places, and those of a loop, are left out. A loop of several words is found if its repetition
-        becomes final at once.
+        Those at `left_out` places, and those of a loop, are not added. A loop of several words is found if its
+        repetition becomes final at once.
         """
         count = len(self._words(closed))
         plain = self._words(closed + unclosed)
         before = len(stream.final_words)
         looped = loops([*stream.final_words, *plain[:count]])
-        kept = [plain[place] for place in range(count) if place not in silent and before + place not in looped]
+        kept = [plain[place] for place in range(count) if place not in left_out and before + place not in looped]
         in_time = self._placed(stream, [*kept, *plain[count:]], stream.decoded)[: len(kept)]
         final += in_time
         stream.final_words = [*stream.final_words, *kept][-PHRASE_WORDS * REPEATS :]
         if in_time:
             stream.final_until_s = in_time[-1].end_s
-        stream.unclosed_is_silent = count in silent
+        stream.unclosed_is_left_out = count in left_out
 
     def _words(self, pieces: Sequence[Piece]) -> tuple[Word, ...]:
         if not pieces:
@@ -355,20 +437,7 @@ def _frames(seconds: float) -> int:
     return round(seconds / FRAME_S)
 
 
-def _together(carries: Sequence[Carry]) -> Carry:
-    """The states of some streams as those of a batch; a copy."""
-    layers = range(len(carries[0].h))
-    return Carry(
-        h=[np.concatenate([carry.h[layer] for carry in carries]) for layer in layers],
-        c=[np.concatenate([carry.c[layer] for carry in carries]) for layer in layers],
-        predicted_BJ=np.concatenate([carry.predicted_BJ for carry in carries]),
-        ahead_B=np.concatenate([carry.ahead_B for carry in carries]),
-    )
-
-
-def _row(carry: Carry, row: int) -> Carry:
-    """One stream's state of a batch's."""
-    own = slice(row, row + 1)
-    h = [layer[own] for layer in carry.h]
-    c = [layer[own] for layer in carry.c]
-    return Carry(h, c, carry.predicted_BJ[own], carry.ahead_B[own])
+def _padded(encoded: Mapping[Stream, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The frames (B, F, D) of streams side by side, and how many count (B,)."""
+    frames_B = torch.tensor([len(own_FD) for own_FD in encoded.values()])
+    return pad_sequence(list(encoded.values()), batch_first=True), frames_B

@@ -71,12 +71,12 @@ def gpu_use(section: EngineSection) -> runtime.GpuUse:
 
 
 def open_streamer(path: Path, section: EngineSection) -> "Streamer":
-    """The engine with a bundle or a `.nemo` for streams, which have neither beams nor filled gaps."""
+    """The engine with a bundle or a `.nemo` for streams, which have no filled gaps."""
     from shoptalk.engine.streaming import Streamer, StreamSetting
 
     # What is not asked for stays off: nothing of it has run in a stream on a GPU, and graphs would hold memory in vain.
     unasked = {key: False for key in ON_A_GPU if getattr(section, key) is None}
-    changes = {"fill_holes": False, "require_speech": section.speech_only, "beam": 1, **unasked}
+    changes = {"fill_holes": False, "require_speech": section.speech_only, **unasked}
     plain = section.model_copy(update=changes)
     return Streamer(open_engine(path, plain, batch=1), StreamSetting())
 
