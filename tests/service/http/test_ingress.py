@@ -1,6 +1,7 @@
 """What stands between a client and a model: memory, places and time are bounded, and any proxy and browser fits."""
 
 import asyncio
+import base64
 import io
 import json
 import re
@@ -312,11 +313,13 @@ def test_a_large_body_elsewhere_is_refused(url: str) -> None:
 
 
 def test_no_body_is_read_before_the_key_is_checked_and_none_without_a_time_limit(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Of every route that takes one, by the service's own description."""
+    """Of every route that takes one, by the service's own description; those of jobs and corrections need a store."""
     monkeypatch.setattr(bodies, "BODY_S", 0.2)
-    with served(FakeRecognizer(), api_key="right", upload_idle_s=0.2) as url:
+    (tmp_path / "key").write_bytes(base64.b64encode(bytes(32)))
+    store = {"store_dir": tmp_path / "store", "store_key": tmp_path / "key"}
+    with served(FakeRecognizer(), api_key="right", upload_idle_s=0.2, **store) as url:
         asked: list[tuple[str, str, str]] = []
         for path, operations in httpx.get(url + "/openapi.json").json()["paths"].items():
             for method, operation in operations.items():

