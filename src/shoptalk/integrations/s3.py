@@ -12,6 +12,8 @@ from shoptalk.core.errors import MissingToolError, ObjectStoreError, ObjectStore
 from shoptalk.core.protocols import Object
 
 TIMEOUT_S = 20
+ATTEMPTS = 4
+"""Of boto3's, for each request."""
 SCHEME = "s3://"
 REFUSALS = frozenset(range(400, 500)) - {408, 429}
 """Statuses that stay as they are if one tries again."""
@@ -28,7 +30,7 @@ class S3:
             from botocore.exceptions import BotoCoreError
         except ImportError:
             raise MissingToolError("boto3 is not installed; run `pip install 'shoptalk[store]'`") from None
-        retries: Any = {"max_attempts": 4, "mode": "standard"}
+        retries: Any = {"max_attempts": ATTEMPTS, "mode": "standard"}
         config = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries=retries)
         try:
             self._client = boto3.client("s3", config=config)
