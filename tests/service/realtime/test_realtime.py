@@ -192,6 +192,26 @@ def test_logprobs_and_keywords() -> None:
     assert [phrase.text for phrase in worker.streams[0].options.phrases] == ["Zoloft", "Ventolin", "Zyrtec"]
 
 
+def test_words_that_may_change_are_told_to_who_asks() -> None:
+    worker = StreamingWorker(MODEL, Path(MODEL))
+
+    async def speak(client: Client, *include: str) -> list[Event]:
+        audio = {"input": {"turn_detection": None}}
+        session = {"type": "transcription", "audio": audio, "include": list(include)}
+        await send(client, "session.update", session=session)
+        await append(client, tone(1.2))
+        before = await until(client, "conversation.item.input_audio_transcription.delta")
+        return [*before, *await committed(client, tone(0.4))]
+
+    with served(worker) as address:
+        asking = run(address, lambda client: speak(client, "item.input_audio_transcription.tentative"))
+        others = run(address, speak)
+    told = [event for event in asking if event["type"].endswith(".tentative")]
+    assert told and all(event["item_id"] == asking[-2]["item_id"] and "text" in event for event in told)
+    assert "logprobs" not in asking[-2] and asking[-2]["start"] == 0.0
+    assert not [event for event in others if event["type"].endswith(".tentative")]
+
+
 def test_older_clients_are_understood(address: str) -> None:
     """`transcription_session.update` and its names, which Azure and LocalAI still have."""
 

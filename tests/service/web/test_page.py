@@ -39,6 +39,18 @@ RECORD_FORM = """() => {
 """Script that notes what a page sends in forms: the browser tells tests no body that has a file."""
 
 
+WATCH_TAIL = """() => {
+    window.sawStable = window.sawTentative = false;
+    new MutationObserver(() => {
+        const tail = document.querySelector(".tail");
+        const tentative = tail?.querySelector(".tentative")?.textContent ?? "";
+        sawTentative ||= tentative !== "";
+        sawStable ||= (tail?.textContent ?? "").trim() !== tentative.trim();
+    }).observe(document.querySelector("#words"), {subtree: true, childList: true});
+}"""
+"""Script that notes whether words were shown that will not change, and such that may."""
+
+
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recordings")
@@ -235,6 +247,34 @@ def test_terms_are_chips_and_vocabularies_are_offered(browser: Browser, address:
         assert form[-1] == ["file", "recording"]  # the name of a file may tell who was recorded
 
 
+def test_the_microphone_is_transcribed_while_somebody_speaks(browser: Browser, address: str) -> None:
+    with watched(browser, address) as page:
+        page.evaluate(WATCH_TAIL)
+        page.click("#record")
+        page.wait_for_selector("#words .tail:not(:empty)")
+        page.wait_for_function("() => document.querySelector('#words').textContent.includes('procedure')")
+        assert page.evaluate("document.querySelector('#level').value") <= 1
+        page.click("#stop")
+        page.wait_for_selector("body[data-view=result]")
+        stable, tentative = page.evaluate("[sawStable, sawTentative]")
+        assert stable and tentative
+        words = texts(page)
+        spoken = " ".join(words).lower()
+        assert all(term in spoken for term in ("nausea", "feeling", "breath", "procedure"))
+        times = page.evaluate("document.querySelector('#audio').duration")
+        assert 8 < times < 120
+        last = page.locator("#words .word", has_text="procedure").last
+        last.click()
+        page.wait_for_function("() => !document.querySelector('#audio').paused")
+        assert page.evaluate("document.querySelector('#audio').currentTime") > 5
+        with page.expect_response("**/v1/corrections") as waiting:
+            last.dblclick()
+            page.keyboard.type("operation")
+            page.keyboard.press("Enter")
+            page.click("#send")
+        assert waiting.value.status == 201, waiting.value.text()
+
+
 # ---- what goes wrong
 
 
@@ -309,6 +349,7 @@ def test_a_service_that_keeps_no_corrections_says_so(browser: Browser, recording
 
 def test_the_keyboard_alone_is_enough(browser: Browser, address: str, recordings: Path) -> None:
     with watched(browser, address) as page:
+        page.on("filechooser", lambda _: None)  # choosers are told from now on, not only from a moment before the key
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
         focus_by_tab(page, "choose")

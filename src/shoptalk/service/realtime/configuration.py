@@ -17,6 +17,9 @@ from shoptalk.service.realtime.formats import G711_RATE_HZ, LEAST_RATE_HZ, MOST_
 from shoptalk.service.realtime.turns import Rules
 
 LOGPROBS = "item.input_audio_transcription.logprobs"
+TENTATIVE = "item.input_audio_transcription.tentative"
+"""Ours, of `include`: words that may still change are told, too."""
+Included = Literal["item.input_audio_transcription.logprobs", "item.input_audio_transcription.tentative"]
 SILENCE_S = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}
 """After so much silence a turn ends under `semantic_vad`, by its eagerness. No model judges here what was said."""
 COMMITTED_BY_CLIENTS = ("gpt-realtime-whisper", "gpt-live-transcribe")
@@ -99,7 +102,7 @@ class SessionFields(_Part):
 
     type: Literal["transcription"] = "transcription"
     audio: Audio = Audio()
-    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    include: list[Included] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,11 @@ class Configuration:
 
     @property
     def logprobs(self) -> bool:
-        return bool(self.fields.include)
+        return LOGPROBS in (self.fields.include or ())
+
+    @property
+    def tentative(self) -> bool:
+        return TENTATIVE in (self.fields.include or ())
 
     @property
     def turn_detection(self) -> ServerVad | SemanticVad | None:

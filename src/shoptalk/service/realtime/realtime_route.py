@@ -136,6 +136,7 @@ class _Driver:
     def _open(self, item_id: str, set_to: Configuration) -> None:
         def told(partial: Partial) -> None:
             self._send_all(self._session.words(item_id, partial.final))
+            self._send_all(self._session.tentative(item_id, partial.tentative))
 
         item = self._live.item(item_id, set_to.wanted, told)
         self._items[item_id] = item

@@ -91,6 +91,8 @@ class _Item:
     """Samples of the session before it."""
     samples: int = 0
     words: list[Word] = field(default_factory=list)
+    tentative: str = ""
+    """What may still change, as it was told last."""
     is_committed: bool = False
     previous: str | None = None
     """The item that was committed before it."""
@@ -207,6 +209,18 @@ class Session:
         item.words += words
         return [self._of_item("delta", item_id, told)]
 
+    def tentative(self, item_id: str, words: Sequence[Word]) -> list[Effect]:
+        """Words of an item that may still change, for clients that ask for them: each time all of them, if only none.
+
+        OpenAI's protocol has no such event.
+        """
+        item = self._items.get(item_id)
+        text = " ".join(word.word for word in words)
+        if item is None or not item.configuration.tentative or text == item.tentative:
+            return []
+        item.tentative = text
+        return [self._of_item("tentative", item_id, {"text": text})]
+
     def completed(self, item_id: str) -> list[Effect]:
         """All words of an item were told."""
         item = self._items.pop(item_id, None)
@@ -216,6 +230,7 @@ class Session:
         told: Event = {
             "transcript": transcript,
             "usage": {"type": "duration", "seconds": math.ceil(item.samples / SAMPLE_RATE_HZ)},
+            "start": round(item.start / SAMPLE_RATE_HZ, 3),
             "words": [_shown_word(word, item.start / SAMPLE_RATE_HZ) for word in item.words],
         }
         if item.configuration.logprobs:

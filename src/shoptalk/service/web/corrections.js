@@ -7,7 +7,7 @@
 
 import * as api from "./api.js";
 import { ServiceError } from "./api.js";
-import { byId, counted } from "./elements.js";
+import { byId, counted, rounded } from "./elements.js";
 import { textOf } from "./transcript.js";
 
 /** Codes of a service that has no place for corrections, or is older than them. */
@@ -36,10 +36,13 @@ export class Corrections {
   show(transcript) {
     this.transcript = transcript;
     const count = transcript.unsent.length;
-    byId("corrections").hidden = count === 0;
-    byId("undo").hidden = count === 0;
+    const local = transcript.corrections.filter((correction) => correction.isLocal).length;
+    byId("corrections").hidden = count + local === 0;
+    byId("undo").hidden = transcript.last === undefined;
+    byId("send").hidden = count === 0;
     byId("save-corrected").hidden = true;
-    byId("corrections-text").textContent = `${counted(count, "correction")}, not sent yet.`;
+    const kept = local > 0 ? ` ${counted(local, "correction")} across pauses cannot be sent; files have it.` : "";
+    byId("corrections-text").textContent = `${counted(count, "correction")}, not sent yet.${kept}`;
     byId("send").disabled = false;
   }
 
@@ -94,12 +97,13 @@ export class Corrections {
  */
 function fieldsOf(correction, requestId, consent) {
   const { recognised, text } = correction;
+  const { offset } = recognised[0];
   return {
     request_id: recognised[0].requestId || requestId,
     text,
     consent,
     original: textOf(recognised),
-    start_s: recognised[0].start,
-    end_s: recognised[recognised.length - 1].end,
+    start_s: rounded(recognised[0].start - offset),
+    end_s: rounded(recognised[recognised.length - 1].end - offset),
   };
 }

@@ -48,6 +48,14 @@ export function clock(seconds) {
 }
 
 /**
+ * Seconds to the millisecond, as the service tells them.
+ * @param {number} seconds
+ */
+export function rounded(seconds) {
+  return Math.round(seconds * 1000) / 1000;
+}
+
+/**
  * A number with its noun: 1 word, 12 words.
  * @param {number} number
  * @param {string} noun in the singular

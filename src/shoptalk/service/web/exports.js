@@ -6,6 +6,7 @@
  * @typedef {{start: number, end: number, speaker: string, lines: string[]}} Cue
  */
 
+import { rounded } from "./elements.js";
 import { textOf, turns } from "./transcript.js";
 
 /** Two lines of so many characters are a cue at most, as the service cuts subtitles, too. */
@@ -152,9 +153,4 @@ function time(seconds, point) {
   const twoDigits = (/** @type {number} */ value) => String(Math.floor(value)).padStart(2, "0");
   const whole = [ms / 3_600_000, (ms / 60_000) % 60, (ms / 1000) % 60].map(twoDigits).join(":");
   return `${whole}${point}${String(ms % 1000).padStart(3, "0")}`;
-}
-
-/** @param {number} seconds */
-function rounded(seconds) {
-  return Math.round(seconds * 1000) / 1000;
 }

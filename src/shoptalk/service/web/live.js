@@ -92,7 +92,10 @@ export class LiveSession {
         break;
       case `${ITEM}delta`:
         this.#item(id).stable += event.delta;
-        this.#item(id).tentative = "";
+        this.#tell([]);
+        break;
+      case `${ITEM}tentative`: // this service's own event
+        this.#item(id).tentative = event.text;
         this.#tell([]);
         break;
       case `${ITEM}completed`:
@@ -112,7 +115,8 @@ export class LiveSession {
     const { model, terms, vocabularies, rate } = this.wishes;
     const transcription = { ...(model ? { model } : {}), keywords: terms, vocabulary: vocabularies };
     const input = { format: { type: "audio/pcm", rate }, transcription, turn_detection: { type: "server_vad" } };
-    this.#say({ type: "session.update", session: { type: "transcription", audio: { input } } });
+    const include = ["item.input_audio_transcription.tentative"];
+    this.#say({ type: "session.update", session: { type: "transcription", audio: { input }, include } });
     const waiting = this.waiting;
     this.waiting = [];
     waiting.forEach((samples) => this.#append(samples));
@@ -203,10 +207,10 @@ function errorOf(error) {
 }
 
 /**
- * The words of an item, each with the id of the request that its corrections name.
+ * The words of an item. A correction names the item, and times from the item's start.
  * @param {any} completed
  */
 function wordsOf(completed) {
-  const requestId = completed.request_id ?? completed.item_id;
-  return completed.words.map((/** @type {any} */ word) => ({ ...word, requestId }));
+  const own = { requestId: completed.item_id, offset: completed.start };
+  return completed.words.map((/** @type {any} */ word) => ({ ...word, ...own }));
 }

@@ -9,6 +9,7 @@
  * @property {number} channel
  * @property {string} speaker empty where there is one channel
  * @property {string} requestId of what was spoken live; empty: that of the transcript
+ * @property {number} offset seconds before the recording of that request
  * @property {Correction | null} correction what put it there, if it was not recognised
  *
  * @typedef {object} Candidate
@@ -32,6 +33,7 @@
  * @property {Word[]} words what stands in their place, at least one
  * @property {string} text
  * @property {boolean} isSent
+ * @property {boolean} isLocal it spans several requests, so that it belongs to none
  */
 
 /** A word of lower confidence is uncertain, and below `LOW` it is to be looked at. */
@@ -91,9 +93,14 @@ export class Transcript {
     return lines.join("\n");
   }
 
-  /** @returns {Correction[]} */
+  /** @returns {Correction[]} that can be sent */
   get unsent() {
-    return this.corrections.filter((correction) => !correction.isSent);
+    return this.corrections.filter((correction) => !correction.isSent && !correction.isLocal);
+  }
+
+  /** @returns {Correction | undefined} that can be taken back */
+  get last() {
+    return this.corrections.filter((correction) => !correction.isSent).at(-1);
   }
 
   /** @returns {Place[]} */
@@ -120,8 +127,9 @@ export class Transcript {
     const earlier = new Set(replaced.map((word) => word.correction).filter((known) => known !== null));
     const recognised = replaced.flatMap((word) => this.#recognisedFor(word));
     this.corrections = this.corrections.filter((known) => !earlier.has(known));
+    const isLocal = recognised.some((word) => word.requestId !== recognised[0].requestId);
     /** @type {Correction} */
-    const correction = { recognised, words: [], text: clean, isSent: false };
+    const correction = { recognised, words: [], text: clean, isSent: false, isLocal };
     const isAsRecognised = clean === textOf(recognised);
     correction.words = isAsRecognised ? recognised : spread(clean, recognised, correction);
     this.words.splice(first, replaced.length, ...correction.words);
@@ -137,7 +145,7 @@ export class Transcript {
    * @returns {Correction | null}
    */
   undo() {
-    const correction = this.unsent.at(-1);
+    const correction = this.last;
     if (correction === undefined) {
       return null;
     }
@@ -261,6 +269,7 @@ export function wordOf(told) {
     channel: told.channel ?? 0,
     speaker: told.speaker ?? "",
     requestId: told.requestId ?? "",
+    offset: told.offset ?? 0,
     correction: null,
   };
 }
@@ -367,7 +376,7 @@ function spread(text, recognised, correction) {
   const end = recognised[recognised.length - 1].end;
   const texts = text.split(" "); // an empty text is one word without letters
   const step = (end - start) / texts.length;
-  const { channel, speaker } = recognised[0];
+  const { channel, speaker, requestId, offset } = recognised[0];
   return texts.map((own, number) => ({
     text: own,
     start: start + number * step,
@@ -375,7 +384,8 @@ function spread(text, recognised, correction) {
     confidence: null,
     channel,
     speaker,
-    requestId: "",
+    requestId,
+    offset,
     correction,
   }));
 }

@@ -88,6 +88,7 @@ export class Words {
   add(words, tail = { stable: "", tentative: "" }) {
     const page = document.documentElement;
     const follows = page.scrollHeight - page.scrollTop - page.clientHeight < 200;
+    this.tail.remove();
     for (const word of words) {
       const before = this.growing.at(-1);
       if (!before || beginsParagraph(before, word, this.growing.length)) {
