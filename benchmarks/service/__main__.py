@@ -6,8 +6,10 @@ Three servers, one after the other: a FastAPI server with NeMo's `transcribe()` 
 LitServe with our engine (`litserve_engine.py`), and `shoptalk serve`. Each gets the same clips of 2 to 30 s
 (`clips.py`) from the same generator (`load.py`), which runs on the same cores. For each server:
 
-- `start`: seconds from the start of the process to readiness and to the first answer;
-- `saturated`: `CLIENTS` clients that each send the next clip when the last one is answered;
+- `start`: seconds from the start of the process to readiness and to the first answer; of `shoptalk serve` also its
+  parts, which follow on each other: the front process, the worker process, opening the model with its libraries,
+  warm-up, the golden recording, and the first request;
+- `saturated`: `clients` clients that each send the next clip when the last one is answered;
 - `rate`: the highest rate of Poisson arrivals at which 95 % of the answers take at most 2 s and none fails, found by
   bisection with the same arrivals, only closer to each other; `trials` has every rate that was tried;
 - `half`: the percentiles at half of that rate.
@@ -42,7 +44,6 @@ from shoptalk.core import device, files
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SEED = 7
-CLIENTS = 32
 MODELS = {
     "tiny": ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo",
     "0.6b": ROOT / ".local/engine-cpu/parakeet.nemo",
@@ -64,13 +65,15 @@ class Plan:
     """Of the bisection."""
     rounds: int
     """Of the engine alone."""
+    clients: int = 32
+    """That send at the same time, for `saturated`."""
 
 
 PLANS = {
     "tiny": Plan(clips=200, saturated_s=10, trial_s=25, half_s=40, steps=4, rounds=3),
-    "0.6b": Plan(clips=20, saturated_s=15, trial_s=40, half_s=40, steps=2, rounds=1),
+    "0.6b": Plan(clips=20, saturated_s=15, trial_s=25, half_s=25, steps=2, rounds=1, clients=16),
 }
-SHORT = Plan(clips=12, saturated_s=2, trial_s=2, half_s=2, steps=1, rounds=1)
+SHORT = Plan(clips=12, saturated_s=2, trial_s=2, half_s=2, steps=1, rounds=1, clients=8)
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ def summary(tiny: Mapping[str, Any]) -> dict[str, Any]:
         "share_of_engine_throughput": round(ours["saturated"]["audio_s_per_s"] / offline, 3),
         "share_of_engine_throughput_at_rate": round(ours["at_rate"]["audio_s_per_s"] / offline, 3),
         "p95_ms": ours["half"]["p95_ms"],
+        "first_answer_ms": round(1e3 * ours["start"]["first_answer_s"]),
+        "memory_mib": ours["memory_mib"],
         "errors": ours["half"]["errors"] + ours["at_rate"]["errors"] + ours["saturated"]["errors"],
     }
 
@@ -214,16 +219,16 @@ def one_server(bench: Bench, kind: servers.Kind, texts: Sequence[str]) -> dict[s
     plan = bench.plan
     with servers.started(kind, bench.model, settings, bench.log(kind.name.split()[0])) as running:
         first = run(bench, running, {"requests": 1, "clients": 1, "seed": SEED})
-        start = {"ready_s": round(running.ready_s, 2), "first_answer_s": round(time.perf_counter() - running.begun, 2)}
-        run(bench, running, {"requests": CLIENTS, "clients": CLIENTS, "seed": SEED + 1})
+        start = start_of(running, first["answers"][0]["taken_s"], time.perf_counter() - running.begun)
+        several = {"requests": plan.clients, "clients": plan.clients}
+        run(bench, running, {**several, "seed": SEED + 1})
         probe = reading.read(
-            run(bench, running, {"requests": 2 * CLIENTS, "clients": CLIENTS, "seed": SEED + 2}), bench.seconds, texts
+            run(bench, running, {**several, "requests": 2 * plan.clients, "seed": SEED + 2}), bench.seconds, texts
         )
-        most = 2 * CLIENTS / probe.wall_s
+        most = 2 * plan.clients / probe.wall_s
         before = running.cpu_s()
-        filled = run(
-            bench, running, {"requests": max(CLIENTS, round(most * plan.saturated_s)), "clients": CLIENTS, "seed": SEED}
-        )
+        requests = max(plan.clients, round(most * plan.saturated_s))
+        filled = run(bench, running, {**several, "requests": requests, "seed": SEED})
         saturated = reading.read(filled, bench.seconds, texts)
         busy = cores_busy(before, running.cpu_s(), saturated.wall_s)
         print(kind.name, start, "saturated", saturated, busy, flush=True)
@@ -246,7 +251,7 @@ def one_server(bench: Bench, kind: servers.Kind, texts: Sequence[str]) -> dict[s
             answers = run(bench, running, {"requests": requests, "rate": rate / 2, "seed": SEED + 3})
             half = reading.read(answers, bench.seconds, texts)
             print(f"{kind.name} half", half, flush=True)
-        memory_mib = running.resident_mib()
+        memory_mib = running.peak_mib()
     return {
         "name": kind.name,
         "start": start,
@@ -254,9 +259,23 @@ def one_server(bench: Bench, kind: servers.Kind, texts: Sequence[str]) -> dict[s
         "rate": round(rate, 3),
         "at_rate": asdict(trials[rate]) if rate else None,
         "half": asdict(half) if half else None,
-        "saturated": {**asdict(saturated), "clients": CLIENTS, "cores_busy": busy},
+        "saturated": {**asdict(saturated), "clients": plan.clients, "cores_busy": busy},
         "trials": [{"rate": round(tried, 3), **asdict(trials[tried])} for tried in sorted(trials)],
-        "memory_mib": memory_mib,
+        "memory_mib": sum(memory_mib.values()),
+        "memory_mib_of_each": memory_mib,
+    }
+
+
+def start_of(running: servers.Running, first_answer_s: float, all_s: float) -> dict[str, Any]:
+    """What the time from the start of the process to the first answer consists of, in seconds."""
+    parts = running.load_parts_s()
+    if parts:
+        front_s = running.ready_s - sum(parts.values())
+        parts = {"front process": front_s, **parts, "first request": first_answer_s}
+    return {
+        "ready_s": round(running.ready_s, 2),
+        "first_answer_s": round(all_s, 2),
+        "parts_s": {part: round(seconds, 2) for part, seconds in parts.items()},
     }
 
 

@@ -1,6 +1,7 @@
 """The servers that are compared: how each is started, when it is ready, what it costs, and how it ends."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -84,10 +85,22 @@ class Running:
                 used[int(folder.name)] = (line[-60:] or name, (int(fields[11]) + int(fields[12])) / TICKS)
         return used
 
-    def resident_mib(self) -> int:
-        """Memory of all processes now."""
-        pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.cpu_s()]
-        return round(sum(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    def peak_mib(self) -> dict[str, int]:
+        """The most memory that each process held until now, by its place among the server's and its name."""
+        peaks = {}
+        for place, (pid, (line, _)) in enumerate(sorted(self.cpu_s().items())):
+            status = Path(f"/proc/{pid}/status").read_text()
+            peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+            name = "worker" if "worker_process" in line else "process"
+            if peak:
+                peaks[f"{name} {place}"] = round(int(peak[1]) / 2**10)
+        return peaks
+
+    def load_parts_s(self) -> dict[str, float]:
+        """What the start of the model took, part by part; empty where the server does not tell it."""
+        status, figures = self.get("/metrics")
+        found = re.findall(r'^shoptalk_model_load_part_seconds\{.*part="([^"]*)".*\} (\S+)$', figures.decode(), re.M)
+        return {part: float(seconds) for part, seconds in found} if status == 200 else {}
 
 
 def command_line(kind: Kind, model: Path, port: int, settings: Sequence[str]) -> list[str]:

@@ -91,6 +91,7 @@ class InProcess:
     def __init__(self, recognizer: Recognizer) -> None:
         self.name = MODEL
         self.restarts = 0
+        self.start_seconds: dict[str, float] = {}
         self.ready = False
         self._recognizer = recognizer
         self._turns = ThreadPoolExecutor(1)

@@ -40,6 +40,7 @@ class FakeWorker:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
     restarts: int = 0
+    start_seconds: Mapping[str, float] = field(default_factory=dict)
     stopped: bool = False
     fault: Exception | None = None
     answer: Callable[[Path, float], str] = text_of

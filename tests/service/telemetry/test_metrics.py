@@ -1,6 +1,7 @@
 """Figures that workers and models tell."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,6 +23,7 @@ class Report:
     restarts: int = 4
     golden_wer: float | None = None
     start_s: float | None = 3.5
+    start_parts_s: Mapping[str, float] = field(default_factory=lambda: {"opening": 2.5, "warm-up": 1.0})
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def test_models_are_asked_when_the_figures_are_read() -> None:
     assert (counted["shoptalk_model_ready", "tiny"], counted["shoptalk_model_ready", "big"]) == (1, 0)
     assert counted["shoptalk_model_state", "big", "wrong model"] == 1
     assert counted["shoptalk_model_load_seconds", "tiny"] == 3.5
+    assert counted["shoptalk_model_load_part_seconds", "tiny", "opening"] == 2.5
 
 
 def test_a_challenger_is_asked_when_there_is_one() -> None:

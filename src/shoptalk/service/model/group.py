@@ -8,7 +8,7 @@ the process that had the fewest streams when it was opened.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
@@ -43,6 +43,11 @@ class WorkerGroup:
     def restarts(self) -> int:
         """Of the processes of all of them."""
         return sum(member.restarts for member in self._members)
+
+    @property
+    def start_seconds(self) -> Mapping[str, float]:
+        """Those of the slowest of them: they start together."""
+        return max((member.start_seconds for member in self._members), key=lambda parts: sum(parts.values()))
 
     async def start(self) -> None:
         """Start all of them together; the first error is raised once all have started or failed."""

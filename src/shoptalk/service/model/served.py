@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +39,10 @@ class Worker(Protocol):
     @property
     def restarts(self) -> int:
         """So many processes took the place of one that died."""
+
+    @property
+    def start_seconds(self) -> Mapping[str, float]:
+        """What its start took, part by part; empty before it is ready."""
 
     async def start(self) -> None:
         """Load the model and warm up; returns when it is ready, or raises the named error that says why it cannot."""
@@ -96,6 +100,7 @@ class _Live:
     worker: Worker
     about: About
     start_s: float
+    start_parts_s: Mapping[str, float]
     distance: float | None
     """From the golden recording's text, in differing words per word; None where there is no such recording."""
     requests: int = 0
@@ -128,6 +133,8 @@ class ModelReport:
     """When its weights were made, in Unix time; 0 where that is unknown."""
     start_s: float | None
     """What its last start took, up to the golden recording; None before."""
+    start_parts_s: Mapping[str, float]
+    """The parts of it, and the golden recording; empty before."""
     golden_wer: float | None
     """Words in which its last golden transcript differs, as a part of the text's words."""
     requests: int
@@ -369,6 +376,7 @@ class Served:
             swap_error=self._swap_error,
             created=self._live.about.created if self._live else 0,
             start_s=self._live.start_s if self._live else None,
+            start_parts_s=self._live.start_parts_s if self._live else {},
             golden_wer=self._live.distance if self._live else None,
             requests=self.admission.requests,
             audio_s=self.admission.audio_s,
@@ -388,8 +396,10 @@ class Served:
         try:
             await worker.start()
             start_s = self._clock() - began_s
+            parts_s = dict(worker.start_seconds)
             if about.golden:
                 distance = await golden_recording.distance(about.golden, worker, about.compare)
+                parts_s["golden recording"] = self._clock() - began_s - start_s
         except (Problem, TimeoutError) as error:
             await worker.stop()
             message = f"{path}: the model does not transcribe its golden recording ({error or 'out of time'})"
@@ -397,7 +407,7 @@ class Served:
         except BaseException:
             await worker.stop()
             raise
-        return _Live(path, worker, about, start_s, distance)
+        return _Live(path, worker, about, start_s, parts_s, distance)
 
     def _judge(self, live: _Live) -> None:
         """Tell once when the model turns out to be wrong, and once when it is right again."""

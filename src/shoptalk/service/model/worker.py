@@ -400,7 +400,7 @@ class WorkerModel:
         process.is_ready = True
         if self._first:
             whole_s = self._clock() - process.began
-            self._first.seconds = {"process": whole_s - sum(seconds.values()), **seconds}
+            self._first.seconds = {"worker process": whole_s - sum(seconds.values()), **seconds}
             if not self._first.over.done():
                 self._first.over.set_result(None)
         for id_ in list(self._under_way):

@@ -53,8 +53,8 @@ from shoptalk.service.model.scheduler import Claim, Limits, Scheduler, Taken
 
 WARM_UP = ((1, 1.0), (1, 8.0), (4, 8.0), (1, 29.0), (16, 8.0), (16, 29.0))
 """Windows and their seconds, in this order: each shape has kernels of its own, and the speed is learned."""
-LONGEST_WARM_UP_S = 3.0
-"""A shape that would take longer by the speed so far is left out: a big model on a CPU."""
+WARM_UP_AIMS = 2.0
+"""A shape that would take so many times longer than a batch should is left out: no batch will have it."""
 WARM_STREAM_S = 4.0
 """What streams are warmed up with."""
 SHARE = 1 / 3
@@ -176,7 +176,7 @@ class Worker:
         rng = np.random.default_rng(0)
         for windows, audio_s in WARM_UP:
             count = min(windows, self._batching.windows)
-            if self._speed and count * audio_s > LONGEST_WARM_UP_S * self._speed:
+            if self._speed and count * audio_s > WARM_UP_AIMS * self._batching.aim_s * self._speed:
                 continue
             samples_T = rng.normal(0, 0.05, round(audio_s * SAMPLE_RATE_HZ)).astype(np.float32)
             started = time.monotonic()

@@ -74,6 +74,8 @@ class ModelReport(Protocol):
     @property
     def start_s(self) -> float | None: ...
     @property
+    def start_parts_s(self) -> Mapping[str, float]: ...
+    @property
     def requests(self) -> int: ...
     @property
     def streams(self) -> int: ...
@@ -398,7 +400,14 @@ class _Reports(Collector):
         load_s = GaugeMetricFamily(
             "shoptalk_model_load_seconds", "Time the last start of the model took", labels=["model"]
         )
+        load_parts_s = GaugeMetricFamily(
+            "shoptalk_model_load_part_seconds",
+            "Parts of the last start of the model",
+            labels=["model", "part"],
+        )
         for model in self._report():
+            for part, seconds in model.start_parts_s.items():
+                load_parts_s.add_metric([model.name, part], seconds)
             states.add_metric([model.name, str(model.state)], 1)
             ready.add_metric([model.name], model.state == "ready")
             if model.start_s is not None:
@@ -410,7 +419,7 @@ class _Reports(Collector):
             restarts.add_metric([model.name], model.restarts)
             if model.golden_wer is not None:
                 golden.add_metric([model.name], model.golden_wer)
-        yield from (requests, streams, refused, swaps, restarts, golden, states, ready, load_s)
+        yield from (requests, streams, refused, swaps, restarts, golden, states, ready, load_s, load_parts_s)
 
 
 class _Shadow(Collector):
