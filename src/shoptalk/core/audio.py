@@ -352,11 +352,11 @@ class _Decoding:
         import av
 
         form: tuple[object, ...] = ()
-        held = None
+        held = av.AudioFifo()
         silence = 0
         for frame in frames:
             missing = self._silence(frame)
-            if held is not None and held.samples and (missing or form != _form(frame)):
+            if held.samples and (missing or form != _form(frame)):
                 yield silence, held.read()
                 silence = 0
             if form != _form(frame):
@@ -367,7 +367,7 @@ class _Decoding:
             if held.samples >= BLOCK_S * frame.sample_rate:
                 yield silence, held.read()
                 silence = 0
-        if held is not None and held.samples:
+        if held.samples:
             yield silence, held.read()
 
     def _resampled(self, frames: Iterator[tuple[int, Any]], is_float: bool) -> Iterator[Samples]:
