@@ -5,7 +5,6 @@ which the server stood still does not count.
 """
 
 import asyncio
-import json
 from functools import partial
 from typing import Any
 
@@ -13,8 +12,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from shoptalk.service.clock import Deadline
-from shoptalk.service.problems import Problem, content
+from shoptalk.service.problems import Problem, answer
 from shoptalk.service.settings import Settings
+from shoptalk.service.telemetry.watching import REQUEST_ID, new_request_id
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers."""
@@ -31,6 +31,8 @@ class Connection(HttpToolsProtocol):
         self._deadline: Deadline | None = None
         self._head_bytes = 0
         self._is_websocket = False
+        self._is_over = False
+        """Nothing more is read: it is no request."""
         self._unread = _Unread(settings.answer_idle_s)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -45,6 +47,8 @@ class Connection(HttpToolsProtocol):
             self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
         before = self.cycle
         super().data_received(data)
         if self.transport.is_closing() or self._is_websocket:
@@ -76,7 +80,12 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "this is no HTTP request", "invalid_request")
+        """What stands behind a whole request, and is none, does not take its answer away."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            self._refuse(400, "this is no HTTP request", "invalid_request")
+        else:
+            self._is_over = True
+            self.cycle.keep_alive = False
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -98,12 +107,11 @@ class Connection(HttpToolsProtocol):
         self._forget_deadline()
         if self.transport.is_closing():
             return
-        body = json.dumps(content(Problem(status, message, code=code))).encode()
-        head = (
-            f"HTTP/1.1 {status} refused\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        response = answer(Problem(status, message, code=code))
+        response.headers.update({REQUEST_ID: new_request_id(), "connection": "close"})
+        lines = [f"HTTP/1.1 {status} refused", *(f"{name}: {value}" for name, value in response.headers.items())]
+        head = "\r\n".join([*lines, "", ""])
+        self.transport.write(head.encode() + bytes(response.body))
         self.transport.close()
 
 

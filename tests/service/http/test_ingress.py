@@ -290,7 +290,39 @@ def test_a_head_that_is_too_large_and_what_is_no_http_are_refused(url: str) -> N
         with socket.create_connection(("127.0.0.1", port)) as odd:
             odd.sendall(sent)
             odd.settimeout(10)
-            assert odd.recv(4096).startswith(b"HTTP/1.1 " + status)
+            head, _, body = odd.recv(4096).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 " + status)
+            assert b"\r\nx-request-id: req_" in head and b"\r\nx-should-retry: false" in head
+            assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("garbage", [b"garbage\r\n\r\n", bytes(5000), b"\r\nnonsense\r\n\r\n" * 1000])
+@pytest.mark.parametrize("requests", [1, 2])
+def test_what_stands_behind_whole_requests_takes_no_answer_away(url: str, requests: int, garbage: bytes) -> None:
+    built = httpx.Request("POST", url + TRANSCRIPTIONS, files={"file": recording(1.0)})
+    lines = [f"POST {TRANSCRIPTIONS} HTTP/1.1", *(f"{name}: {value}" for name, value in built.headers.items()), "", ""]
+    whole = "\r\n".join(lines).encode() + built.read()
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as odd:
+        odd.sendall(requests * whole + garbage)
+        answer = b"".join(iter(lambda: odd.recv(65536), b""))
+    assert answer.count(b"HTTP/1.1 200 ") == answer.count(b'"text":"It lasts 10."') // 2 == requests
+    assert b"HTTP/1.1 400" not in answer
+
+
+def test_requests_in_a_row_in_chunks_and_by_an_old_version_are_answered(url: str) -> None:
+    built = httpx.Request("POST", url + TRANSCRIPTIONS, files={"file": recording(1.0)})
+    body = built.read()
+    pieces = [body[start : start + 1000] for start in range(0, len(body), 1000)]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nX-Trailer: 1\r\n\r\n"
+    form = f"Host: h\r\nContent-Type: {built.headers['content-type']}\r\n"
+    whole = f"{form}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    in_chunks = f"POST {TRANSCRIPTIONS} HTTP/1.1\r\n{form}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks
+    waiting = f"POST {TRANSCRIPTIONS} HTTP/1.1\r\nExpect: 100-continue\r\n".encode() + whole
+    old = f"POST {TRANSCRIPTIONS} HTTP/1.0\r\n".encode() + whole
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as odd:
+        odd.sendall(in_chunks + waiting + old)
+        answer = b"".join(iter(lambda: odd.recv(65536), b""))
+    assert answer.count(b"HTTP/1.1 200 ") == 3 and answer.count(b"HTTP/1.1 100 Continue") == 1
 
 
 def test_connections_are_bounded(url: str) -> None:
@@ -338,9 +370,9 @@ def test_uploads_never_touch_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any, **named: Any) -> None:
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr("tempfile._io.open", refuse)
-    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with served(FakeRecognizer()) as url:
+        monkeypatch.setattr("tempfile._io.open", refuse)
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
         assert ask(url, recording(90.0)).json()["text"] == "It lasts 900."
 
 

@@ -186,10 +186,15 @@ def keep_messages_out(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(tell)
 
 
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return f"req_{uuid.uuid4().hex}"
+
+
 def _request_id(headers: Headers) -> str:
     """The client's own id where it is a plain word; a new one otherwise."""
     given = headers.get(REQUEST_ID, "")
-    return given if _WELL_FORMED.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+    return given if _WELL_FORMED.fullmatch(given) else new_request_id()
 
 
 def _route(scope: Scope) -> str:
