@@ -31,9 +31,10 @@ import soundfile
 
 from shoptalk.core import audio
 from shoptalk.core.examples import read_manifest
+from shoptalk.core.protocols import Feed
 from shoptalk.core.recipe import EngineSection
 from shoptalk.core.recordings import load
-from shoptalk.stages.recognizers import open_engine
+from shoptalk.stages.recognizers import open_both
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests/clients"
@@ -42,6 +43,8 @@ BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 GENERAL = ROOT / "assets/general/test.jsonl"
 SHORT = "1200B3PA"
 LONG_S = 70.0
+LIVE_HZ = 24_000
+"""What clients of the realtime API send."""
 LOCKS = {"current": "clients", "openai2": "clients-openai2"}
 START_S = 120.0
 
@@ -103,9 +106,8 @@ def make_node_environment() -> None:
 
 def node() -> list[str]:
     """The command that runs the tests of the node environment; a module finds its packages beside itself."""
-    copied = FOLDER / "node/ai.test.mjs"
-    shutil.copy(TESTS / "ai.test.mjs", copied)
-    return [program("node"), "--test", str(copied)]
+    copied = [shutil.copy(tests, FOLDER / "node") for tests in sorted(TESTS.glob("*.test.mjs"))]
+    return [program("node"), "--test", *map(str, copied)]
 
 
 def program(name: str) -> str:
@@ -137,8 +139,14 @@ def make_recordings(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     soundfile.write(folder / "long.wav", long_T, audio.SAMPLE_RATE_HZ, subtype="PCM_16")
     names = {"short": "short.wav", "opus": "short.opus", "long": "long.wav"}
     decoded = {name: audio.decode(folder / file) for name, file in names.items()}
-    engine = open_engine(BASE, EngineSection(), batch=8)
+    engine, streamer = open_both(BASE, EngineSection(), batch=8)
     texts = [recognition.text for recognition in engine.recognize(list(decoded.values()))]
+    live_T = audio.resample(load(short), from_hz=audio.SAMPLE_RATE_HZ, to_hz=LIVE_HZ)
+    soundfile.write(folder / "live.wav", live_T, LIVE_HZ, subtype="PCM_16")
+    names["live"] = "live.wav"
+    decoded["live"] = audio.decode(folder / "live.wav")
+    [partial] = streamer.feed([Feed(streamer.open(), decoded["live"], last=True)])
+    texts.append(" ".join(word.word for word in partial.final))
     return {
         name: {"file": names[name], "text": text, "duration_s": samples_T.size / audio.SAMPLE_RATE_HZ}
         for (name, samples_T), text in zip(decoded.items(), texts, strict=True)

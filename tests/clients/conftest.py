@@ -8,6 +8,9 @@ import pytest
 
 NEEDS = {
     "test_openai.py": "openai",
+    "test_openai_realtime.py": "openai",
+    "test_livekit_realtime.py": "livekit",
+    "test_pipecat_realtime.py": "pipecat",
     "test_litellm.py": "litellm",
     "test_pipecat.py": "pipecat",
     "test_livekit.py": "livekit",

@@ -40,6 +40,8 @@ class Server:
     """The same sentence, Opus."""
     long: Recording
     """More than two windows of the engine, WAV."""
+    live: Recording
+    """The short one as WAV of 24 kHz; its text is that of a stream."""
 
 
 def read() -> Server:
