@@ -28,14 +28,20 @@ def spoken(shoptalk: Server, **options: Any) -> list[SpeechEvent]:
             stt = openai.STT(**given)
             stream = stt.stream(conn_options=APIConnectOptions(max_retry=0))
             events: list[SpeechEvent] = []
-            for start in range(0, len(pcm), size):
-                piece = pcm[start : start + size]
-                stream.push_frame(rtc.AudioFrame(piece, rate_hz, 1, len(piece) // 2))
+
+            async def speak() -> None:
+                for start in range(0, len(pcm), size):
+                    piece = pcm[start : start + size]
+                    stream.push_frame(rtc.AudioFrame(piece, rate_hz, 1, len(piece) // 2))
+                    await asyncio.sleep(FRAME_S)  # the plugin's own VAD keeps no faster pace
+
+            speaking = asyncio.create_task(speak())
             async with asyncio.timeout(30):
                 async for event in stream:
                     events.append(event)
                     if event.type == SpeechEventType.FINAL_TRANSCRIPT:
                         break
+            speaking.cancel()
             await stream.aclose()
             await stt.aclose()
             return events

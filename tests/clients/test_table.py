@@ -1,4 +1,4 @@
-"""The table of clients in docs/service.md: each row names tests that exist, with the versions that the locks pin."""
+"""The tables of clients in the documents: each row names tests that exist, with the versions that the locks pin."""
 
 import re
 from pathlib import Path
@@ -21,17 +21,21 @@ PINNED = (
 """Where the versions in the table are pinned, in its order."""
 
 
-def rows() -> list[tuple[str, str]]:
-    page = (ROOT / "docs/service.md").read_text(encoding="utf-8")
+def rows(document: str = "docs/service.md") -> list[tuple[str, str]]:
+    page = (ROOT / document).read_text(encoding="utf-8")
     section = page.partition("\n## Clients\n")[2].partition("\n## ")[0]
     return [(match["client"].strip(), match["tests"]) for match in ROW.finditer(section)]
+
+
+def all_rows() -> list[tuple[str, str]]:
+    return rows() + rows("docs/live.md")
 
 
 def test_there_are_rows() -> None:
     assert len(rows()) > 20
 
 
-@pytest.mark.parametrize("client, tests", rows())
+@pytest.mark.parametrize("client, tests", all_rows())
 def test_each_row_names_tests_that_exist(client: str, tests: str) -> None:
     for file, name in re.findall(r"`([\w.]+)::([^`]+)`", tests):
         content = (HERE / file).read_text(encoding="utf-8")
@@ -39,11 +43,11 @@ def test_each_row_names_tests_that_exist(client: str, tests: str) -> None:
 
 
 def test_every_test_has_a_row() -> None:
-    named = " ".join(tests for _, tests in rows())
+    named = " ".join(tests for _, tests in all_rows())
     for file in HERE.glob("test_*.py"):
         if file.name != Path(__file__).name:
             for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-                assert f"{file.name}::{name}" in named, f"{file.name}::{name} has no row in docs/service.md"
+                assert f"{file.name}::{name}" in named, f"{file.name}::{name} has no row in a document"
 
 
 def test_the_versions_are_those_of_the_locks() -> None:

@@ -3,22 +3,28 @@
 import asyncio
 import base64
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import numpy.typing as npt
+import uvicorn
 import websockets.asyncio.client as websockets
 from tests.service.http.serving import MODEL, answering, models_of
+from tests.service.http.serving import until as wait_until
 from tests.service.model.fake_stream import FakeStream
 from tests.service.model.fakes import FakeWorker
 
-from shoptalk.core.protocols import LIVE_FRAME, PLAIN, Options
+from shoptalk.core.protocols import LIVE_FRAME, PLAIN, Options, Partial
 from shoptalk.core.records import Samples
 from shoptalk.service.access.access import Access
 from shoptalk.service.app import create_app
+from shoptalk.service.server import configuration
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import Telemetry
 
@@ -36,18 +42,30 @@ class LoudVad:
 
 
 class StreamingWorker(FakeWorker):
-    """A `FakeWorker` whose next streams meet with `stream_faults`, and wait for `held`."""
+    """A `FakeWorker` whose next streams meet with `stream_faults`, and wait while it is `held`."""
 
-    stream_faults: list[Exception]
-    held: bool = False
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.stream_faults: list[Exception] = []
+        self.held = False
 
     async def open_stream(self, options: Options = PLAIN, *, caller: str = "") -> FakeStream:
-        stream = await super().open_stream(options, caller=caller)
-        if getattr(self, "stream_faults", None):
-            stream.fault = self.stream_faults.pop(0)
-        if self.held:
-            stream.gate.clear()
+        stream = HeldStream(options, caller)
+        stream.worker = self
+        stream.fault = self.stream_faults.pop(0) if self.stream_faults else None
+        self.streams.append(stream)
         return stream
+
+
+class HeldStream(FakeStream):
+    """Waits while its worker is held."""
+
+    worker: StreamingWorker
+
+    async def feed(self, samples_S: Samples, *, last: bool = False) -> Partial:
+        while self.worker.held:
+            await asyncio.sleep(0.01)
+        return await super().feed(samples_S, last=last)
 
 
 @contextmanager
@@ -59,6 +77,27 @@ def served(worker: FakeWorker | None = None, *, api_key: str | None = None, **op
     app = create_app(models, settings, access=access, telemetry=Telemetry([MODEL]), new_vad=LoudVad)
     with answering(app, settings) as url:
         yield url.removeprefix("http://")
+
+
+@contextmanager
+def stoppable(worker: FakeWorker, **options: Any) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a service, and what tells it to stop as SIGTERM does."""
+    settings = Settings(**{"drain_s": 10, "golden_check": False, **options})
+    telemetry = Telemetry([MODEL])
+    models = models_of(worker, settings)
+    app = create_app(models, settings, access=Access(None, settings), telemetry=telemetry, new_vad=LoudVad)
+    server = uvicorn.Server(configuration(app, settings))
+    app.state.stopping = lambda: server.should_exit
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        wait_until(lambda: server.started and httpx.get(f"http://{address}/health/ready").status_code == 200)
+        yield address, lambda: setattr(server, "should_exit", True)
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def run(address: str, client: Callable[[Client], Awaitable[Any]], path: str = "/v1/realtime", **options: Any) -> Any:

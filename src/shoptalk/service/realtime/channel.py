@@ -11,6 +11,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from shoptalk.service.clock import Deadline
+
 MOST_BYTES = 4 * 2**20
 """Of messages that were read and wait; one alone may be larger."""
 MOST_EVENTS = 256
@@ -83,7 +85,7 @@ class Channel:
 
     async def serve(self, work: Callable[["Channel"], Awaitable[int]], *, within_s: float) -> None:
         """Run `work` until it returns the close code, or the client is gone; after `within_s` `receive` ends."""
-        expiry = asyncio.get_running_loop().call_later(within_s, self._expire)
+        expiry = Deadline(within_s, self._expire)
         working = asyncio.create_task(self._work(work))
         tasks = [working, asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         try:

@@ -26,6 +26,7 @@ async def serve(service: LiveService, websocket: WebSocket, prepare: Callable[[]
     `prepare` reads the address and raises `Problem` for a wrong one.
     """
     account = account_of(websocket)
+    account.route = getattr(websocket.scope.get("route"), "path", account.route)  # its items are noted before its end
     with ExitStack() as held:
         try:
             if service.stopping():

@@ -8,6 +8,7 @@ import numpy as np
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.protocols import Partial
 from shoptalk.core.records import Samples
+from shoptalk.service.clock import Deadline
 from shoptalk.service.model.work import LiveStream
 from shoptalk.service.problems import TIMEOUT, Problem
 
@@ -29,6 +30,7 @@ class Item:
         self._most = most_s * SAMPLE_RATE_HZ
         self._within_s = within_s
         self._limit = asyncio.timeout(None)
+        self._deadline: Deadline | None = None
         self._is_running = False
         self._is_over = False
         self._waiting_S: list[Samples] = []
@@ -52,8 +54,8 @@ class Item:
         """All its audio is there."""
         self._has_end = True
         self._news.set()
-        if self._is_running:
-            self._limit.reschedule(asyncio.get_running_loop().time() + self._within_s)
+        if self._is_running and self._deadline is None:
+            self._deadline = Deadline(self._within_s, self._give_up)
 
     async def room(self) -> None:
         """Returns when not too much audio waits, or the item is over."""
@@ -71,9 +73,14 @@ class Item:
             message = f"no words within {self._within_s:.0f} s of the end of the audio; try again"
             raise Problem(504, message, code=TIMEOUT) from None
         finally:
+            if self._deadline:
+                self._deadline.cancel()
             self._is_running, self._is_over = False, True
             self._waiting_S.clear()
             self._space.set()
+
+    def _give_up(self) -> None:
+        self._limit.reschedule(asyncio.get_running_loop().time())
 
     async def _run(self) -> None:
         stream = await self._opening()

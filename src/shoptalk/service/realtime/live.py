@@ -148,6 +148,7 @@ class LiveItem:
                 await self._item.run()
             account.status = 200
             await self._keep()
+            self._live.service.access.answered(account)
         except Problem as problem:
             account.status, account.code = problem.status, problem.code
             raise
