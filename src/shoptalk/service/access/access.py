@@ -149,6 +149,13 @@ class Access:
             name = await asyncio.to_thread(self.keeper.keep, caller, *names, samples_T, recognition)
             account.kept += [name] if name else []
 
+    async def unkeep(self, account: Account) -> None:
+        """Delete what `keep` kept, because nobody gets it: a request that was deleted meanwhile, or done twice."""
+        if self.keeper is not None:
+            for name in account.kept:
+                await asyncio.to_thread(self.keeper.delete, name)
+            account.kept.clear()
+
     def answered(self, account: Account) -> None:
         """Note that a caller gets what was recognised, so that it can correct it; after `keep`, and before the answer.
 

@@ -67,10 +67,10 @@ class Desk:
 
 
 def router(desk: Desk) -> APIRouter:
-    """All routes; corrections ask for the scope `transcribe`, and with `admin` those of all keys are listed."""
+    """All routes; they ask for the scope `transcribe` or `jobs`, and `admin` sees and deletes what all keys have."""
     routes = APIRouter()
-    identified = Depends(desk.access.require("transcribe", "admin"))
-    may_correct = Depends(desk.access.require("transcribe"))
+    identified = Depends(desk.access.require("transcribe", "jobs", "admin"))
+    may_correct = Depends(desk.access.require("transcribe", "jobs"))
     described = bodies.described(Body.model_json_schema())
 
     @routes.post("/v1/corrections", status_code=201, openapi_extra=described)

@@ -187,6 +187,8 @@ class Runner:
         """``succeeded``, ``failed``, ``again`` or, where another worker has the file, empty."""
         try:
             is_stored = await self._transcribe(claimed, account)
+            if not is_stored:
+                await self._entrance.access.unkeep(account)
             account.status = 200
             return "succeeded" if is_stored else ""
         except Problem as problem:
