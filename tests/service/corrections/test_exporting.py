@@ -69,10 +69,10 @@ def test_a_folder_has_what_training_needs_and_nothing_of_who_it_was(ward: Ward, 
     lines = {example.id: example for example in read_manifest(tmp_path / "out" / exporting.MANIFEST)}
     assert set(lines) == {whole, part} and done.skipped == []
     assert lines[whole].text == "Start metformin today." and lines[whole].duration_s == 3.0
-    assert lines[part].text == "metformin" and lines[part].duration_s == 1.5
+    assert lines[part].text == "Start metformin today." and lines[part].duration_s == 3.0
     assert all(line.source == "correction" and line.patient for line in lines.values())
     assert np.abs(audio.decode(lines[whole].audio) - SPOKEN).max() < 1e-4
-    assert np.abs(audio.decode(lines[part].audio) - SPOKEN[8_000:32_000]).max() < 1e-4
+    assert np.abs(audio.decode(lines[part].audio) - SPOKEN).max() < 1e-4
     changes = [json.loads(line) for line in (tmp_path / "out" / exporting.CHANGES).read_text().splitlines()]
     assert {(line["id"], line["added"], line["instead_of"]) for line in changes} == {
         (whole, "metformin", "met for men"),
@@ -85,11 +85,22 @@ def test_a_folder_has_what_training_needs_and_nothing_of_who_it_was(ward: Ward, 
     assert [(term.text, term.category) for term in terms] == [("metformin", "corrected")]
 
 
+def test_further_parts_change_the_passage_and_its_recording(ward: Ward, tmp_path: Path) -> None:
+    ward.answer()
+    first = ward.correct("metformin", start_s=0.5, end_s=2.0)
+    export(ward.corrections, tmp_path / "out")
+    second = ward.correct("Begin", start_s=0.0, end_s=0.45)
+    done = export(ward.corrections, tmp_path / "out")
+    [example] = done.examples
+    assert example.text == "Begin metformin today." and example.id in (first, second)
+    assert [path.name for path in (tmp_path / "out" / exporting.AUDIO).iterdir()] == [example.audio.name]
+
+
 def test_what_is_no_example_is_named_with_its_reason(ward: Ward, tmp_path: Path) -> None:
     ward.answer("old")
     expired = ward.correct(request_id="old")
     ward.clock.pass_(days=91)
-    for name in ("none", "gone", "empty", "short", "refused"):
+    for name in ("none", "gone", "empty", "mixed", "refused"):
         ward.answer(name, keep=name != "none")
     ward.answer("two", channels=2)
     ids = {
@@ -97,20 +108,22 @@ def test_what_is_no_example_is_named_with_its_reason(ward: Ward, tmp_path: Path)
         "is not there any more": ward.correct(request_id="gone"),
         "several channels": ward.correct(request_id="two"),
         "no words": ward.correct(" ", "empty"),
-        "shorter than": ward.correct("metformin", "short", start_s=0.5, end_s=0.7),
+        "has no consent": ward.correct("metformin", "mixed", start_s=0.5, end_s=2.0),
         "it has expired": expired,
     }
     ward.correct("Secret", "refused", consent=False)
+    ward.correct("Hidden", "mixed", start_s=2.0, end_s=2.4, consent=False)
     ward.keeper.forget("gone", None)
     done = export(ward.corrections, tmp_path / "out")
     told = dict(done.skipped)
-    assert done.examples == [] and done.without_consent == 1
+    assert done.examples == [] and done.without_consent == 2
     assert set(told) == set(ids.values())
     for reason, id_ in ids.items():
         assert reason in told[id_]
     assert done.terms["metformin"] == 2
     assert not (tmp_path / "out" / exporting.MANIFEST).exists()
-    assert "Secret" not in (tmp_path / "out" / exporting.CHANGES).read_text()
+    told_terms = (tmp_path / "out" / exporting.CHANGES).read_text()
+    assert "Secret" not in told_terms and "Hidden" not in told_terms
 
 
 def test_an_interrupted_export_goes_on_and_is_whole_or_absent(

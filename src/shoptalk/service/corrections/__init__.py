@@ -7,6 +7,7 @@
 - `answered`: which request ids were answered to whom
 - `corrections`: taking, listing, expiring and deleting corrections
 - `changes`: the words that a correction changed
+- `passages`: corrected parts of a recording, with the words around
 - `exporting`: consented corrections as training data and terms
 - `forgetting`: everything that keeps something of requests, and deletes it by their ids
 - `trained`: the models that were trained on corrections

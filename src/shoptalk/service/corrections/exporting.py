@@ -5,7 +5,7 @@ A folder gets, readable for whoever may read it:
 | file | what |
 |---|---|
 | `corrections.jsonl` | a manifest for `train.manifests`: the id of the correction, its text, its recording |
-| `audio/ID.flac` | the recordings, or the parts of them that were corrected |
+| `audio/` | the recordings, or passages of them around the parts that were corrected |
 | `terms.csv` | a lexicon of the words that corrections added, to be looked through |
 | `changes.jsonl` | each of them with what the recogniser wrote instead |
 
@@ -16,7 +16,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from shoptalk.core.records import CORRECTION, Example
 from shoptalk.service.access.kept import Kept, open_keeper
 from shoptalk.service.corrections.changes import Added, added
 from shoptalk.service.corrections.corrections import Corrections
+from shoptalk.service.corrections.passages import Part, Passage, parts_of, passages
 from shoptalk.service.corrections.records import Asked, Correction
 from shoptalk.service.settings import Settings
 from shoptalk.service.store import open_store
@@ -35,7 +36,7 @@ from shoptalk.service.store import open_store
 MANIFEST, TERMS, CHANGES, AUDIO = "corrections.jsonl", "terms.csv", "changes.jsonl", "audio"
 CATEGORY = "corrected"
 SHORTEST_S = 0.3
-"""A shorter part gives terms alone."""
+"""A shorter passage gives terms alone."""
 
 
 @dataclass
@@ -78,12 +79,20 @@ def export(corrections: Corrections, folder: Path) -> Exported:
     if consented:
         corrections.note_export(consented, str(folder.resolve()))
     changes: list[tuple[str, Added]] = []
-    for correction in consented:
-        kept = _recording(corrections, correction)
-        original = _original(correction, kept)
-        changes += [(correction.id, term) for term in added(original or "", correction.text) if original is not None]
-        example = _example(correction, kept, folder, done)
-        if example is not None:
+    for of_request in _by_request(corrections.all(Asked())):
+        consented = [correction for correction in of_request if correction.consent]
+        if not consented:
+            continue
+        kept = _recording(corrections, consented[0])
+        for correction in consented:
+            original = _original(correction, kept)
+            if original is not None:
+                changes += [(correction.id, term) for term in added(original, correction.text)]
+        if isinstance(kept, str):
+            done.skipped += [(correction.id, kept) for correction in consented]
+            continue
+        refused = [correction for correction in of_request if not correction.consent]
+        for example in _examples(kept, consented, parts_of(refused), folder, done):
             done.examples.append(example)
     _remove_old(folder, done)
     _write(folder, done, changes)
@@ -110,31 +119,51 @@ def _original(correction: Correction, kept: Kept | str) -> str | None:
     return " ".join(word.word for word, at_s in middle_s if correction.start_s <= at_s < correction.end_s)
 
 
-def _example(correction: Correction, kept: Kept | str, folder: Path, done: Exported) -> Example | None:
-    """A line of the manifest, its audio written; None, with the reason in `skipped`, where there can be none."""
-    reason = kept if isinstance(kept, str) else ""
-    if not correction.text.strip():
-        reason = "it has no words"
-    is_part = correction.start_s is not None and correction.end_s is not None
-    if not reason and is_part and correction.end_s - correction.start_s < SHORTEST_S:  # type: ignore[operator]
-        reason = f"its part is shorter than {SHORTEST_S:g} s; it gives terms alone"
-    if reason or isinstance(kept, str):
-        done.skipped.append((correction.id, reason))
-        return None
-    path = folder / AUDIO / f"{correction.id}.flac"
+def _by_request(each: Iterable[Correction]) -> list[list[Correction]]:
+    """Corrections of the same recording together, in the order in which the first of each came."""
+    together: dict[tuple[str, str, tuple[str, ...]], list[Correction]] = {}
+    for correction in each:
+        request = correction.caller, correction.request_id, correction.recordings
+        together.setdefault(request, []).append(correction)
+    return list(together.values())
+
+
+def _examples(
+    kept: Kept, consented: Sequence[Correction], refused: Sequence[Part], folder: Path, done: Exported
+) -> Iterator[Example]:
+    """Lines of the manifest for a recording, their audio written; what is no example is told in `done.skipped`."""
     samples_T = audio.decode(kept.flac)
-    if correction.start_s is not None and correction.end_s is not None:
-        samples_T = segment(samples_T, correction.start_s, correction.end_s - correction.start_s)
-    if not path.is_file():
-        files.write_bytes(path, audio.flac(samples_T))
-    return Example(
-        id=correction.id,
-        audio=path,
-        duration_s=round(samples_T.size / SAMPLE_RATE_HZ, 4),
-        text=correction.text.strip(),
-        source=CORRECTION,
-        patient=True,
-    )
+    duration_s = samples_T.size / SAMPLE_RATE_HZ
+    parts = parts_of(consented)
+    if parts:
+        found = list(passages(kept.recognition.words, parts, duration_s))
+    else:
+        found = [Passage(0.0, duration_s, correction.text.strip(), (correction.id,)) for correction in consented]
+    for passage in found:
+        reason = _reason_against(passage, refused)
+        if reason:
+            done.skipped += [(id_, reason) for id_ in passage.ids]
+            continue
+        id_ = passage.ids[0]
+        # other parts that are corrected later change the passage, and so the name
+        place = f"-{1000 * passage.start_s:.0f}-{1000 * passage.end_s:.0f}" if parts else ""
+        path = folder / AUDIO / f"{id_}{place}.flac"
+        cut_T = segment(samples_T, passage.start_s, passage.end_s - passage.start_s) if parts else samples_T
+        if not path.is_file():
+            files.write_bytes(path, audio.flac(cut_T))
+        length_s = round(cut_T.size / SAMPLE_RATE_HZ, 4)
+        yield Example(id=id_, audio=path, duration_s=length_s, text=passage.text, source=CORRECTION, patient=True)
+
+
+def _reason_against(passage: Passage, refused: Sequence[Part]) -> str:
+    """Why a passage is no example; empty: it is one."""
+    if not passage.text:
+        return "it has no words"
+    if passage.end_s - passage.start_s < SHORTEST_S:
+        return f"its passage is shorter than {SHORTEST_S:g} s; it gives terms alone"
+    if any(part.start_s < passage.end_s and passage.start_s < part.end_s for part in refused):
+        return "a correction beside it has no consent; it gives terms alone"
+    return ""
 
 
 def _remove_old(folder: Path, done: Exported) -> None:
@@ -143,7 +172,7 @@ def _remove_old(folder: Path, done: Exported) -> None:
     for path in sorted((folder / AUDIO).glob("corr_*.flac")):
         if path.name not in wanted:
             path.unlink()
-            done.removed.append(path.stem)
+            done.removed.append(path.stem.partition("-")[0])
 
 
 def _write(folder: Path, done: Exported, changes: Sequence[tuple[str, Added]]) -> None:
