@@ -81,6 +81,8 @@ def test_the_official_client_through_nginx(tmp_path: Path) -> None:
         with pytest.raises(openai.BadRequestError):
             transcriptions.create(model=MODEL, file=("a.wav", b"no audio"))
         assert httpx.get(f"{address}/docs").status_code == 200
+        assert httpx.get(f"{address}/").text == httpx.get(f"{url}/").text  # its files have relative addresses
+        assert httpx.get(f"{address}/page/app.js").headers["content-type"].startswith("text/javascript")
         assert httpx.get(f"{address}/openapi.json").json()["servers"] == [{"url": "/speech"}]
 
 

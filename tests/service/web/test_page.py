@@ -249,6 +249,7 @@ def test_terms_are_chips_and_vocabularies_are_offered(browser: Browser, address:
 
 def test_the_microphone_is_transcribed_while_somebody_speaks(browser: Browser, address: str) -> None:
     with watched(browser, address) as page:
+        page.fill("#term", "nausea")
         page.evaluate(WATCH_TAIL)
         page.click("#record")
         page.wait_for_selector("#words .tail:not(:empty)")

@@ -82,12 +82,12 @@ export async function correct(correction) {
 }
 
 /**
- * The transcript of a recording and the id of its request; words are told while it is made.
+ * The transcript of a recording, the id of its request, and what had to be left out; words are told while it is made.
  * @param {Blob} recording
  * @param {Wishes} wishes
  * @param {Progress} progress
  * @param {AbortSignal} signal
- * @returns {Promise<{answer: any, requestId: string}>}
+ * @returns {Promise<{answer: any, requestId: string, warning: string}>}
  */
 export function transcribe(recording, wishes, progress, signal) {
   return new Promise((resolve, reject) => {
@@ -115,7 +115,8 @@ export function transcribe(recording, wishes, progress, signal) {
       } else if (failure) {
         reject(failure);
       } else {
-        resolve({ answer: events.done, requestId: request.getResponseHeader("x-request-id") ?? "" });
+        const header = (/** @type {string} */ name) => request.getResponseHeader(name) ?? "";
+        resolve({ answer: events.done, requestId: header("x-request-id"), warning: header("x-shoptalk-warning") });
       }
     });
     request.addEventListener("error", () => reject(unreachable()));
@@ -255,6 +256,14 @@ function errorOf(status, body, header) {
 }
 
 /**
+ * A message of the service with a capital and a full stop.
+ * @param {string} message
+ */
+export function asSentence(message) {
+  return message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
+}
+
+/**
  * What people can do about an error.
  * @param {number} status
  * @param {string} message the service's own
@@ -266,7 +275,7 @@ function sentence(status, message) {
       : "The service asks for an API key. Enter it, then go on.";
   }
   if (message) {
-    return message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
+    return asSentence(message);
   }
   if (status === 413) {
     return "The recording is too large for this service. Cut it into shorter ones.";

@@ -18,7 +18,7 @@ import { Review } from "./review.js";
 import { listen } from "./shortcuts.js";
 import { Terms } from "./terms.js";
 import { followTheme } from "./theme.js";
-import { Transcript, wordOf } from "./transcript.js";
+import { textOf, Transcript, wordOf } from "./transcript.js";
 import { Words } from "./words.js";
 
 /** What the page shows; each element is there in some of the views. */
@@ -80,8 +80,11 @@ async function transcribe(recording, name) {
   const signal = /** @type {AbortController} */ (state.stop).signal;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const { answer, requestId } = await api.transcribe(recording, wishes(), progressOf(duration), signal);
+      const { answer, requestId, warning } = await api.transcribe(recording, wishes(), progressOf(duration), signal);
       show(Transcript.of(answer, requestId));
+      if (warning) {
+        complain(api.asSentence(warning));
+      }
       return;
     } catch (error) {
       if (signal.aborted) {
@@ -94,6 +97,12 @@ async function transcribe(recording, name) {
         return;
       }
     }
+  }
+}
+
+function transcribeAgain() {
+  if (state.recording) {
+    transcribe(state.recording, state.name);
   }
 }
 
@@ -203,6 +212,9 @@ async function record() {
         const fresh = told.map(wordOf);
         transcript.words.push(...fresh);
         words.add(fresh, tail);
+        if (fresh.length > 0) {
+          say(textOf(fresh));
+        }
       },
       onFailure: (error) => {
         failure = error;
@@ -283,8 +295,12 @@ function show(transcript) {
 /** Tell the player where there is something to look at. */
 function describe() {
   const { open, gaps, duration } = state.transcript;
-  const doubts = open.map(({ words: [first] }) => ({ start: first.start, end: first.end, kind: /** @type {const} */ ("doubt") }));
-  player.describe(duration || 1, [...doubts, ...gaps.map((gap) => ({ ...gap, kind: /** @type {const} */ ("gap") }))]);
+  /** @type {import("./player.js").Mark[]} */
+  const marks = open.map(({ words: [{ start, end }] }) => ({ start, end, kind: "doubt" }));
+  for (const { start, end } of gaps) {
+    marks.push({ start, end, kind: "gap" });
+  }
+  player.describe(duration || 1, marks);
   const isEmpty = state.transcript.words.length === 0;
   document.querySelector(".columns")?.classList.toggle("has-no-review", isEmpty);
   byId("review").hidden = isEmpty;
@@ -387,9 +403,14 @@ function tellChosen(chosen) {
     return;
   }
   const text = chosen.map((word) => word.text).join(" ") || "removed words";
-  const confidence = chosen.length === 1 && first.confidence !== null ? `, confidence ${Math.round(100 * first.confidence)} %` : "";
-  const choices = (place?.alternatives ?? []).map((candidate, number) => `${number + 1}: ${candidate.text || "nothing"}`);
-  say([`${text}${confidence}`, ...(choices.length > 0 ? [`alternatives ${choices.join(", ")}`] : [])].join("; "));
+  const parts = [text];
+  if (chosen.length === 1 && first.confidence !== null) {
+    parts.push(`confidence ${Math.round(100 * first.confidence)} %`);
+  }
+  for (const [number, candidate] of (place?.alternatives ?? []).entries()) {
+    parts.push(`alternative ${number + 1}: ${candidate.text || "nothing"}`);
+  }
+  say(parts.join(", "));
 }
 
 /** @param {number} number of an alternative of the chosen place, from 1 */
@@ -486,11 +507,10 @@ function fail(error) {
   if (error === null) {
     return;
   }
-  const again = () => state.recording && transcribe(state.recording, state.name);
   if (error.status === 401) {
-    askForKey(error.message, again);
+    askForKey(error.message, transcribeAgain);
   } else if (error.status === 0 || error.status >= 500 || error.retryAfterS > 0) {
-    complain(error.message, "Try again", again);
+    complain(error.message, "Try again", transcribeAgain);
   } else {
     complain(error.message);
   }
@@ -621,7 +641,7 @@ function listenToPeople() {
     }
   });
   byId("record").addEventListener("click", record);
-  byId("again").addEventListener("click", () => state.recording && transcribe(state.recording, state.name));
+  byId("again").addEventListener("click", transcribeAgain);
   byId("new").addEventListener("click", async () => {
     if (await mayLeave()) {
       player.close();
@@ -640,7 +660,7 @@ function listenToPeople() {
   });
   byId("edit").addEventListener("click", () => words.edit());
   byId("next-doubt").addEventListener("click", () => nextDoubt(1));
-  byId("whole").querySelector("button").addEventListener("click", () => state.recording && transcribe(state.recording, state.name));
+  byId("whole").querySelector("button").addEventListener("click", transcribeAgain);
   byId("undo").addEventListener("click", undo);
   byId("copy").addEventListener("click", copy);
   for (const button of document.querySelectorAll("[data-form]")) {

@@ -2,9 +2,10 @@
 
 /**
  * A new element.
+ *
+ * Of its attributes, a function listens to the event of that name, `true` has no value, and `false` is left out.
  * @param {string} tag
- * @param {Record<string, string | boolean | ((event: any) => void)>} [attributes] a function listens to the event of its
- *   name; `true` is an attribute without a value, `false` is none
+ * @param {Record<string, string | boolean | ((event: any) => void)>} [attributes]
  * @param {...(Node | string)} children
  * @returns {HTMLElement}
  */

@@ -12,7 +12,7 @@
  * @property {(error: ServiceError) => void} onFailure the session is over, or a stretch of speech is lost
  */
 
-import { address, apiKey, ServiceError } from "./api.js";
+import { address, apiKey, asSentence, ServiceError } from "./api.js";
 
 const ITEM = "conversation.item.input_audio_transcription.";
 const FINISH = "finish";
@@ -203,7 +203,7 @@ export class LiveSession {
 /** @param {any} error */
 function errorOf(error) {
   const message = error?.message ?? "a stretch of speech could not be transcribed";
-  return new ServiceError(0, error?.code ?? "", `${message.charAt(0).toUpperCase()}${message.slice(1)}.`.replace("..", "."));
+  return new ServiceError(0, error?.code ?? "", asSentence(message));
 }
 
 /**

@@ -45,7 +45,8 @@ export class Microphone {
     });
     const { context, source } = connected(stream);
     await context.audioWorklet.addModule(address("page/capture.js"));
-    const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: /** @type {const} */ ("explicit") };
+    const node = new AudioWorkletNode(context, "capture", mono);
     const microphone = new Microphone(context, stream, node, onSamples);
     source.connect(node);
     await context.resume();

@@ -1,4 +1,8 @@
-/** Plays the recording: buttons, the position, and where uncertain words and gaps lie. */
+/**
+ * Plays the recording: buttons, the position, and where uncertain words and gaps lie.
+ *
+ * @typedef {{start: number, end: number, kind: "doubt" | "gap"}} Mark in seconds
+ */
 
 import { byId, clock } from "./elements.js";
 
@@ -60,7 +64,7 @@ export class Player {
   /**
    * Say how long the recording is, and where there is something to look at.
    * @param {number} duration
-   * @param {{start: number, end: number, kind: "doubt" | "gap"}[]} spans
+   * @param {Mark[]} spans
    */
   describe(duration, spans) {
     this.duration = duration;

@@ -57,7 +57,8 @@ export class Review {
     const focused = document.activeElement?.closest(".place") !== null;
     byId("places").replaceChildren(...shown.map((place) => this.#entry(place)));
     byId("more-places").hidden = shown.length >= open.length;
-    byId("review-title").textContent = open.length > 0 ? `To review (${open.length.toLocaleString("en")})` : "To review";
+    const count = open.length > 0 ? ` (${open.length.toLocaleString("en")})` : "";
+    byId("review-title").textContent = `To review${count}`;
     byId("review-hint").textContent = hintOf(open.length, transcript.places.length);
     if (focused && document.activeElement === document.body) {
       (byId("places").querySelector("button") ?? byId("words")).focus({ preventScroll: true });
@@ -100,14 +101,15 @@ export class Review {
       const onClick = () => this.actions.onAlternative(place, candidate.text);
       return element("button", { type: "button", class: "alternative", "aria-label": label, click: onClick }, what);
     });
+    const quiet = { type: "button", class: "quiet" };
     const right = element(
       "button",
-      { type: "button", class: "quiet", "aria-label": `“${text}” is right`, click: () => this.actions.onAccept(place) },
+      { ...quiet, "aria-label": `“${text}” is right`, click: () => this.actions.onAccept(place) },
       "Right",
     );
     const edit = element(
       "button",
-      { type: "button", class: "quiet", "aria-label": `Correct “${text}”`, click: () => this.actions.onEdit(place) },
+      { ...quiet, "aria-label": `Correct “${text}”`, click: () => this.actions.onEdit(place) },
       "Correct",
     );
     const line = element(
@@ -142,5 +144,6 @@ function hintOf(open, all) {
   if (all === 0) {
     return "No word is marked as uncertain. Read it all the same.";
   }
-  return open === 0 ? `All ${counted(all, "place")} looked at.` : `${all - open} of ${counted(all, "place")} looked at.`;
+  const done = open === 0 ? "All" : `${all - open} of`;
+  return `${done} ${counted(all, "place")} looked at.`;
 }

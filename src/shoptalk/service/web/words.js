@@ -234,8 +234,8 @@ export class Words {
     }
     const range = selection.getRangeAt(0);
     const words = this.transcript.words;
-    const inside = [...this.spans].filter(([, span]) => range.intersectsNode(span)).map(([word]) => words.indexOf(word));
-    const known = inside.filter((index) => index >= 0);
+    const inside = [...this.spans].filter(([, span]) => range.intersectsNode(span));
+    const known = inside.map(([word]) => words.indexOf(word)).filter((index) => index >= 0);
     if (known.length > 1) {
       this.#move(Math.max(...known), Math.min(...known));
     }
