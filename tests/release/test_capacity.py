@@ -218,6 +218,16 @@ def test_the_figures_of_results_are_read() -> None:
     assert known["cpu-0.6b"].batches[16] == engine["parakeet"]["shoptalk int8"]["loads"]["16 x 10 s"]["rtfx"]
 
 
+def test_streams_of_a_core_are_joined_with_requests_of_two(tmp_path: Path) -> None:
+    """As results/live.json has them, beside results/service.json, which was measured on two cores."""
+    live = tmp_path / "live.json"
+    about = {"command": "python benchmarks/service/streams.py", "date": "2026-11-27"}
+    live.write_text(json.dumps({"streams": 12, "finalisation_p95_s": 1.5, "wer_difference": {}, **about}))
+    known = measured.devices([ROOT / "results/service.json", live])["cpu-tiny"]
+    assert known.units == 2 and known.streams == (Streams(streams=24.0, finalisation_p95_s=1.5),)
+    assert known.source("streams") == "live.json, `python benchmarks/service/streams.py`, 2026-11-27"
+
+
 def test_trials_with_errors_do_not_count() -> None:
     content = json.loads((ROOT / "results/service.json").read_text())
     for trial in content["tiny"]["servers"]["ours"]["trials"]:

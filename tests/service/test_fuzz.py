@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.service import upload_fuzz
+from tests.service.corrections.keeping import settings_of
 from tests.service.http.serving import FakeRecognizer, recording, served, until
 
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A server that, after all of it, holds nothing and answers."""
-    with served(FakeRecognizer(), **upload_fuzz.LIMITS) as address:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server, with a store, that after all of it holds nothing and answers."""
+    store = settings_of(tmp_path_factory.mktemp("fuzz")).model_dump(include={"store_dir", "store_key"})
+    with served(FakeRecognizer(), **upload_fuzz.LIMITS, **store) as address:
         yield address
         until(lambda: "shoptalk_requests_in_progress 0.0" in httpx.get(address + "/metrics").text)
         answer = httpx.post(address + TRANSCRIPTIONS, files={"file": recording(1.0)})
@@ -43,7 +45,7 @@ def operations(url: str) -> list[Any]:
     described = [result.ok() for result in schema.get_all_operations()]
     strategies = [operation.as_strategy(generation_mode=GenerationMode.POSITIVE) for operation in described]
     with_body = [operation for operation in described if operation.definition.raw.get("requestBody")]
-    assert len(described) > 12 and len(with_body) == 3
+    assert len(described) > 12 and len(with_body) >= 4
     return strategies + [operation.as_strategy(generation_mode=GenerationMode.NEGATIVE) for operation in with_body]
 
 

@@ -5,7 +5,7 @@ Files of the benchmarks are read as they are, ours or those that the same comman
 | file | command | what is taken of it |
 |---|---|---|
 | service.json | `make bench-service` | audio a second at each p95, and with 32 clients that never pause |
-| live.json | `benchmarks/service/streams.py` | concurrent streams at each p95 of the finalisation delay |
+| live.json | `benchmarks/service/streams.py` | concurrent streams of a core, and the p95 of their finalisation delay |
 | engine_gpu.json | `scripts/gpu_check.sh` | audio a second of the engine alone, by batch |
 | engine-cpu.json | `benchmarks/engine/cpu.py` | the same on a CPU |
 
@@ -132,6 +132,8 @@ def _of_content(content: Any, name: str) -> Iterable[Device]:
     if isinstance(content, Mapping):
         if "throughput_ratio_to_locked_nemo" in content or "tiny" in content or "0.6b" in content:
             return _of_service(content, name)
+        if "finalisation_p95_s" in content:
+            return [_of_live(content, name)]
         if "paths" in content:
             return [_of_gpu(content, name)]
         if "parakeet" in content and "threads" in content:
@@ -166,6 +168,13 @@ def _trials(measured: Iterable[Mapping[str, Any] | None]) -> tuple[Trial, ...]:
     whole = [trial for trial in measured if trial and not trial["errors"] and trial["answered"] == trial["planned"]]
     trials = [Trial(audio_s_per_s=trial["audio_s_per_s"], p95_s=trial["p95_ms"] / 1000) for trial in whole]
     return tuple(sorted(trials, key=lambda trial: trial.audio_s_per_s))
+
+
+def _of_live(content: Mapping[str, Any], name: str) -> Device:
+    """`streams` of live.json are those of one core."""
+    held = Streams(streams=content["streams"], finalisation_p95_s=content["finalisation_p95_s"])
+    source = _source(content, name)
+    return Device(name="cpu-tiny", unit="core", units=1, streams=(held,), sources={"streams": source})
 
 
 def _of_gpu(content: Mapping[str, Any], name: str) -> Device:
