@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import base64
 import contextlib
 import io
 import json
@@ -274,21 +275,25 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    """The base URL of the service with the tiny base, on a free port."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of the service with the tiny base and a store, on a free port."""
     import httpx
     import uvicorn
 
     from shoptalk.service.access.access import Access
     from shoptalk.service.app import create_app
+    from shoptalk.service.store import open_store
     from shoptalk.service.telemetry.watching import Telemetry
     from shoptalk.stages.served_models import open_models
 
-    settings, recipe = Settings(batch=2), Recipe(engine=EngineSection(fill_holes=False))
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "key").write_bytes(base64.b64encode(bytes(32)))
+    settings = Settings(batch=2, store_dir=folder / "store", store_key=folder / "key")
+    recipe = Recipe(engine=EngineSection(fill_holes=False))
     telemetry = Telemetry(["shoptalk-demo"])
     observe = telemetry.metrics.batches_of
     models = open_models({"shoptalk-demo": ROOT / BASE}, recipe, settings, observe=observe)
-    app = create_app(models, settings, access=Access(), telemetry=telemetry)
+    app = create_app(models, settings, access=Access(), telemetry=telemetry, store=open_store(settings))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
