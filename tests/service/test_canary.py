@@ -33,6 +33,7 @@ __all__ = ["receiver"]
 ROOT = Path(__file__).parents[2]
 URL = "/v1/audio/transcriptions"
 CORRECTIONS = "/v1/corrections"
+JOBS = "/v1/jobs"
 STAGES = ("upload", "decode", "queue", "recognise", "answer")
 FORMS = ("json", "text", "verbose_json", "srt", "vtt")
 
@@ -66,7 +67,7 @@ class Service:
         self.audit = folder / "audit.jsonl"
         keys_file = folder / "keys.jsonl"
         now = datetime.now(UTC)
-        scopes = sorted(["transcribe", "vocabularies", "models"])
+        scopes = sorted(["transcribe", "vocabularies", "models", "jobs"])
         self.key = keys.add(keys_file, "ward", scopes, Limits(), now=now, keep_audio=True)
         store_key = folder / "store.key"
         store_key.write_text(base64.b64encode(bytes(range(32))).decode())
@@ -138,6 +139,7 @@ def load(service: Service) -> Sinks:
         send_good(client, sinks)
         send_bad(client, sinks)
         send_corrections(client, sinks)
+        send_jobs(client, sinks)
         leave_early(service, headers)
         send_failing(client, sinks)
         until(service.is_ready)
@@ -221,6 +223,34 @@ def send_corrections(client: httpx.Client, sinks: Sinks) -> None:
     kept = {"x-request-id": "visit-18"}
     assert client.post(URL, **upload(FINE), headers=kept).status_code == 200
     assert client.post(CORRECTIONS, json=good | {"request_id": "visit-18"}).status_code == 201
+
+
+def send_jobs(client: httpx.Client, sinks: Sinks) -> None:
+    """Jobs that succeed, fail, are cancelled, deleted and refused."""
+    spoken = {"prompt": CANARY, "keywords[]": [f"{CANARY} keyword"], "vocabulary": "ward"}
+    contents = (clip(FINE), clip(RAISES), CANARY.encode() * 1000)
+    files = [("file", (f"{CANARY} {number}.wav", content)) for number, content in enumerate(contents)]
+    key = {"idempotency-key": CANARY}
+    job_id = client.post(JOBS, data=spoken, files=files, headers=key).json()["id"]
+    assert client.post(JOBS, data=spoken, files=files, headers=key).json()["id"] == job_id
+    until(lambda: client.get(f"{JOBS}/{job_id}").json()["ended_at"] is not None, 60)
+    job = client.get(f"{JOBS}/{job_id}").json()
+    assert [file["status"] for file in job["files"]["data"]] == ["succeeded", "failed", "failed"]
+    assert CANARY in client.get(f"{JOBS}/{job_id}/results").text
+    note(sinks, client.get(f"{JOBS}/{job_id}/files/{job['files']['data'][1]['id']}/result"))
+    note(sinks, client.get(f"{JOBS}/{CANARY}"))
+    for _ in range(2):
+        slow = client.post(JOBS, data=spoken, files=[("file", (f"{CANARY}.wav", clip(IS_SLOW)))] * 9).json()["id"]
+        client.post(f"{JOBS}/{slow}/cancel")
+    client.delete(f"{JOBS}/{slow}")
+    note(sinks, client.post(JOBS, data=spoken | {"webhook_url": f"https://{CANARY}.example.org"}, files=files))
+    note(sinks, client.post(JOBS, data=spoken | {"output": f"s3://{CANARY}/"}, files=files))
+    note(sinks, client.post(JOBS, data=spoken, files=files, headers={"idempotency-key": CANARY * 100}))
+    note(sinks, client.post(JOBS, data=spoken | {"review": "true"}, files=files, headers=key))
+    note(sinks, client.post(JOBS, files=[("file", (CANARY, b""))]))
+    note(sinks, client.post(JOBS, content=torn_form(), headers={"content-type": "multipart/form-data; boundary=x"}))
+    for content in ({"input": [f"{CANARY}/"]}, {"input": [f"s3://clinic/{CANARY}"]}, {"input": {CANARY: 1}}, [CANARY]):
+        note(sinks, client.post(JOBS, json=content))
 
 
 def torn_form() -> bytes:
