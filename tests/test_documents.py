@@ -300,7 +300,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240  # a machine may be busy
         while time.monotonic() < until:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(url + "/health/ready", trust_env=False).status_code == httpx.codes.OK:

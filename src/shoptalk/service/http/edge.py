@@ -74,9 +74,9 @@ class Edge:
         except _TooLargeError:
             if not exchange.has_begun:
                 message = f"the request has more than {SMALL_BYTES} bytes; send less"
-                problem = Problem(413, message, code="request_too_large")
-                account_of(HTTPConnection(scope)).code = problem.code
-                await problems.answer(problem)(scope, receive, exchange.send)
+                too_large = Problem(413, message, code="request_too_large")
+                account_of(HTTPConnection(scope)).code = too_large.code
+                await problems.answer(too_large)(scope, receive, exchange.send)
         finally:
             if "route" in inner:  # whoever watches the request tells it by its route
                 scope["route"] = inner["route"]
