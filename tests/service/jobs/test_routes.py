@@ -17,8 +17,11 @@ from tests.service.jobs import receiving
 from tests.service.jobs.databases import settings_of
 from tests.service.jobs.receiving import Receiver, receiver
 
+from shoptalk.core.errors import StoreError
 from shoptalk.service.access import keys
 from shoptalk.service.access.callers import Limits
+from shoptalk.service.jobs.ledger import Ledger
+from shoptalk.service.jobs.records import Job, NewJob
 
 JOBS = "/v1/jobs"
 Serve = Callable[..., Any]
@@ -342,6 +345,30 @@ def test_a_service_without_a_secret_refuses_webhooks(tmp_path: Path) -> None:
     with client(tmp_path) as own:
         answer = own.submit(recording(0.5), webhook_url="https://example.org")
         assert error_of(answer) == (400, "webhook_refused") and "webhook_secret" in answer.text
+
+
+def test_a_job_whose_taking_was_not_answered_has_its_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the database is lost right after it took the job."""
+    submit = Ledger.submit
+
+    def lost(self: Ledger, job: NewJob) -> tuple[Job, bool]:
+        submit(self, job)
+        raise StoreError("the connection was lost")
+
+    key = {"idempotency-key": "once"}
+    recognizer = FakeRecognizer()
+    with client(tmp_path, recognizer) as own:
+        recognizer.gate.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "submit", lost)
+            assert error_of(own.submit(recording(0.5), headers=key)) == (503, "storage_failed")
+        recognizer.gate.set()
+        again = own.submit(recording(0.5), headers=key)
+        assert again.headers["idempotent-replayed"] == "true"
+        assert own.finished(again)["status"] == "succeeded"
+        assert len(own.http.get(JOBS).json()["data"]) == 1
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`/v1/jobs` over HTTP; each key sees its own jobs alone."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -107,13 +106,15 @@ def router(desk: Desk) -> APIRouter:
     @routes.post(JOBS + "/{job_id}/cancel")
     async def cancel(job_id: str, caller: Annotated[Caller, identified]) -> dict[str, Any]:
         """End a job now; its results stay."""
-        return _told(desk, await in_thread(ledger.cancel, caller.id, job_id))
+        job = await in_thread(ledger.cancel, caller.id, job_id)
+        await _delete_uploads(desk, job_id)
+        return _told(desk, job)
 
     @routes.delete(JOBS + "/{job_id}")
     async def delete(job_id: str, caller: Annotated[Caller, identified]) -> dict[str, Any]:
         """Cancel a job, and delete it with its recordings and results."""
         await in_thread(ledger.delete, caller.id, job_id)
-        await in_thread(ledger.store.delete_folder, f"jobs/{job_id}")
+        await _delete_uploads(desk, job_id)
         return {"id": job_id, "object": "transcription.job.deleted", "deleted": True}
 
     return routes
@@ -132,7 +133,7 @@ async def _submit(desk: Desk, request: Request, caller: Caller) -> tuple[Job, bo
     if kind != "multipart/form-data":
         cure = "send multipart/form-data with files, or application/json with `input`"
         raise Problem(400, cure, code="invalid_content_type")
-    async with _uploads(desk, job_id) as keep, _place(desk) as share:
+    async with _uploads(desk, job_id), _place(desk) as share:
         upload = _Upload()
         async for part in form.parts(request, desk.entrance.settings, share.hold):
             if part.is_file:
@@ -144,8 +145,8 @@ async def _submit(desk: Desk, request: Request, caller: Caller) -> tuple[Job, bo
         if asked.inputs:
             raise Problem(400, "`input` is for JSON; send files, or a JSON body", code="invalid_value", param="input")
         job, is_new = await _take(desk, request, caller, job_id, key, asked, upload.files, upload.digests)
-        if is_new:
-            keep.set()
+    if not is_new:
+        await _delete_uploads(desk, job_id)
     return job, is_new
 
 
@@ -174,14 +175,21 @@ class _Upload:
 
 
 @asynccontextmanager
-async def _uploads(desk: Desk, job_id: str) -> AsyncIterator[asyncio.Event]:
-    """Deletes a job's recordings at the end, unless the event was set that keeps them."""
-    keep = asyncio.Event()
+async def _uploads(desk: Desk, job_id: str) -> AsyncIterator[None]:
+    """Deletes a job's recordings if it is refused, or its client went away.
+
+    After other errors, such as a database that is lost amid the transaction, the job may have been taken. Recordings
+    that no job has are swept later.
+    """
     try:
-        yield keep
-    finally:
-        if not keep.is_set():
-            await asyncio.shield(desk.runner.in_thread(desk.ledger.store.delete_folder, f"jobs/{job_id}"))
+        yield
+    except (Problem, ClientDisconnect):
+        await _delete_uploads(desk, job_id)
+        raise
+
+
+async def _delete_uploads(desk: Desk, job_id: str) -> None:
+    await desk.runner.in_thread(desk.ledger.store.delete_folder, f"jobs/{job_id}")
 
 
 @asynccontextmanager

@@ -84,7 +84,7 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*tasks, *under_way, return_exceptions=True)
             self._intake.stop()
-            self._threads.shutdown(wait=True)
+            self._threads.shutdown(wait=False, cancel_futures=True)
             self._senders.shutdown(wait=False, cancel_futures=True)
 
     def wake(self) -> None:
