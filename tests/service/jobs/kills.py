@@ -4,7 +4,8 @@
 
 Each job is handed in with an idempotency key until it is taken, whatever dies meanwhile. In the end every file must
 have one result, with the text that its clip has without kills, and one announcement. Most kills wait until the server
-answers, so that they meet work; the others meet a server that starts.
+answers, so that they meet work; the others meet a server that starts. SIGINT ends the killing early, and what was done
+is looked at.
 """
 
 import argparse
@@ -15,9 +16,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -129,9 +131,19 @@ class Outcome:
 
 
 def run(
-    folder: Path, rng: np.random.Generator, *, kills: int, database: str = "", servers: int = 1, clips: int = FILES
+    folder: Path,
+    rng: np.random.Generator,
+    *,
+    kills: int,
+    database: str = "",
+    servers: int = 1,
+    clips: int = FILES,
+    is_enough: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Hand in jobs of so many clips while processes are killed, and look what came of them."""
+    """Hand in jobs of so many clips while processes are killed, and look what came of them.
+
+    There are fewer kills if `is_enough` says so before.
+    """
     outcome = Outcome()
     began_s = time.monotonic()
     contents = [path.read_bytes() for path in sorted(CLIPS.glob("*.opus"))[:clips]]
@@ -145,7 +157,7 @@ def run(
             _until(lambda server=server: server.is_ready)  # type: ignore[misc]
         texts = [_text(running[0], content) for content in contents]
         handed_in = [_hand_in(running, contents, news, 0)]
-        while outcome.kills.total() < kills:
+        while outcome.kills.total() < kills and not is_enough():
             victim = running[rng.integers(servers)]
             if rng.random() < AT_WORK:
                 _until(lambda victim=victim: victim.is_ready, running)  # type: ignore[misc]
@@ -153,6 +165,8 @@ def run(
             kind = str(rng.choice(KINDS, p=(0.4, 0.4, 0.2)))
             if victim.kill(kind, rng):
                 outcome.kills[kind] += 1
+                passed_s = time.monotonic() - began_s
+                print(f"kills: {dict(outcome.kills)} in {passed_s:.0f} s", file=sys.stderr, flush=True)
             for server in running:
                 server.keep_up()
             if _is_over(running, handed_in[-1]):
@@ -176,7 +190,7 @@ def _server(folder: Path, number: int, database: str) -> Server:
         port = free.getsockname()[1]
     own = settings_of(folder).model_dump(include={"store_dir", "store_key"})
     settings: dict[str, Any] = {**own, **receiving.settings(folder), "port": port, "jobs_lease_s": LEASE_S}
-    settings |= {"webhook_networks": "[127.0.0.0/8]", "workers": 2, "golden_check": "false"}
+    settings |= {"webhook_networks": "[127.0.0.0/8]", "workers": 1, "golden_check": "false"}
     if database:
         settings["database"] = database
     command = [sys.executable, "-m", "shoptalk.cli", "serve", str(BASE)]
@@ -276,7 +290,16 @@ def main() -> None:
             held.callback(server.cleanup)
             database = server.get_uri()
         rng = np.random.default_rng(arguments.seed)
-        outcome = run(folder, rng, kills=arguments.kills, servers=arguments.servers, database=database)
+        is_enough = threading.Event()
+        signal.signal(signal.SIGINT, lambda number, frame: is_enough.set())
+        outcome = run(
+            folder,
+            rng,
+            kills=arguments.kills,
+            servers=arguments.servers,
+            database=database,
+            is_enough=is_enough.is_set,
+        )
     figures = {
         "command": "python -m tests.service.jobs.kills " + " ".join(sys.argv[1:]),
         "date": f"{date.today()}",
