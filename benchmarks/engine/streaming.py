@@ -179,7 +179,7 @@ def streamed(streamer: Streamer, recordings: Sequence[Recording]) -> list[list[S
             for n in running
         ]
         for number, partial in zip(running, streamer.feed(feeds), strict=True):
-            note(partial, streams[number].heard / SAMPLE_RATE_HZ, finals[number], first_s[number])
+            note(partial, streams[number].length_s, finals[number], first_s[number])
     return finals
 
 
