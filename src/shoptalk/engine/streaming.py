@@ -49,7 +49,7 @@ class StreamSetting:
     left_s: float = 10.0
     chunk_s: float = 1.04
     right_s: float = 1.04
-    first_s: float = 4.0
+    first_s: float = 2.08
     """Until so much has come all words are tentative, because features are normalised by the window."""
 
     def __post_init__(self) -> None:
@@ -194,7 +194,7 @@ class Streamer:
             splits: list[int] = []
             for stream, own_FD in encoded.items():
                 is_begun = stream.mel_frames >= self._first * SUBSAMPLING
-                splits.append(len(own_FD) - self._right if is_begun else 0)
+                splits.append(max(0, len(own_FD) - self._right) if is_begun else 0)
                 right[stream] = own_FD[splits[-1] :]
             self._decode_finally(encoded, splits, final)
         return right
@@ -214,7 +214,7 @@ class Streamer:
 
     def _wanted(self, stream: Stream) -> int:
         """Samples of the stream that its next window needs."""
-        end = max(stream.mel_frames // SUBSAMPLING, self._right) + self._chunk
+        end = stream.mel_frames // SUBSAMPLING + self._chunk
         return (end * SUBSAMPLING - 1) * self._hop + self._reach
 
     def _add_mel_frames(self, stream: Stream, until: int) -> None:
