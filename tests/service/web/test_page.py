@@ -274,6 +274,14 @@ def test_the_microphone_is_transcribed_while_somebody_speaks(browser: Browser, a
             page.keyboard.press("Enter")
             page.click("#send")
         assert waiting.value.status == 201, waiting.value.text()
+        page.keyboard.press("Home")
+        page.keyboard.press("Shift+End")
+        page.keyboard.press("e")
+        page.keyboard.type("All of it, across the pauses")
+        page.keyboard.press("Enter")  # it belongs to no single request
+        expect(page.locator("#corrections-text")).to_contain_text("cannot be sent")
+        expect(page.locator("#send")).to_be_hidden()
+        assert saved(page, "[data-form=txt]") == "All of it, across the pauses\n"
 
 
 # ---- what goes wrong

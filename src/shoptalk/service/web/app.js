@@ -186,6 +186,7 @@ async function record() {
   let session = null;
   /** @type {Microphone} */
   let microphone;
+  byId("record").disabled = true; // while the browser asks whether the page may
   try {
     microphone = await Microphone.open((samples, level) => {
       session?.send(samples);
@@ -194,6 +195,8 @@ async function record() {
   } catch (error) {
     complain(/** @type {Error} */ (error).message);
     return;
+  } finally {
+    byId("record").disabled = false;
   }
   state.stop = new AbortController();
   beginProgress("Listening");

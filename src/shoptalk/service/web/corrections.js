@@ -41,8 +41,11 @@ export class Corrections {
     byId("undo").hidden = transcript.last === undefined;
     byId("send").hidden = count === 0;
     byId("save-corrected").hidden = true;
-    const kept = local > 0 ? ` ${counted(local, "correction")} across pauses cannot be sent; files have it.` : "";
-    byId("corrections-text").textContent = `${counted(count, "correction")}, not sent yet.${kept}`;
+    const told = count > 0 ? [`${counted(count, "correction")}, not sent yet.`] : [];
+    if (local > 0) {
+      told.push(`${counted(local, "correction")} across pauses cannot be sent, but will be in files.`);
+    }
+    byId("corrections-text").textContent = told.join(" ");
     byId("send").disabled = false;
   }
 

@@ -34,6 +34,8 @@ export class LiveSession {
     this.isFinishing = false;
     this.isCommitted = false;
     this.isOver = false;
+    /** @type {ServiceError | null} what the service told last, which is why it closes */
+    this.failure = null;
     /** @type {Int16Array[]} spoken before the session was there */
     this.waiting = [];
     /** @type {(value: unknown) => void} */
@@ -178,7 +180,8 @@ export class LiveSession {
       this.isCommitted = true; // nothing was left to commit
       this.#endIfDone();
     } else {
-      this.handlers.onFailure(errorOf(error));
+      this.failure = errorOf(error);
+      this.handlers.onFailure(this.failure);
     }
   }
 
@@ -193,8 +196,8 @@ export class LiveSession {
   #onClose(event) {
     if (!this.isOver) {
       this.isOver = true;
-      const told = event.reason || "The connection to the service broke off.";
-      this.handlers.onFailure(new ServiceError(0, "closed", told));
+      const brokeOff = new ServiceError(0, "closed", event.reason || "The connection to the service broke off.");
+      this.handlers.onFailure(this.failure ?? brokeOff);
     }
     this.onOver(null);
   }
