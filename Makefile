@@ -48,7 +48,10 @@ service: setup page  ## the service as a whole: its page, its faults, the client
 	$(PYTHON_IN_VENV) scripts/clients.py
 	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes 1
 
-bench-service: setup  ## the service beside NeMo under a lock and LitServe: rates, latencies (half an hour, a quiet machine)
+bench-long-audio: setup  ## three hours by HTTP: the text of `shoptalk transcribe`, memory bounded; make long-audio HOURS=0.5
+	$(PYTHON_IN_VENV) benchmarks/service/long_audio.py --hours $(or $(HOURS),3)
+
+service: setup  ## the service beside NeMo under a lock and LitServe: rates, latencies (half an hour, a quiet machine)
 	$(PYTHON_IN_VENV) -m pip install --quiet --no-deps --require-hashes --upgrade \
 		--target .local/bench-service/litserve --requirement benchmarks/service/litserve.txt
 	$(PYTHON_IN_VENV) benchmarks/service
