@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hours", type=float, default=3.0)
     hours = parser.parse_args().hours
+    servers.end_servers_with_sigterm()
     with tempfile.TemporaryDirectory() as temporary:
         recording = Path(temporary) / "long.wav"
         write_speech(recording, hours * 3600)

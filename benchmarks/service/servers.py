@@ -114,6 +114,11 @@ def command_line(kind: Kind, model: Path, port: int, settings: Sequence[str]) ->
     return command
 
 
+def end_servers_with_sigterm() -> None:
+    """Have SIGTERM leave the blocks that end servers, as Ctrl-C does: a server is not left behind."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 @contextmanager
 def started(kind: Kind, model: Path, settings: Sequence[str], log: Path) -> Iterator[Running]:
     """A server that is ready; it and all that it started end with the block."""

@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--kill", action="store_true", help="kill a worker process every ten seconds")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
+    servers.end_servers_with_sigterm()
     settings = [*SETTINGS, *arguments.settings]
     with tempfile.TemporaryDirectory() as temporary:
         log = Path(temporary) / "server.log"
