@@ -6,7 +6,7 @@ NUMERIC_TESTS := tests/core tests/scoring tests/tuning tests/engine --ignore=tes
 # Two processes with a thread each: half the time on two cores, and both fit into 8 GiB.
 QUICK_TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -q -m "not slow and not faults and not page" -n 2 --dist loadfile
 
-.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak jobs-kills page service bench-service base docs lint format types contract check lock clean
+.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak long-audio jobs-kills page service bench-service base docs lint format types contract check lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -35,6 +35,9 @@ clients: setup  ## the clients of others, unmodified, against a real server: ope
 soak: setup  ## 64 clients, some ill-behaved, for an hour: nothing lost, nothing grows; make soak MINUTES=10
 	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes $(or $(MINUTES),60)
 
+long-audio: setup  ## three hours by HTTP: the text of `shoptalk transcribe`, memory bounded; make long-audio HOURS=0.5
+	$(PYTHON_IN_VENV) benchmarks/service/long_audio.py --hours $(or $(HOURS),3)
+
 jobs-kills: setup  ## jobs while processes are killed at random times, over SQLite and PostgreSQL; make jobs-kills KILLS=5
 	$(PYTHON_IN_VENV) -m tests.service.jobs.kills --kills $(or $(KILLS),50)
 	$(PYTHON_IN_VENV) -m tests.service.jobs.kills --kills $(or $(KILLS),50) --postgres --servers 2
@@ -48,10 +51,7 @@ service: setup page  ## the service as a whole: its page, its faults, the client
 	$(PYTHON_IN_VENV) scripts/clients.py
 	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes 1
 
-bench-long-audio: setup  ## three hours by HTTP: the text of `shoptalk transcribe`, memory bounded; make long-audio HOURS=0.5
-	$(PYTHON_IN_VENV) benchmarks/service/long_audio.py --hours $(or $(HOURS),3)
-
-service: setup  ## the service beside NeMo under a lock and LitServe: rates, latencies (half an hour, a quiet machine)
+bench-service: setup  ## the service beside NeMo under a lock and LitServe: rates, latencies (half an hour, a quiet machine)
 	$(PYTHON_IN_VENV) -m pip install --quiet --no-deps --require-hashes --upgrade \
 		--target .local/bench-service/litserve --requirement benchmarks/service/litserve.txt
 	$(PYTHON_IN_VENV) benchmarks/service
