@@ -102,7 +102,7 @@ def _ulaw() -> npt.NDArray[np.float32]:
     """The value of each byte of G.711's μ-law (ITU-T G.711, table 2), as a part of full scale of 16 bits."""
     code = ~np.arange(256, dtype=np.int32) & 0xFF
     magnitude = (((code & 0x0F) << 3) + 0x84 << ((code & 0x70) >> 4)) - 0x84
-    return np.where(code & 0x80, -magnitude, magnitude).astype(np.float32) * SCALE
+    return np.asarray(np.where(code & 0x80, -magnitude, magnitude) * SCALE, np.float32)
 
 
 def _alaw() -> npt.NDArray[np.float32]:
@@ -111,7 +111,7 @@ def _alaw() -> npt.NDArray[np.float32]:
     segment = (code & 0x70) >> 4
     magnitude = ((code & 0x0F) << 4) + np.where(segment == 0, 8, 0x108)
     magnitude = magnitude << np.maximum(segment - 1, 0)
-    return np.where(code & 0x80, magnitude, -magnitude).astype(np.float32) * SCALE
+    return np.asarray(np.where(code & 0x80, magnitude, -magnitude) * SCALE, np.float32)
 
 
 ULAW = _ulaw()
