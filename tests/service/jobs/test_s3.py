@@ -83,6 +83,8 @@ def test_results_are_written_below_another_prefix(jobs: Client, bucket: Any) -> 
         ("s3://clinic/other/secret.wav", "input_refused"),
         ("s3://clinic/recordings", "input_refused"),
         ("s3://clinic/recordings-of-others/x.wav", "input_refused"),
+        (ALLOWED + "../other/secret.wav", "input_refused"),
+        (ALLOWED + "a/./../../other/", "input_refused"),
         (ALLOWED + "none.wav", "input_not_found"),
         (ALLOWED + "none/", "input_not_found"),
     ],

@@ -16,6 +16,8 @@ from shoptalk.service.store import Store
 
 UPLOAD, FOLDER, IN_S3 = "upload", "folder", "s3"
 S3_PREFIX = "s3://"
+DOTS = frozenset({".", ".."})
+"""Amazon takes them for names; a proxy, or a store over folders, may take them for another folder."""
 OUTPUTS = {"text": ".txt", "srt": ".srt", "vtt": ".vtt"}
 """How results end that are written to S3; those of all other forms end in ``.json``."""
 
@@ -113,7 +115,8 @@ class Sources:
         return [Place(IN_S3, item.address, item.address, item.bytes) for item in kept]
 
     def _require_s3(self, address: str, param: str, named: str) -> None:
-        if not address.startswith(self._allowed):
+        climbs = not DOTS.isdisjoint(address.split("/"))
+        if climbs or not address.startswith(self._allowed):
             there = ", ".join(self._allowed) or "nowhere: serve.jobs_s3 is empty"
             raise Problem(
                 400, f"{named} lies where jobs may not go; they may go to {there}", code="input_refused", param=param
