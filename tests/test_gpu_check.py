@@ -231,6 +231,13 @@ def test_a_run_on_another_card_stands_alone(tmp_path: Path) -> None:
     assert "training_speed" not in whole["steps"] and "runs" not in whole
 
 
+def test_a_step_that_was_not_begun_says_nothing_of_it() -> None:
+    runs = [canned(device="Some GPU"), canned(device="Some GPU")]
+    before = runs[0]["steps"]["training_speed"]
+    runs[1]["steps"]["training_speed"] = {"passed": False, "seconds": 0.0, "error": check.NO_TIME, "parts": {}}
+    assert report.merged(runs)["steps"]["training_speed"] == before
+
+
 def test_a_rehearsal_measures_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reported(canned(device=None), tmp_path) == ["gpu_check.json"]
     assert json.loads((tmp_path / report.CHECK).read_text())["device"] is None

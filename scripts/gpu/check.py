@@ -31,6 +31,8 @@ OUT = ROOT / "gpu-results"
 RESULT, LOG = "gpu_check.json", "log.txt"
 LONGEST_S = 480.0
 """For a whole run on a GPU."""
+NO_TIME = "there was no time left for it"
+"""The error of a step that was not begun."""
 SPARE_S = 15.0
 """Of it, for unpacking and for starting processes."""
 AHEAD = 3
@@ -60,10 +62,10 @@ class Step:
 
 
 STEPS = (
-    Step("equal", "correctness", 40, "the engine on CUDA gives a CPU's words and times on real recordings"),
-    Step("settings", "correctness", 60, "each path behind its setting gives the words of plain PyTorch"),
-    Step("memory", "correctness", 25, "out of memory is a named error, and the engine lives on"),
-    Step("kernels", "correctness", 45, "the tests of the kernels"),
+    Step("equal", "correctness", 35, "the engine on CUDA gives a CPU's words and times on real recordings"),
+    Step("settings", "correctness", 45, "each path behind its setting gives the words of plain PyTorch"),
+    Step("memory", "correctness", 15, "out of memory is a named error, and the engine lives on"),
+    Step("kernels", "correctness", 75, "the tests of the kernels"),
     Step("training", "training", 45, "twenty bf16 steps with clipping and EMA, a checkpoint, and going on from it"),
     Step("one_rank", "training", 30, "the same with one process of NCCL (gloo in a rehearsal)"),
     Step("training_speed", "training", 50, "hours of audio an hour and peak memory, beside transformers' step"),
@@ -241,7 +243,7 @@ def run_one(
 
     if limit_s < min(LEAST_S, step.limit_s):
         end(process)
-        return note(False, "there was no time left for it")
+        return note(False, NO_TIME)
     note(False, "it did not end")
     let_go(process)
     error = waited(process, limit_s, clock, lambda: note(False, "it did not end"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.gpu.check import RESULT
+from scripts.gpu.check import NO_TIME, RESULT
 from scripts.gpu.kit import ROOT
 from scripts.gpu.record import write_json
 
@@ -88,7 +88,7 @@ def of_commit(run: dict[str, Any], commit: str) -> dict[str, Any]:
 
 
 def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The last run, with the steps that only earlier ones had, and the paths that only they measured.
+    """The last run, with the steps that only earlier ones began, and the paths that only they measured.
 
     Runs on another kind of card than the last one's say nothing beside it, and are left out.
     """
@@ -98,6 +98,8 @@ def merged(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for run in alike:
         for name, step in run["steps"].items():
             before = whole["steps"].get(name)
+            if before and step.get("error") == NO_TIME:
+                continue
             whole["steps"][name] = with_earlier_paths(step, before) if name in SPEEDS and before else step
     if len(alike) > 1:
         whole["runs"] = [{key: run[key] for key in HEAD} | {"steps": [*run["steps"]]} for run in alike]
