@@ -44,7 +44,8 @@ def test_the_example_with_words(shoptalk: Server) -> None:
 
 def test_the_example_of_a_stream(shoptalk: Server) -> None:
     fields = ["-F", f"file=@{shoptalk.long.path}", "-F", "model=gpt-4o-mini-transcribe", "-F", "stream=true"]
-    events = [line.removeprefix("data: ") for line in curl(shoptalk, "--no-buffer", *fields).splitlines() if line]
+    lines = curl(shoptalk, "--no-buffer", *fields).splitlines()
+    events = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]  # and no comments
     assert events.pop() == "[DONE]"
     *deltas, done = [json.loads(event) for event in events]
     assert done["text"] == "".join(delta["delta"] for delta in deltas) == shoptalk.long.text

@@ -16,6 +16,7 @@ import httpx
 import openai
 import pytest
 from tests.service.http.serving import MODEL, FakeRecognizer, client, recording, served, until
+from tests.service.realtime import live
 
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.settings import Settings
@@ -136,6 +137,19 @@ def test_a_websocket_is_passed_on(tmp_path: Path) -> None:
     head = received[0].lower()
     assert head.startswith(b"get /v1/realtime?intent=transcription ")
     assert b"upgrade: websocket" in head and b"connection: upgrade" in head and received[1] == b"ping"
+
+
+def test_live_audio_through_nginx(tmp_path: Path) -> None:
+    async def speak(socket: live.Client) -> list[live.Event]:
+        await live.no_turns(socket)
+        await live.append(socket, live.tone(1.2))
+        await live.send(socket, "input_audio_buffer.commit")
+        return await live.until(socket, "conversation.item.done")
+
+    with live.served(**OPTIONS) as behind, proxied(int(behind.rpartition(":")[2]), tmp_path) as address:
+        before = address.removeprefix("http://")
+        assert live.run(before, speak)[-2]["transcript"] == "word1 word2 word3"
+        assert live.run(behind, speak, "/speech/v1/realtime")[-2]["transcript"] == "word1 word2 word3"
 
 
 def test_the_examples_limits_are_those_of_the_service() -> None:

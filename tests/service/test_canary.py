@@ -25,6 +25,7 @@ import numpy as np
 import soundfile
 from tests.service.canary import CANARY, CANNOT_GO_ON, FINE, IS_SLOW, KILLS, MODEL, RAISES
 from tests.service.telemetry.test_spans import Receiver, receiver
+from websockets.sync.client import connect
 
 from shoptalk.service.access import keys
 from shoptalk.service.access.callers import Limits
@@ -140,6 +141,7 @@ def load(service: Service) -> Sinks:
         send_bad(client, sinks)
         send_corrections(client, sinks)
         send_jobs(client, sinks)
+        send_live(service, sinks)
         leave_early(service, headers)
         send_failing(client, sinks)
         until(service.is_ready)
@@ -251,6 +253,38 @@ def send_jobs(client: httpx.Client, sinks: Sinks) -> None:
     note(sinks, client.post(JOBS, content=torn_form(), headers={"content-type": "multipart/form-data; boundary=x"}))
     for content in ({"input": [f"{CANARY}/"]}, {"input": [f"s3://clinic/{CANARY}"]}, {"input": {CANARY: 1}}, [CANARY]):
         note(sinks, client.post(JOBS, json=content))
+
+
+def send_live(service: Service, sinks: Sinks) -> None:
+    """Live audio with phrases, and messages that are wrong."""
+    headers = {"Authorization": f"Bearer {service.key}"}
+    address = service.url.replace("http", "ws")
+    asked = {"model": MODEL, "prompt": f"{CANARY}, {CANARY}", "keywords": [CANARY]}
+    input_ = {"turn_detection": None, "transcription": asked}
+    audio = base64.b64encode(bytes(48_000)).decode()
+    messages = [
+        json.dumps({"type": "session.update", "session": {"audio": {"input": input_}}}),
+        f"no JSON: {CANARY}",
+        json.dumps({"type": "input_audio_buffer.append", "audio": f"{CANARY}é"}),
+        json.dumps(
+            {"type": "session.update", "session": {"audio": {"input": {"transcription": {"prompt": [CANARY]}}}}}
+        ),
+        json.dumps({"type": "input_audio_buffer.append", "audio": audio}),
+        json.dumps({"type": "input_audio_buffer.commit"}),
+    ]
+    with connect(f"{address}/v1/realtime", additional_headers=headers) as socket:
+        for message in messages:
+            socket.send(message)
+        for event in map(json.loads, socket):
+            sinks.errors += [str(event)] if event["type"] == "error" else []
+            if event["type"] == "conversation.item.done":
+                break
+    with connect(f"{address}/v1/stream?keywords={CANARY}&prompt={CANARY}", additional_headers=headers) as socket:
+        for message in (CANARY, bytes(32_000), json.dumps({"type": "end"})):
+            socket.send(message)
+        told = [json.loads(message) for message in socket]
+    assert [event["type"] for event in told][-1] == "done"
+    sinks.errors += [str(event) for event in told if event["type"] == "error"]
 
 
 def torn_form() -> bytes:

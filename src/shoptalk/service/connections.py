@@ -5,6 +5,7 @@ which the server stood still does not count.
 """
 
 import asyncio
+import logging
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,9 @@ from shoptalk.service.clock import Deadline
 from shoptalk.service.problems import Problem, answer
 from shoptalk.service.settings import Settings
 from shoptalk.service.telemetry.watching import REQUEST_ID, new_request_id
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.ERROR)
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers."""
@@ -124,6 +128,8 @@ class LiveConnection(WebSocketsSansIOProtocol):
     def __init__(self, settings: Settings, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._unread = _Unread(settings.answer_idle_s)
+        self.logger = log  # uvicorn's tells addresses, with their keywords
+        self.conn.debug = False  # it would log what is sent, whatever the level of our log
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unread.forget()
@@ -136,6 +142,12 @@ class LiveConnection(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         self._unread.forget()
         super().resume_writing()
+
+    async def send(self, message: Any) -> None:
+        """A refusal, too, completes the handshake; uvicorn would log it as an error of the app."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     def shutdown(self) -> None:
         """Tell the app that the server stops; it sends what it still has, and closes."""

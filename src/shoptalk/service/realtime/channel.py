@@ -66,7 +66,9 @@ class Channel:
 
     def send(self, event: dict[str, Any]) -> None:
         """Send an event when its turn comes; events keep their order."""
-        self._outbox.append(json.dumps(event, ensure_ascii=False))
+        self._outbox.append(
+            json.dumps(event)
+        )  # in ASCII: what a client sent, and gets back, may be half a surrogate pair
         self._unsent += 1
         self._to_send.set()
 
@@ -92,6 +94,9 @@ class Channel:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 await self._websocket.close(working.result())
+            for task in tasks:
+                if task.done():
+                    task.result()
         except WebSocketDisconnect:
             pass
         finally:
