@@ -68,9 +68,9 @@ class Edge:
             if exchange.method not in SAFE:
                 self._check_page(Headers(scope=scope))
             await self._app(inner, exchange.bounded(most), exchange.send)
-        except Problem as problem:  # of the page; the app answers its own
-            account_of(HTTPConnection(scope)).code = problem.code
-            await problems.answer(problem)(scope, receive, exchange.send)
+        except Problem as refusal:  # of the page; the app answers its own
+            account_of(HTTPConnection(scope)).code = refusal.code
+            await problems.answer(refusal)(scope, receive, exchange.send)
         except _TooLargeError:
             if not exchange.has_begun:
                 message = f"the request has more than {SMALL_BYTES} bytes; send less"
