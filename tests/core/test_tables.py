@@ -2,6 +2,7 @@
 
 import csv
 import io
+import lzma
 import tempfile
 from pathlib import Path
 
@@ -74,6 +75,15 @@ def test_what_is_no_text_is_told_with_the_cure(content: bytes, told: str, tmp_pa
         tables.read_text(path)
     with pytest.raises(LexiconError, match=told):
         lexicon.load([path])
+
+
+def test_a_text_may_be_compressed(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt.xz"
+    path.write_bytes(lzma.compress("\N{GREEK SMALL LETTER MU}g\nthen\n".encode("utf-16")))
+    assert tables.read_text(path) == "\N{GREEK SMALL LETTER MU}g\nthen\n"
+    path.write_text("plain")
+    with pytest.raises(TextError, match=r"texts\.txt\.xz: no file of xz .*; save it as plain text in UTF-8"):
+        tables.read_text(path)
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,11 @@ def test_manifests_that_grow_are_taken_as_they_are_there_and_leave_the_signature
     with pytest.raises(UndeclaredError, match=r"growing_manifests"):
         seen_by_stage.matching("other/*.jsonl")
     assert opened.signature("train") == before
+
+
+def test_a_text_that_is_not_there_may_be_there_compressed(tmp_path: Path) -> None:
+    made = Run(tmp_path / "run", Recipe(name="small"), tmp_path)
+    (tmp_path / "texts.txt.xz").touch()
+    assert made.resolve(Path("texts.txt")) == tmp_path / "texts.txt.xz"
+    (tmp_path / "texts.txt").touch()
+    assert made.resolve(Path("texts.txt")) == tmp_path / "texts.txt"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import lzma
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's
 _ENCODINGS = ("utf-8", "cp1252")
 """What is tried in turn where no byte-order mark tells. Hardly any text in cp1252 is UTF-8 too, but plain ASCII."""
 _DELIMITERS = ",;\t"
+COMPRESSED = ".xz"
+"""How the name of a compressed text ends."""
 
 Row = tuple[int, dict[str, str]]
 """The line a row begins on, and its cells by column, stripped; columns in lower case."""
@@ -46,9 +49,15 @@ def decode(content: bytes) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a user's file; `TextError` names the file and the cure."""
+    """The text of a user's file, which `xz` may have compressed; `TextError` names the file and the cure."""
+    content = path.read_bytes()
+    if path.suffix == COMPRESSED:
+        try:
+            content = lzma.decompress(content, lzma.FORMAT_XZ)
+        except lzma.LZMAError as error:
+            raise TextError(f"{path}: no file of xz ({error}); save it as plain text in UTF-8") from None
     try:
-        return decode(path.read_bytes())
+        return decode(content)
     except TextError as error:
         raise TextError(f"{path}: {error}") from None
 

@@ -12,6 +12,7 @@ from shoptalk.core.errors import RecipeError
 from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest, write_text
 from shoptalk.core.recipe import Recipe, Section, effective, named_files
+from shoptalk.core.tables import COMPRESSED
 from shoptalk.stages.table import BY_NAME, Stage
 
 TIMES = "seconds.json"
@@ -35,11 +36,15 @@ class Run:
         return self.resolve(own) if own else self.folder / BY_NAME[name].product
 
     def resolve(self, path: Path) -> Path:
-        """A path of the recipe: absolute, or below the recipe's folder, its parent, the working folder, what ships."""
+        """A path of the recipe: absolute, or below the recipe's folder, its parent, the working folder, what ships.
+
+        A text that is not there is looked for as `NAME.xz`, which `core.tables.read_text` reads.
+        """
         tried = [path] if path.is_absolute() else [base / path for base in self._bases]
         for candidate in tried:
-            if candidate.exists():
-                return candidate
+            for there in (candidate, candidate.with_name(candidate.name + COMPRESSED)):
+                if there.exists():
+                    return there
         raise RecipeError(f"{path}: not found; looked for {', '.join(map(str, tried))}")
 
     def matching(self, pattern: str) -> list[Path]:
