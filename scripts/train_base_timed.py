@@ -42,7 +42,6 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--weights", type=Path, help="weights that a training wrote, to train on from")
     parser.add_argument("--recorded", action="store_true", help="record the step on the device and repeat that")
-    parser.add_argument("--kernel", action="store_true", help="walk the lattice of the TDT loss by one kernel")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the recipe")
     parser.add_argument("--export", type=Path, help="weights that a training wrote, to be written as `.nemo`")
     parser.add_argument("--to", type=Path)
@@ -65,7 +64,6 @@ def train(arguments: argparse.Namespace) -> None:
     loading = Loading(paths, processes=arguments.processes)
     say(f"unpacking {len(paths)} packs")
     from shoptalk.integrations import nemo
-    from shoptalk.tuning import tdt_on_device
     from shoptalk.tuning.lines import Spelling
     from shoptalk.tuning.timed import TimedTraining
 
@@ -80,7 +78,6 @@ def train(arguments: argparse.Namespace) -> None:
     draws = Draws(material, tokens, recipe.train, snr_db=recipe.augment.snr_db, seed=recipe.seed)
     workers = Workers(draws, processes=max(1, arguments.processes - 2))  # before there is anything on the device
     arguments.out.mkdir(parents=True, exist_ok=True)
-    tdt_on_device.KERNEL |= arguments.kernel
     torch.set_float32_matmul_precision("high")
     training = TimedTraining(
         model,
