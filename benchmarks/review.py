@@ -113,8 +113,9 @@ def by_confidence(utterances: Sequence[Judged], threshold: float) -> dict[str, f
 def by_distance(utterances: Sequence[Judged], terms: Sequence[Term]) -> dict[str, Any]:
     """Places that sound like a high-risk term within some distance, of all confidences."""
     watch = review.Watch.of(terms)
-    high = index_of(watch.high)
-    results: dict[str, Any] = {"high_risk_terms": len(watch.high)}
+    risky = [term for term in watch.terms if term.risk == "high"]
+    high = index_of(risky)
+    results: dict[str, Any] = {"high_risk_terms": len(risky)}
     said = sum(len(mentions(high, words_of(utterance.reference))) for utterance in utterances)
     found = sum(len(mentions(high, words_of(utterance.recognition.text))) for utterance in utterances)
     results |= {"said": said, "recognised": found}

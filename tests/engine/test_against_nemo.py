@@ -49,9 +49,7 @@ def base() -> Any:
     model = nemo.restore(BASE).eval()
     model.preprocessor.featurizer.dither = 0.0
     model.preprocessor.featurizer.pad_to = 0
-    with open_dict(model.cfg.decoding):
-        model.cfg.decoding.tdt_include_token_duration = True
-    model.change_decoding_strategy(model.cfg.decoding, verbose=False)
+    _tell_durations(model)
     return model
 
 
@@ -102,6 +100,7 @@ def test_a_long_recording_in_one_pass_is_nemos(engine: Engine, spoken: list[Samp
     """NeMo's switch to local attention, over more frames than a block and a band hold."""
     long_T = np.concatenate(spoken)[: 60 * SAMPLE_RATE_HZ]
     model = nemo.restore(BASE)
+    _tell_durations(model)
     model.change_attention_model("rel_pos_local_attn", [64, 64])
     [theirs] = nemo.NemoRecognizer(model, batch=1).recognize([long_T])
     [ours] = Engine(BASE, reach=64).recognize([long_T])
@@ -130,6 +129,13 @@ def _let_speak(model: Any) -> None:
         last = model.joint.joint_net[-1]
         last.weight *= 8
         last.bias[tiny_model.PIECES] += 2.0
+
+
+def _tell_durations(model: Any) -> None:
+    """A NeMo model that tells how long a token is, so that words end with it and not a frame behind its start."""
+    with open_dict(model.cfg.decoding):
+        model.cfg.decoding.tdt_include_token_duration = True
+    model.change_decoding_strategy(model.cfg.decoding, verbose=False)
 
 
 def _same(ours: list[Recognition], theirs: list[Recognition], *, ends: bool = True) -> None:
