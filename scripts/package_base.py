@@ -1,16 +1,17 @@
 """Put a trained base into models/: half-precision `.nemo`, training texts, scores in results/base.json, and its card.
 
     python scripts/package_base.py runs/base-tiny tiny
-    python scripts/package_base.py OUT tiny --packs FOLDER ...
+    python scripts/package_base.py OUT tiny --packs FOLDER ... [--earlier OUT]
 
 Everything that trains is read from the run's recipe; for a training of scripts/train_base_timed.py in OUT, from the
-packs, with the texts of the base that it went on from, which is the one that ships until now. Training texts with a
-drug of the lexicon or a sentence of the general test part are refused; which other terms of the lexicon the base has
-read is noted.
+packs, with the texts of the base that it went on from, which is the one that ships until now. `--earlier` names a
+training between that base and OUT, on part of the same packs. Training texts with a drug of the lexicon or a sentence
+of the general test part are refused; which other terms of the lexicon the base has read is noted.
 """
 
 import argparse
 import json
+import lzma
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +21,17 @@ from score_base import publish_scores
 
 from shoptalk.core import config, terms
 from shoptalk.core.examples import read_manifest
-from shoptalk.core.files import file_sha256, write_text
+from shoptalk.core.files import file_sha256, write_bytes, write_text
 from shoptalk.core.recordings import FEATURES
 from shoptalk.core.records import Example
+from shoptalk.core.tables import read_text
 from shoptalk.core.tokens import HOP_S
 from shoptalk.corpus.lexicon import load
 from shoptalk.integrations import nemo
 from shoptalk.release.packaging import write_nemo
 from shoptalk.tuning.packing import Pack
 
+TEXTS = "training-text.txt.xz"
 TESTS = {
     "unheard_voices": "Kokoro, 240 sentences in four voices, none of them trained on",
     "other_engine": "the same sentences by Piper, voice joe",
@@ -51,6 +54,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of `shoptalk train`, or OUT of a timed training")
     parser.add_argument("size", choices=("tiny", "small"))
     parser.add_argument("--packs", type=Path, nargs="+", help="folders of packs that OUT was trained on")
+    parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="timed trainings that OUT went on from")
     arguments = parser.parse_args()
     name = f"shoptalk-base-en-{arguments.size}"
     folder = Path("models") / name
@@ -61,9 +65,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as written:
         nemo.save(nemo.restore(made.tuned), Path(written) / "half.nemo", half=True)
         write_nemo(Path(written) / "half.nemo", target)
-    write_text(folder / "training-text.txt", "\n".join(sorted(made.texts)) + "\n")
-    last = made.history[-1]
-    made_of = {"training_hours": made.hours, "steps": last["step"], "hours_seen": last["hours"], "known_terms": known}
+    text = "\n".join(sorted(made.texts)) + "\n"
+    write_bytes(folder / TEXTS, lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    histories = [*(json.loads((out / "history.json").read_text()) for out in arguments.earlier), made.history]
+    made_of = {
+        "training_hours": made.hours,
+        "steps": sum(history[-1]["step"] for history in histories),
+        "hours_seen": round(sum(history[-1]["hours"] for history in histories), 1),
+        "known_terms": known,
+    }
     scores = publish_scores(arguments.size, target, made_of)
     write_text(folder / "README.md", card(name, made.recipe, scores, file_sha256(target)))
 
@@ -92,7 +102,7 @@ def trained(run: Path) -> Made:
 def timed(out: Path, packs: Sequence[Path], before: Path) -> Made:
     """A training of scripts/train_base_timed.py, whose weights were exported to `out`/tuned.nemo."""
     total = dict.fromkeys(("real", "synthetic", "synthetic_features"), 0.0)
-    texts = set((before / "training-text.txt").read_text(encoding="utf-8").splitlines())
+    texts = set(read_text(before / TEXTS).splitlines())
     kinds = {"real": "real", "vocoded": "synthetic", "spoken": "synthetic_features"}
     for path in sorted(path for folder in packs for path in folder.glob("*.pack")):
         kind = kinds.get(path.stem.partition("-")[0], "")
@@ -151,16 +161,16 @@ at which Kokoro says {starts["words"]:,} rightly heard words. By
 `{facts["command"]}`, {facts["date"]}; figures in `results/base.json`.
 
 - **Weights**: `{name}.nemo`, float16, sha256 `{sha256}`. NeMo restores it into float32.
-- **Training**: the commands of [models/README.md](../README.md), ending with `{recipe}`, {facts["steps"]:,} steps
-  and {facts["hours_seen"]:.0f} hours seen, on {heard["synthetic"]:.1f} hours of Kokoro-82M speech,
+- **Training**: as [models/README.md](../README.md) says, ending with `{recipe}`, {facts["steps"]:,} steps
+  and {facts["hours_seen"]:,.0f} hours seen, on {heard["synthetic"]:.1f} hours of Kokoro-82M speech,
   {heard["synthetic_features"]:.1f} hours of it that exist as log-mel features only (a decoder of our own takes the
   place of Kokoro's vocoder), and {heard["real"]:.1f} hours of real speech (speechocean762, *Flight of the Amazon
-  Queen*, ten LibriSpeech readers, LJSpeech and another reader of its texts). The real texts are lower case without
+  Queen*, readers of LibriSpeech, LJSpeech and another reader of its texts). The real texts are lower case without
   punctuation in the source; a capital and a final mark were added.
 - **Never heard**: the voices af_kore, am_liam, bf_lily, bm_lewis; the drugs of `lexicons/clinical.yaml`; the speakers,
   characters and sentences of `assets/general/test.jsonl`. The cut scenes, whose speakers are not told apart,
   are in training; an actor may be heard in them.
-- **Read in training**: the sentences of `training-text.txt`. {known} terms of the clinical lexicon occur in them
+- **Read in training**: the sentences of `training-text.txt.xz`. {known} terms of the clinical lexicon occur in them
   (none is a drug); they bar those texts as a test of this base.
 - **Licence**: Apache-2.0. Texts: CC BY 4.0 (PriMock57, MTS-Dialog, ACI-Bench), WordNet 3.0 licence (examples of its
   entries). Texts of everyday sentences: CC0. Voices:

@@ -35,6 +35,7 @@ from shoptalk.core.protocols import Phrase
 from shoptalk.core.recordings import load
 from shoptalk.core.records import Term
 from shoptalk.core.sets import TESTS
+from shoptalk.core.tables import read_text
 from shoptalk.core.text import words
 from shoptalk.engine import boosting, greedy
 from shoptalk.engine.beam import decode_nbest
@@ -49,7 +50,7 @@ from shoptalk.scoring.term_scores import tabulate
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
-WORDS = ROOT / "models/shoptalk-base-en-tiny/training-text.txt"
+WORDS = ROOT / "models/shoptalk-base-en-tiny/training-text.txt.xz"
 WEIGHTS, ALPHAS = (1.0, 2.0, 3.0, 4.0), (0.25, 0.5, 1.0)
 WIDTH = 4
 BATCH = 16
@@ -213,7 +214,7 @@ def cost(repeats: int) -> dict[str, Any]:
 
 def small_tokenizer() -> sentencepiece.SentencePieceProcessor:
     content = io.BytesIO()
-    lines = WORDS.read_text(encoding="utf-8").splitlines()
+    lines = read_text(WORDS).splitlines()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=content, vocab_size=1024, model_type="bpe", minloglevel=2,
         bos_id=-1, eos_id=-1, character_coverage=1.0,
@@ -223,7 +224,7 @@ def small_tokenizer() -> sentencepiece.SentencePieceProcessor:
 
 def make_phrases(count: int, rng: np.random.Generator) -> list[Phrase]:
     """Words of six letters and more, three fifths alone and two fifths in pairs."""
-    pool = sorted({word for word in re.findall(r"[A-Za-z]{6,}", WORDS.read_text(encoding="utf-8"))})
+    pool = sorted({word for word in re.findall(r"[A-Za-z]{6,}", read_text(WORDS))})
     single = rng.choice(pool, count * 3 // 5, replace=False).tolist()
     pairs = rng.choice(pool, (count - len(single), 2)).tolist()
     return [Phrase(text) for text in chain(single, map(" ".join, pairs))]

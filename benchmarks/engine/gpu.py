@@ -33,6 +33,7 @@ import torch
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.device import cores
+from shoptalk.core.tables import read_text
 from shoptalk.engine.encoder import Encoder
 from shoptalk.engine.features import Features
 from shoptalk.engine.gpu.fp8 import quantize
@@ -301,7 +302,7 @@ def nemo(shape: Shape, device: str) -> Hears:
     from shoptalk.integrations import nemo
     from shoptalk.tuning.tokenizer import train_tokenizer
 
-    texts = Path("models/shoptalk-base-en-tiny/training-text.txt").read_text(encoding="utf-8").splitlines()
+    texts = read_text(Path("models/shoptalk-base-en-tiny/training-text.txt.xz")).splitlines()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
         model = nemo.build(model_section(shape), tokenizer, sigma=0.0, omega=0.0).eval().to(device)

@@ -21,12 +21,13 @@ from shoptalk.core.examples import read_manifest
 from shoptalk.core.recipe import ModelSection
 from shoptalk.core.recordings import load
 from shoptalk.core.records import Samples
+from shoptalk.core.tables import read_text
 from shoptalk.engine.greedy import decode
 from shoptalk.engine.recognizer import Engine
 from shoptalk.tuning.tokenizer import train_tokenizer
 
 TARGET = Path(".local/engine-cpu/parakeet.nemo")
-TEXTS = Path("models/shoptalk-base-en-tiny/training-text.txt")
+TEXTS = Path("models/shoptalk-base-en-tiny/training-text.txt.xz")
 SPEECH = Path("assets/general/test.jsonl")
 SEED = 7
 TOKENS_A_SECOND = 3.5
@@ -54,7 +55,7 @@ def _build(folder: Path) -> Path:
 
     from shoptalk.integrations import nemo
 
-    tokenizer = train_tokenizer(TEXTS.read_text(encoding="utf-8").splitlines(), folder / "tokenizer", vocabulary=1024)
+    tokenizer = train_tokenizer(read_text(TEXTS).splitlines(), folder / "tokenizer", vocabulary=1024)
     changes = {"encoder": {"use_bias": False}, "decoder": {"prednet": {"pred_rnn_layers": 2}}}
     config = OmegaConf.merge(nemo._config(SHAPE, tokenizer.parent, sigma=0.02, omega=0.1), changes)
     torch.manual_seed(SEED)

@@ -20,6 +20,7 @@ from scripts.gpu.record import Differs, Record, Setting
 from shoptalk.core import config
 from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.recipe import TrainSection
+from shoptalk.core.tables import read_text
 from shoptalk.integrations import nemo
 from shoptalk.tuning.module import Batch, TuningModule
 from shoptalk.tuning.tokenizer import train_tokenizer
@@ -39,7 +40,7 @@ FOREIGN_BATCHES = (16,)
 """transformers' loss walks its lattice in PyTorch, and keeps all of it: a step takes seconds."""
 STEP_S, FOREIGN_S = 6.0, 12.0
 """A batch is measured no longer, if one step after the first does not take longer."""
-TEXTS = "models/shoptalk-base-en-tiny/training-text.txt"
+TEXTS = "models/shoptalk-base-en-tiny/training-text.txt.xz"
 
 
 Step = Callable[[int, float], torch.Tensor]
@@ -203,7 +204,7 @@ def measured(step: Step, batch: int, clip_s: float, device: str, longest_s: floa
 def our_step(size: str, device: str) -> Step:
     """A step of `TuningModule` as the trainer takes it under bf16-mixed: clipped, fused AdamW."""
     shape = shape_of(size)
-    texts = (ROOT / TEXTS).read_text(encoding="utf-8").splitlines()[:4000]
+    texts = read_text(ROOT / TEXTS).splitlines()[:4000]
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = train_tokenizer(texts, Path(folder) / "tokenizer", vocabulary=shape.vocabulary)
         model = nemo.build(model_section(shape), tokenizer, sigma=0.0, omega=0.0)
