@@ -101,7 +101,7 @@ class Service:
         with self.out.open("wb") as out:
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
         try:
-            until(self.is_ready)
+            until(self.is_ready, 120)  # a machine may be busy
         except BaseException:
             self.process.kill()
             self.process.wait()

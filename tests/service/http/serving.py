@@ -37,6 +37,8 @@ from shoptalk.service.store import open_store
 from shoptalk.service.telemetry.watching import Telemetry
 
 MODEL = "tiny-tuned"
+RECEIVE_BYTES = 256 * 1024
+"""What the system holds of a connection that the service does not read; its own choice may be 32 MiB."""
 SILENCE_T: Samples = np.zeros(16_000, np.float32)
 CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus"}
 
@@ -179,6 +181,7 @@ def answering(app: FastAPI, settings: Settings, *, wait: bool = True) -> Iterato
     """The base URL of an app on an ephemeral loopback port, once it is ready or without waiting for that."""
     server = uvicorn.Server(configuration(app, settings))
     with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         listener.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

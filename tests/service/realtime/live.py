@@ -104,7 +104,7 @@ def run(address: str, client: Callable[[Client], Awaitable[Any]], path: str = "/
     """What a client of a WebSocket returns."""
 
     async def connected() -> Any:
-        async with connect(address, path, **options) as websocket, asyncio.timeout(20):
+        async with connect(address, path, **options) as websocket, asyncio.timeout(60):
             return await client(websocket)
 
     return asyncio.run(connected())
