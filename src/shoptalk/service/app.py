@@ -7,6 +7,7 @@ from functools import partial
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from shoptalk import __version__
@@ -14,7 +15,7 @@ from shoptalk.core.protocols import LiveVad, ObjectStore
 from shoptalk.service import problems
 from shoptalk.service.access import vocabulary_routes
 from shoptalk.service.access.access import Access
-from shoptalk.service.access.origins import check_origin
+from shoptalk.service.access.origins import check_host, check_origin
 from shoptalk.service.corrections import opening
 from shoptalk.service.corrections import routes as corrections_routes
 from shoptalk.service.corrections.forgetting import Forgetting
@@ -35,6 +36,8 @@ from shoptalk.service.telemetry.watching import REQUEST_ID, Telemetry, Watching,
 
 EXPOSED = (REQUEST_ID, "retry-after", "retry-after-ms", "x-should-retry", WARNING, GAPS)
 """Headers that a browser's script may read."""
+KEPT = ("/v1/jobs", "/v1/corrections", "/v1/vocabularies")
+"""Paths, behind some prefix, below which is told what was spoken or listed before."""
 
 
 def create_app(
@@ -107,7 +110,7 @@ def create_app(
         root_path=settings.root_path,
         is_upload=_is_upload,
         stopping=lambda: bool(app.state.stopping()),
-        check_page=partial(check_origin, allowed=settings.cors_origins) if access.is_open else lambda headers: None,
+        **(_page_checks(settings) if access.is_open else {}),
     )
     if settings.cors_origins:
         app.add_middleware(
@@ -132,6 +135,17 @@ def create_app(
         app.include_router(_operations(watched.metrics), dependencies=asked)
     app.include_router(pages.router(app.title))
     return app
+
+
+def _page_checks(settings: Settings) -> dict[str, Callable[..., None]]:
+    """Which web pages may use a service without keys, for `Edge`."""
+    allowed = settings.cors_origins
+
+    def check_reader(path: str, headers: Headers) -> None:
+        if any(kept in path for kept in KEPT):
+            check_host(headers, allowed)
+
+    return {"check_page": partial(check_origin, allowed=allowed), "check_reader": check_reader}
 
 
 def _is_upload(path: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from starlette.datastructures import Headers
 from tests.service.http.serving import FakeRecognizer, recording, served
 
-from shoptalk.service.access.origins import check_origin
+from shoptalk.service.access.origins import check_host, check_origin
 from shoptalk.service.http.transcriptions import TRANSCRIPTIONS
 from shoptalk.service.problems import Problem
 
@@ -52,3 +52,38 @@ def test_a_page_of_another_origin_can_post_nothing_without_a_key() -> None:
     with served(FakeRecognizer(), api_key="secret") as url:
         headers = foreign | {"Authorization": "Bearer secret"}
         assert httpx.post(url + TRANSCRIPTIONS, headers=headers, files={"file": recording(1.0)}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host, allowed, may",
+    [
+        ("127.0.0.1:8178", (), True),
+        ("localhost:8178", (), True),
+        ("[::1]:8178", (), True),
+        ("evil.example.org:8178", (), False),
+        ("127.0.0.1.evil.example.org", (), False),
+        ("", (), False),
+        ("notes.example.org", ("https://notes.example.org",), True),
+        ("evil.example.org", ("https://notes.example.org",), False),
+        ("any.example.org", ("*",), True),
+    ],
+)
+def test_names_under_which_a_page_may_read(host: str, allowed: tuple[str, ...], may: bool) -> None:
+    if may:
+        check_host(Headers({"host": host}), allowed)
+        return
+    with pytest.raises(Problem) as refused:
+        check_host(Headers({"host": host}), allowed)
+    assert (refused.value.status, refused.value.code) == (403, "origin_not_allowed")
+
+
+@pytest.mark.parametrize("path", ["/v1/corrections", "/v1/jobs", "/v1/jobs/job_1/results", "/v1/vocabularies"])
+def test_a_page_that_gave_its_name_this_address_reads_nothing_that_is_kept(path: str) -> None:
+    rebound = {"Host": "evil.example.org:8178"}
+    with served(FakeRecognizer(), root_path="/speech") as url:
+        for prefix in ("", "/speech"):
+            assert httpx.get(url + prefix + path, headers=rebound).status_code == 403
+            assert httpx.get(url + prefix + path).status_code != 403
+        assert httpx.get(url + "/health/live", headers=rebound).status_code == 200
+    with served(FakeRecognizer(), api_key="secret") as url:
+        assert httpx.get(url + path, headers=rebound).status_code == 401

@@ -257,7 +257,7 @@ def test_without_a_store_the_answer_names_the_settings() -> None:
     settings = Settings()
     access, telemetry = Access(None, settings), Telemetry([MODEL])
     app = create_app(models_of(InProcess(FakeRecognizer()), settings), settings, access=access, telemetry=telemetry)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         body = {"request_id": "a", "text": "b", "consent": True}
         for answer in (client.post("/v1/corrections", json=body), client.get("/v1/corrections")):
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_store")

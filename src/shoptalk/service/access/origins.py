@@ -20,8 +20,24 @@ def check_origin(headers: Headers, allowed: Sequence[str]) -> None:
         return
     if _address(origin) == _address(f"//{headers.get('host', '')}") and _is_loopback(origin):
         return
+    raise _refused()
+
+
+def check_host(headers: Headers, allowed: Sequence[str]) -> None:
+    """`Problem` 403 for a request to a name that is neither loopback nor that of an origin in `allowed`.
+
+    For what a page may read: browsers send no `Origin` when a page reads from its own name, and it can give that name
+    the address 127.0.0.1.
+    """
+    host = f"//{headers.get('host', '')}"
+    if "*" in allowed or _is_loopback(host) or _address(host) in [_address(origin) for origin in allowed]:
+        return
+    raise _refused()
+
+
+def _refused() -> Problem:
     message = "this web page may not use the service; whoever runs it can name the page in serve.cors_origins"
-    raise Problem(403, message, code="origin_not_allowed")
+    return Problem(403, message, code="origin_not_allowed")
 
 
 def _address(url: str) -> tuple[str | None, int | None]:

@@ -41,12 +41,15 @@ class Edge:
         is_upload: Callable[[str], bool],
         stopping: Callable[[], bool],
         check_page: Callable[[Headers], None] = lambda headers: None,
+        check_reader: Callable[[str, Headers], None] = lambda path, headers: None,
     ):
         """`is_upload` tells by a path whether a form is bounded by the route; other bodies are bounded here.
 
-        `check_page` raises `Problem` for the headers of a web page that may not use the service.
+        `check_page` raises `Problem` for the headers of a web page that may not use the service, and `check_reader` for
+        one that may not read what is at a path.
         """
         self._check_page = check_page
+        self._check_reader = check_reader
         self._app = app
         self._root_path = root_path
         self._is_upload = is_upload
@@ -65,7 +68,9 @@ class Edge:
         is_form = Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
         most = None if is_form and self._is_upload(scope["path"]) else SMALL_BYTES
         try:
-            if exchange.method not in SAFE:
+            if exchange.method in SAFE:
+                self._check_reader(scope["path"], Headers(scope=scope))
+            else:
                 self._check_page(Headers(scope=scope))
             await self._app(inner, exchange.bounded(most), exchange.send)
         except Problem as refusal:  # of the page; the app answers its own
