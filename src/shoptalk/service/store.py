@@ -33,7 +33,7 @@ IDENTITY = "store.id"
 BUSY_S = 30.0
 """How long a transaction waits for others in SQLite before it fails."""
 LOCK = 7_368_711
-"""Number of the lock in PostgreSQL under which tables are made; any number that nobody else takes."""
+"""Number of the lock in PostgreSQL of `Store.begin_alone`; any number that nobody else takes."""
 _READS = "shoptalk_reads"
 
 
@@ -111,12 +111,18 @@ class Store:
 
     def create(self, metadata: MetaData) -> None:
         """Make the tables that are not there yet; several servers may do so at once."""
+        with self.begin_alone() as connection:
+            metadata.create_all(connection)
+
+    @contextmanager
+    def begin_alone(self) -> Iterator[Connection]:
+        """As `begin`, while no other server is in such a block: for what is done once for a database."""
         from sqlalchemy import text
 
         with self.begin() as connection:
-            if not self.is_sqlite:
+            if not self.is_sqlite:  # there one transaction writes at a time
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
-            metadata.create_all(connection)
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""
@@ -219,7 +225,7 @@ def _check_identity(store: Store) -> None:
     table = Table("store", metadata, Column("id", String(32), primary_key=True))
     store.create(metadata)
     identity = _identity(store)
-    with store.begin() as connection:
+    with store.begin_alone() as connection:
         known = connection.execute(select(table.c.id)).scalars().first()
         if known is None:
             connection.execute(insert(table).values(id=identity))

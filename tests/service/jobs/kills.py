@@ -154,7 +154,7 @@ def run(
             held.callback(server.stop)
             server.keep_up()
         for server in running:
-            _until(lambda server=server: server.is_ready)  # type: ignore[misc]
+            _until(lambda server=server: server.is_ready, running)  # type: ignore[misc]
         texts = [_text(running[0], content) for content in contents]
         handed_in = [_hand_in(running, contents, news, 0)]
         while outcome.kills.total() < kills and not is_enough():

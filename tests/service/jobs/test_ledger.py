@@ -325,6 +325,21 @@ def test_workers_of_many_threads_transcribe_each_file_once(ledger: Ledger) -> No
         assert connection.execute(select(func.count()).select_from(EVENTS)).scalar() == 61
 
 
+def test_servers_may_start_at_once(tmp_path: Path, database: str, clock: Clock) -> None:
+    settings = settings_of(tmp_path, database=database)
+    opened: list[Ledger] = []
+    threads = [
+        threading.Thread(target=lambda: opened.append(Ledger(store_of(settings, clock), settings))) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 6
+    for ledger in opened:
+        ledger.store.close()
+
+
 def test_figures(ledger: Ledger, clock: Clock) -> None:
     ledger.submit(job(2))
     clock.pass_s(50)
