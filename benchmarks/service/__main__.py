@@ -128,7 +128,7 @@ def head() -> dict[str, Any]:
     return {
         "command": "python benchmarks/service " + " ".join(sys.argv[1:]),
         "date": f"{date.today()}",
-        "commit": commit(),
+        "commit": servers.commit(),
         "machine": device.machine(),
         "isa": device.isa(device.processor()),
         "load_average": round(os.getloadavg()[0], 2),
@@ -230,7 +230,7 @@ def one_server(bench: Bench, kind: servers.Kind, texts: Sequence[str]) -> dict[s
         requests = max(plan.clients, round(most * plan.saturated_s))
         filled = run(bench, running, {**several, "requests": requests, "seed": SEED})
         saturated = reading.read(filled, bench.seconds, texts)
-        busy = cores_busy(before, running.cpu_s(), saturated.wall_s)
+        busy = servers.cores_busy(before, running.cpu_s(), saturated.wall_s)
         print(kind.name, start, "saturated", saturated, busy, flush=True)
         trials: dict[float, reading.Figures] = {}
 
@@ -300,21 +300,6 @@ def run(bench: Bench, running: servers.Running, plan: Mapping[str, Any]) -> dict
     )
     answers: dict[str, Any] = json.loads(done.stdout)
     return answers
-
-
-def cores_busy(before: Mapping[int, tuple[str, float]], after: Mapping[int, tuple[str, float]], wall_s: float) -> Any:
-    """How many cores each process of a server kept busy."""
-    busy = []
-    for pid, (name, used_s) in sorted(after.items()):
-        share = (used_s - before.get(pid, (name, 0.0))[1]) / wall_s
-        if share >= 0.005:
-            busy.append({"process": name.strip().replace(str(ROOT), "."), "cores": round(share, 3)})
-    return busy
-
-
-def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def versions() -> dict[str, str]:

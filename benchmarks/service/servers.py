@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -159,6 +160,35 @@ def stop(running: Running) -> None:
     for pid in running.cpu_s():
         os.kill(pid, signal.SIGKILL)
     running.process.wait()
+
+
+def cores_busy(
+    before: Mapping[int, tuple[str, float]], after: Mapping[int, tuple[str, float]], wall_s: float
+) -> list[dict[str, Any]]:
+    """How many cores each process of a server kept busy."""
+    busy = []
+    for pid, (name, used_s) in sorted(after.items()):
+        share = (used_s - before.get(pid, (name, 0.0))[1]) / wall_s
+        if share >= 0.005:
+            busy.append({"process": name.strip().replace(str(ROOT), "."), "cores": round(share, 3)})
+    return busy
+
+
+def cores_by_role(
+    running: Running, before: Mapping[int, tuple[str, float]], after: Mapping[int, tuple[str, float]], wall_s: float
+) -> dict[str, float]:
+    """How many cores the front process and all other processes kept busy."""
+    cores = {"front": 0.0, "workers": 0.0}
+    for pid, (_, used_s) in after.items():
+        earlier_s = before[pid][1] if pid in before else 0.0
+        cores["front" if pid == running.process.pid else "workers"] += (used_s - earlier_s) / wall_s
+    return {role: round(share, 3) for role, share in cores.items()}
+
+
+def commit() -> str:
+    """The short name of the commit that is measured."""
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def environment(kind: Kind) -> Mapping[str, str]:
