@@ -6,7 +6,7 @@ NUMERIC_TESTS := tests/core tests/scoring tests/tuning tests/engine --ignore=tes
 # Two processes with a thread each: half the time on two cores, and both fit into 8 GiB.
 QUICK_TESTS := OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -q -m "not slow and not faults and not page" -n 2 --dist loadfile
 
-.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak long-audio jobs-kills page service bench-service base docs lint format types contract check lock clean
+.PHONY: help setup demo test test-narrowed e2e gpu-rehearsal clients soak long-audio jobs-kills page service bench-service bench-live base docs lint format types contract check lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -55,6 +55,9 @@ bench-service: setup  ## the service beside NeMo under a lock and LitServe: rate
 	$(PYTHON_IN_VENV) -m pip install --quiet --no-deps --require-hashes --upgrade \
 		--target .local/bench-service/litserve --requirement benchmarks/service/litserve.txt
 	$(PYTHON_IN_VENV) benchmarks/service
+
+bench-live: setup  ## live streams at the same time on a core, their delays and errors (8 minutes, a quiet machine)
+	$(PYTHON_IN_VENV) benchmarks/service/streams.py
 
 base: setup  ## train shoptalk-base-en-tiny again: make base MATERIAL=folder (models/README.md)
 	@scripts/train_base.sh "$(MATERIAL)"

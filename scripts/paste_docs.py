@@ -11,6 +11,7 @@ The marks are comments. Each ends with the same comment and a slash, such as ``<
 - ``<!-- models:sources -->``, ``<!-- models:hashes -->``: the model store.
 - ``<!-- sets:catalogue -->``: the known test sets.
 - ``<!-- gpu:speed -->``, ``<!-- gpu:training -->``: what was measured on a GPU, from results/.
+- ``<!-- live:figures -->``: what was measured of live streams, from results/live.json.
 - ``<!-- capacity:NAME -->``: what `shoptalk capacity` prints for the options in `CAPACITY`, from results/.
 """
 
@@ -44,7 +45,9 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 120
 MOST_FILES = 10
 """A model of more files has no row for each."""
-MARKED = re.compile(r"<!-- (help|keys|settings|models|sets|gpu|capacity):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL)
+MARKED = re.compile(
+    r"<!-- (help|keys|settings|models|sets|gpu|live|capacity):([a-z]+) -->\n.*?<!-- /\1:\2 -->", re.DOTALL
+)
 NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", Any: "value"}
 
 
@@ -86,6 +89,7 @@ def block(kind: str, name: str) -> str:
         "models": models,
         "sets": known_test_sets,
         "gpu": gpu_figures,
+        "live": live_figures,
         "capacity": capacity_plan,
     }
     content = makers[kind](name)
@@ -296,6 +300,50 @@ def speed_table(result: dict[str, Any]) -> str:
     head = ("path", "one clip, ms", *(f"batch {batches[0]}", *batches[1:]))
     note = "\n\n¹ of an earlier run, on a card of the same kind" if any("¹" in row[0] for row in rows) else ""
     return f"{result['device']}, torch {result['torch']}, {result['date']}:\n\n{table(head, rows)}{note}"
+
+
+def live_figures(_: str) -> str:
+    """A table of results/live.json; a sentence where nothing was measured."""
+    source = ROOT / "results/live.json"
+    if not source.is_file():
+        return "Nothing was measured yet."
+    result = json.loads(source.read_text())
+    last, wer = result["at"], result["wer"]
+    percentiles = {
+        "end of a stream → all its words, s": last["finalisation_s"],
+        "end of a stream's first word → first words, s": last["first_words_s"],
+        "end of a word → it is final, s": last["word_final_s"],
+    }
+    rows = [
+        (label, *(f"{spread[name]:.2f}" for name in ("p50", "p95", "p99"))) for label, spread in percentiles.items()
+    ]
+    cores = last["cores_busy"]
+    difference = wer["difference"]
+    lines = [
+        f"{result['machine']['cores']} cores {result['machine']['cpu']}, {result['model']}, {result['date']}, "
+        f"`{result['command']}`:",
+        "",
+        table(("delay", "p50", "p95", "p99"), rows),
+        "",
+        f"- Streams at the same time: {last['streams']}, {result['streams']:g} per core. Streams that ended: "
+        f"{last['ended']}. Errors: {sum(last['errors'].values())}.",
+        f"- Partial words that the complete text has at the same place: {percent(last['tentative_right'])} of "
+        f"{last['tentative_words']:,}. Streams with final words that were taken back: {result['taken_back']}.",
+        f"- WER streamed minus offline: {points(difference['value'])} [{points(difference['low'])}, "
+        f"{points(difference['high'])}] points; {wer['recordings']} recordings, {wer['words']:,} words.",
+        f"- Cores busy: front process {cores['front']:.2f}, workers {cores['workers']:.2f}, client "
+        f"{last['generator_cpu_share']:.2f}. Memory at its peak: {result['memory_mib']} MiB.",
+    ]
+    return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.0f} %"
+
+
+def points(rate: float | None) -> str:
+    """A difference of word error rates in percentage points."""
+    return "?" if rate is None else f"{100 * rate:+.1f}"
 
 
 def training_table(result: dict[str, Any]) -> str:

@@ -16,9 +16,9 @@ does not hold, a tenth fewer are tried.
   up to 2 s of audio (chunk and right context), and for the next word or the end of the stream, whatever the load is.
 - `tentative_right`: of the words of all partial messages, those that the complete text has at the same place.
 - `taken_back`: streams whose final words, joined, are not those of `done`, words and times. There must be none.
-- `wer`: recordings that were streamed whole in the last run, against the same model through
+- `wer`: recordings that were streamed whole in any run, against the same model through
   `POST /v1/audio/transcriptions` with the same phrases. The interval of 95 % is drawn by speakers.
-- `cores_busy`: of the front process and of the workers, in the last run. `memory_mib` is the peak of each process.
+- `cores_busy`: of the front process and of the workers. `memory_mib` is the sum of the peaks of all processes.
 
 `streams` is per core of the machine. What else the file has, such as `jobs` under kills, stays.
 """
@@ -34,6 +34,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -66,6 +67,20 @@ FEWER, TRIES = 0.9, 4
 
 
 @dataclass(frozen=True)
+class Measured:
+    """One run."""
+
+    outcome: Outcome
+    figures: Figures
+    cores_busy: dict[str, float]
+    """Of the front process and the workers."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return {**asdict(self.figures), "cores_busy": self.cores_busy}
+
+
+@dataclass(frozen=True)
 class Bench:
     """What is streamed, and where to."""
 
@@ -74,14 +89,18 @@ class Bench:
     """Of each recording."""
     running: servers.Running
 
-    def run(self, plan: Plan) -> Outcome:
-        """One run of the generator."""
+    def run(self, plan: Plan) -> "Measured":
+        """One run of the generator, and what the server did meanwhile."""
         host = f"ws://127.0.0.1:{self.running.port}/v1/stream?model={MODEL.stem}"
         addresses = [f"{host}&keywords={quote(','.join(phrases))}" if phrases else host for phrases in self.phrases]
         pcm = [as_pcm(recording) for recording in self.recordings]
+        before = self.running.cpu_s()
         outcome = asyncio.run(live_load.Run(addresses, pcm, plan).run())
+        cores = servers.cores_by_role(self.running, before, self.running.cpu_s(), outcome.wall_s)
+        measured = Measured(outcome, live_reading.read(outcome, plan.streams), cores)
+        print(f"{plan.streams} streams", measured.figures, cores, flush=True)
         time.sleep(REST_S)
-        return outcome
+        return measured
 
     async def texts(self, numbers: Sequence[int]) -> list[str]:
         """Of some recordings through `POST /v1/audio/transcriptions`."""
@@ -144,35 +163,30 @@ def measure(running: servers.Running, arguments: argparse.Namespace) -> dict[str
     words = tuple(live_clips.longest_words(recordings, PHRASES))
     phrases = [words if number % WITH_PHRASES == 0 else () for number in range(len(recordings))]
     bench = Bench(recordings, phrases, running)
-    trials: list[Figures] = []
+    trials: list[Measured] = []
 
     def holds(streams: int) -> bool:
-        trials.append(live_reading.read(bench.run(Plan(streams, arguments.seconds, SEED)), streams))
-        print(f"{streams} streams", trials[-1], flush=True)
-        return trials[-1].holds
+        trials.append(bench.run(Plan(streams, arguments.seconds, SEED + streams)))
+        return trials[-1].figures.holds
 
     streams = arguments.streams or live_reading.most_streams(holds, arguments.start, steps=arguments.steps)
     for _ in range(TRIES):
         if not streams:
             raise SystemExit("no number of streams holds")
-        before, begun_s = running.cpu_s(), time.perf_counter()
-        outcome = bench.run(Plan(streams, arguments.last_seconds, SEED + 1))
-        after, wall_s = running.cpu_s(), time.perf_counter() - begun_s
-        last = live_reading.read(outcome, streams)
-        print(f"{streams} streams", last, flush=True)
-        if last.holds:
+        last = bench.run(Plan(streams, arguments.last_seconds, SEED))
+        if last.figures.holds:
             break
         trials.append(last)
         streams = int(FEWER * streams)
     else:
-        raise SystemExit(f"{streams} streams do not hold in a longer run")
+        raise SystemExit("the number of streams does not hold in a longer run, nor does one that is a quarter less")
     memory_mib = running.peak_mib()
-    rates = compare(bench, outcome)
+    rates = compare(bench, [last.outcome, *(trial.outcome for trial in trials)])
     return {
         "streams": round(streams / (os.cpu_count() or 1), 2),
-        "finalisation_p95_s": last.finalisation_s.p95,
+        "finalisation_p95_s": last.figures.finalisation_s.p95,
         "wer_difference": rates["difference"],
-        "taken_back": sum(figures.taken_back for figures in (last, *trials)),
+        "taken_back": sum(measured.figures.taken_back for measured in (last, *trials)),
         "settings": [*SETTINGS, *arguments.set],
         "model": MODEL.stem,
         "recordings": {
@@ -183,20 +197,19 @@ def measure(running: servers.Running, arguments: argparse.Namespace) -> dict[str
             "piece_s": live_load.PIECE_S,
             "seed": SEED,
         },
-        "at": asdict(last),
-        "audio_s_per_s": round(last.audio_s / last.wall_s, 2),
+        "at": last.content,
+        "audio_s_per_s": round(last.figures.audio_s / last.figures.wall_s, 2),
         "wer": rates,
-        "cores_busy": servers.cores_by_role(running, before, after, wall_s - REST_S),
         "memory_mib": sum(memory_mib.values()),
         "memory_mib_of_each": memory_mib,
-        "trials": [asdict(figures) for figures in sorted(trials, key=lambda figures: figures.streams)],
+        "trials": [trial.content for trial in sorted(trials, key=lambda trial: trial.figures.streams)],
     }
 
 
-def compare(bench: Bench, outcome: Outcome) -> dict[str, Any]:
-    """The recordings that were streamed whole, each once."""
+def compare(bench: Bench, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The recordings that were streamed whole, each once: what is recognised does not depend on the load."""
     texts: dict[int, str] = {}
-    for streamed in outcome.streamed:
+    for streamed in chain.from_iterable(outcome.streamed for outcome in outcomes):
         if streamed.counts and streamed.is_whole and not live_reading.error_of(streamed):
             texts.setdefault(streamed.recording, live_reading.follow(streamed).text)
     numbers = sorted(texts)
