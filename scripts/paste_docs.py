@@ -305,9 +305,9 @@ def speed_table(result: dict[str, Any]) -> str:
 def live_figures(_: str) -> str:
     """A table of results/live.json; a sentence where nothing was measured."""
     source = ROOT / "results/live.json"
-    if not source.is_file():
+    result = json.loads(source.read_text()) if source.is_file() else {}
+    if "at" not in result:
         return "Nothing was measured yet."
-    result = json.loads(source.read_text())
     last, wer = result["at"], result["wer"]
     percentiles = {
         "end of a stream → all its words, s": last["finalisation_s"],

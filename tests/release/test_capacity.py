@@ -228,6 +228,13 @@ def test_streams_of_a_core_are_joined_with_requests_of_two(tmp_path: Path) -> No
     assert known.source("streams") == "live.json, `python benchmarks/service/streams.py`, 2026-11-27"
 
 
+def test_a_live_json_with_jobs_alone_tells_of_no_device(tmp_path: Path) -> None:
+    live = tmp_path / "live.json"
+    live.write_text(json.dumps({"jobs_lost_after_kills": 0, "jobs": {}}))
+    known = measured.devices([ROOT / "results/service.json", live])
+    assert not known["cpu-tiny"].streams
+
+
 def test_trials_with_errors_do_not_count() -> None:
     content = json.loads((ROOT / "results/service.json").read_text())
     for trial in content["tiny"]["servers"]["ours"]["trials"]:
