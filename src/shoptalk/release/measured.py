@@ -136,8 +136,6 @@ def _of_content(content: Any, name: str) -> Iterable[Device]:
             return _of_service(content, name)
         if "finalisation_p95_s" in content:
             return [_of_live(content, name)]
-        if "jobs_lost_after_kills" in content:  # live.json before its streams were measured
-            return []
         if "paths" in content:
             return [_of_gpu(content, name)]
         if "parakeet" in content and "threads" in content:
