@@ -334,7 +334,15 @@ def live_figures(_: str) -> str:
         f"- Cores busy: front process {cores['front']:.2f}, workers {cores['workers']:.2f}, client "
         f"{last['generator_cpu_share']:.2f}. Memory at its peak: {result['memory_mib']} MiB.",
     ]
-    return "\n".join(lines)
+    return "\n".join(line if line.startswith("|") or "\n" in line else wrapped(line) for line in lines)
+
+
+def wrapped(line: str) -> str:
+    """A line or an item of a list as lines of at most `WIDTH`."""
+    indent = "  " if line.startswith("- ") else ""
+    return "\n".join(
+        textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def percent(share: float | None) -> str:
