@@ -58,14 +58,14 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise SystemExit("the service ended before it was ready")
+            raise RuntimeError("the service ended before it was ready")
         try:
             if httpx.get(f"{url}/health/ready", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise SystemExit("the service did not become ready")
+    raise RuntimeError("the service did not become ready")
 
 
 def write_consultation(path: Path, *, channels: int) -> None:

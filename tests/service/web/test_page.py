@@ -448,7 +448,7 @@ def test_the_colours_are_chosen_and_kept(browser: Browser, address: str) -> None
 
 
 def test_an_hour_stays_fluid(browser: Browser, address: str, recordings: Path) -> None:
-    """10,000 words: what a click, a key and a correction need is done before anyone sees a delay."""
+    """Of 10,000 words, a key changes the few that it is about."""
     with watched(browser, address) as page:
         body = f"data: {json.dumps(an_hour())}\n\ndata: [DONE]\n\n"
         answer = {"status": 200, "content_type": "text/event-stream", "body": body}
@@ -456,23 +456,21 @@ def test_an_hour_stays_fluid(browser: Browser, address: str, recordings: Path) -
         transcribed(page, recordings / "visit.wav")
         assert page.locator("#words .word").count() == 10_000
         expect(page.locator("#words .gap")).to_have_text("speech without words, 2.5 s")
-        slowest_ms = page.evaluate(
+        changed = page.evaluate(
             """async () => {
-                const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
-                let slowest = 0;
+                let count = 0;
                 const words = document.querySelector("#words");
+                const everything = {subtree: true, childList: true, attributes: true};
+                new MutationObserver(changes => { count += changes.length; }).observe(words, everything);
                 words.focus();
                 for (const key of ["ArrowRight", "ArrowDown", "n", "End", "n"]) {
-                    const before = performance.now();
                     words.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
-                    await frame();
-                    await frame();
-                    slowest = Math.max(slowest, performance.now() - before);
                 }
-                return slowest;
+                await new Promise(resolve => setTimeout(resolve));
+                return count;
             }"""
         )
-        assert slowest_ms < 2000  # a hang, on whatever machine; benchmarks measure speed
+        assert 0 < changed < 50
 
 
 def an_hour() -> dict[str, Any]:
