@@ -46,7 +46,7 @@ page: setup  ## the page for people in Chromium: files, microphone, keyboard, ac
 	scripts/debian.sh chromium
 	$(PYTHON_IN_VENV) -m pytest -q -m page tests/service/web
 
-service: setup page  ## the service as a whole: its page, its faults, the clients of others, and a soak of a minute
+service: setup  ## the service as a whole: its faults, the clients of others, and a soak of a minute
 	$(PYTHON_IN_VENV) -m pytest -q -m faults tests/service
 	$(PYTHON_IN_VENV) scripts/clients.py
 	$(PYTHON_IN_VENV) benchmarks/service/soak.py --minutes 1

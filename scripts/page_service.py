@@ -68,8 +68,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
     raise RuntimeError("the service did not become ready")
 
 
-def write_consultation(path: Path, *, channels: int) -> None:
-    """A doctor and a patient in turn, as WAV: on one channel, or on a channel each."""
+def write_consultation(path: Path, *, channels: int, snr_db: float | None = None) -> None:
+    """A doctor and a patient in turn, as WAV: on one channel, or on a channel each; with `snr_db`, in white noise."""
     examples = {example.id: example for example in read_manifest(GENERAL)}
     pause_T = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
     pieces: list[list[np.ndarray]] = [[], []]
@@ -79,6 +79,9 @@ def write_consultation(path: Path, *, channels: int) -> None:
             pieces[channel] += [speech_T, pause_T]
             pieces[1 - channel] += [np.zeros_like(speech_T), pause_T]
     both = np.stack([np.concatenate(own) for own in pieces])
+    if snr_db is not None:
+        level = np.sqrt(np.mean(both[both != 0] ** 2)) * 10 ** (-snr_db / 20)
+        both = both + np.random.default_rng(0).normal(0, level, both.shape)
     content = both.T if channels == 2 else both.sum(axis=0)
     soundfile.write(path, content, SAMPLE_RATE_HZ, subtype="PCM_16")
 

@@ -59,6 +59,7 @@ def test_a_request_that_comes_amid_a_job_has_the_next_batch_of_the_worker(tmp_pa
         finally:
             os.kill(worker.pid, signal.SIGCONT)
         assert asked.result().text
+        until(lambda: len(batches) >= before + 2)  # a batch's figures come after its answers
         sizes = [figures.windows for figures in batches[before : before + 2]]
         assert 1 in sizes, f"the request shares no batch with a job, and waits for one at most: {sizes}"
         assert jobs.finished(answer)["status"] == "succeeded"

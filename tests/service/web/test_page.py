@@ -55,6 +55,7 @@ WATCH_TAIL = """() => {
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recordings")
     write_consultation(folder / "visit.wav", channels=1)
+    write_consultation(folder / "noisy.wav", channels=1, snr_db=5.0)
     write_consultation(folder / "two.wav", channels=2)
     write_sentences(folder / "spoken.wav", SPOKEN)
     return folder
@@ -164,7 +165,7 @@ def test_a_dropped_file_is_read_played_corrected_and_sent(browser: Browser, addr
 
 def test_what_needs_review_comes_first_and_is_settled(browser: Browser, address: str, recordings: Path) -> None:
     with watched(browser, address) as page:
-        transcribed(page, recordings / "visit.wav")
+        transcribed(page, recordings / "noisy.wav")
         places = page.locator(".place")
         count = places.count()
         assert count >= 4
