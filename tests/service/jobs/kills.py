@@ -174,6 +174,7 @@ def run(
         for job_id in handed_in:
             _until(lambda job_id=job_id: _is_over(running, job_id), running)  # type: ignore[misc]
         _until(lambda: len(_announced(news)) >= len(handed_in) * (len(contents) + 1), running, patience_s=180)
+        _until(lambda: running[0].is_ready, running)
         _look(running[0], handed_in, texts, news, outcome)
         uploads = folder / "store" / "jobs"
         with suppress(AssertionError):  # what a kill left behind is swept every minute
