@@ -23,6 +23,8 @@ BASE = ROOT / "models/shoptalk-base-en-tiny/shoptalk-base-en-tiny.nemo"
 GENERAL = ROOT / "assets/general/test.jsonl"
 START_S = 240.0
 PAUSE_S = 0.2
+TURN_PAUSE_S = 1.0
+"""Twice the silence that ends a turn."""
 DOCTOR = ("kok-test-00034", "kok-test-00126", "kok-test-00138", "kok-test-00206")
 PATIENT = ("kok-test-00197", "kok-test-00093", "kok-test-00201", "kok-test-00005")
 """Sentences of a consultation, of two synthetic voices; the last one is hard for the tiny base."""
@@ -87,10 +89,10 @@ def write_consultation(path: Path, *, channels: int, snr_db: float | None = None
 
 
 def write_sentences(path: Path, names: Sequence[str]) -> None:
-    """Sentences of the general set one after the other, as WAV."""
+    """Sentences of the general set one after the other, as WAV; each of them is a turn where a VAD tells turns."""
     examples = {example.id: example for example in read_manifest(GENERAL)}
-    pause_T = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
+    pause_T = np.zeros(round(TURN_PAUSE_S * SAMPLE_RATE_HZ), np.float32)
     pieces = [pause_T]
     for name in names:
-        pieces += [load(examples[name]), pause_T, pause_T]
+        pieces += [load(examples[name]), pause_T]
     soundfile.write(path, np.concatenate(pieces), SAMPLE_RATE_HZ, subtype="PCM_16")
