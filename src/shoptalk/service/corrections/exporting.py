@@ -136,10 +136,10 @@ def _examples(
     duration_s = samples_T.size / SAMPLE_RATE_HZ
     parts = parts_of(consented)
     if parts:
-        found = list(passages(kept.recognition.words, parts, duration_s))
+        own_passages = list(passages(kept.recognition.words, parts, duration_s))
     else:
-        found = [Passage(0.0, duration_s, correction.text.strip(), (correction.id,)) for correction in consented]
-    for passage in found:
+        own_passages = [Passage(0.0, duration_s, correction.text.strip(), (correction.id,)) for correction in consented]
+    for passage in own_passages:
         reason = _reason_against(passage, refused)
         if reason:
             done.skipped += [(id_, reason) for id_ in passage.ids]

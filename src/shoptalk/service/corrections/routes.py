@@ -131,7 +131,7 @@ async def _forgotten(desk: Desk, request_id: str, owner: str | None) -> dict[str
     if corrections is not None:
         await _in_thread(corrections.remember, request_id, owner)
     exports = await _in_thread(corrections.exports, ids) if corrections else []
-    found = await desk.search_models(ids)
+    search = await desk.search_models(ids)
     return {
         "object": "request.deleted",
         "request_id": request_id,
@@ -146,9 +146,10 @@ async def _forgotten(desk: Desk, request_id: str, owner: str | None) -> dict[str
             for copy in exports
         ],
         "models": [
-            {"name": model.name, "place": model.place, "corrections": list(model.corrections)} for model in found.models
+            {"name": model.name, "place": model.place, "corrections": list(model.corrections)}
+            for model in search.models
         ],
-        "not_searched": found.not_searched,
+        "not_searched": search.not_searched,
     }
 
 

@@ -127,8 +127,8 @@ async def _submit(desk: Desk, request: Request, caller: Caller) -> tuple[Job, bo
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         asked = _read(desk, wanted.items_of_json(await bodies.read_json(request)))
-        found = await desk.runner.in_thread(desk.sources.find, asked.inputs)
-        files = [NewFile(new_id("file"), place) for place in found]
+        places = await desk.runner.in_thread(desk.sources.find, asked.inputs)
+        files = [NewFile(new_id("file"), place) for place in places]
         return await _take(desk, request, caller, job_id, key, asked, files, asked.inputs)
     if kind != "multipart/form-data":
         cure = "send multipart/form-data with files, or application/json with `input`"

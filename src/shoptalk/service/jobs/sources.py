@@ -45,10 +45,10 @@ class Sources:
         places: dict[str, Place] = {}
         for number, address in enumerate(inputs, start=1):
             in_s3 = address.startswith(S3_PREFIX)
-            found = self._in_s3(address, number) if in_s3 else self._in_folder(address, number)
-            if not found:
+            of_address = self._in_s3(address, number) if in_s3 else self._in_folder(address, number)
+            if not of_address:
                 raise _no_input(number, "names no recording")
-            places |= {place.at: place for place in found}
+            places |= {place.at: place for place in of_address}
             if len(places) > self._settings.jobs_files:
                 raise too_many(self._settings)
         return list(places.values())

@@ -34,8 +34,8 @@ class TargetError(Exception):
 
 def resolve(host: str, port: int) -> list[str]:
     """What the system's resolver says."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    endpoints = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in endpoints))
 
 
 class Targets:
