@@ -39,6 +39,9 @@ class Term(Record):
     facts: Mapping[str, tuple[str, ...]] = {}
     """What may fill a slot beside the term: ``dose``, ``route``, ``frequency``."""
     weight: Number = Field(default=1.0, gt=0)
+    """How many sentences it gets beside other terms; 1: as many as the recipe says."""
+    confused_with: tuple[str, ...] = ()
+    """What a recogniser wrote in its place, or terms that sound like it; contrast sentences use them."""
     risk: Literal["low", "medium", "high"] = "medium"
     taught: bool = True
     """False: held out as a control; never part of any training sentence."""

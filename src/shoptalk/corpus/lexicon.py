@@ -20,8 +20,8 @@ from shoptalk.corpus.splits import draw_key
 FACTS = ("dose", "route", "frequency", "value")
 """Columns of a CSV file that become facts; YAML and JSONL may have any facts."""
 
-_LISTS = ("spoken", "variants", *FACTS)
-_COLUMNS = ("id", "text", "category", "spoken", "ipa", "variants", "facts", "weight", "risk", "taught")
+_LISTS = ("spoken", "variants", "confused_with", *FACTS)
+_COLUMNS = ("id", "text", "category", "spoken", "ipa", "variants", "facts", "weight", "confused_with", "risk", "taught")
 _SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ0-9 .,'’()/%+-]+")
 _SLOT_NAME = re.compile(r"[a-z_]+")
 
