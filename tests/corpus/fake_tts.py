@@ -36,5 +36,12 @@ class HummingTts:
         return samples_T, tuple(Word(word=word, start_s=start_s, end_s=end_s) for word, start_s, end_s in words)
 
 
+class WordlessTts:
+    """As `HummingTts`, of an engine that cannot tell when it says which word."""
+
+    def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
+        return HummingTts().speak(spoken, voice=voice, speed=speed, pronunciations=pronunciations)
+
+
 def make(fault: str = "") -> partial[HummingTts]:
     return partial(HummingTts, fault)

@@ -75,6 +75,13 @@ def test_what_is_not_trained_on_tells_where_its_words_are(tmp_path: Path) -> Non
             assert one.words[0][1] == 0 and one.words[-1][2] == pytest.approx(one.duration_s, abs=1e-2)
 
 
+def test_an_engine_that_cannot_tell_word_times_leaves_them_out(tmp_path: Path) -> None:
+    whole = run(tmp_path, fake_tts.WordlessTts)
+    assert all(utterance.words == () for utterance in files.read(tmp_path / "30-speech.jsonl", Utterance))
+    (tmp_path / "30-speech.jsonl").unlink()
+    assert run(tmp_path, fake_tts.make("silent")) == whole, "what is there is not spoken again"
+
+
 def test_audio_without_its_words_is_spoken_again(tmp_path: Path) -> None:
     whole = run(tmp_path, fake_tts.make())
     (tmp_path / "30-speech.jsonl").unlink()

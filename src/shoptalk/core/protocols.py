@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +26,18 @@ class Llm(Protocol):
 
 
 class Tts(Protocol):
-    """A speech synthesiser."""
+    """A speech synthesiser; asked by several threads at once where it is a service."""
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """Samples at `audio.SAMPLE_RATE_HZ`.
 
         `voice` is a name or a blend ``a*0.4+b*0.6``; `pronunciations` maps words of `spoken` to IPA.
         """
+
+
+@runtime_checkable
+class TimedTts(Tts, Protocol):
+    """A speech synthesiser that knows when it says which word."""
 
     def speak_timed(
         self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]

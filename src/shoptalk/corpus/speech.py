@@ -1,6 +1,7 @@
 """Product 30: every transcript spoken by the voice drawn for it, as 16 kHz FLAC beside the manifest.
 
-Beside the audio of `TIMED` lies ``NAME.words.json``, so that an interrupted run needs not speak again to know it.
+Beside the audio of `TIMED` lies ``NAME.words.json``, so that an interrupted run needs not speak again to know it. It
+is an empty list where the synthesiser does not know when it says which word.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ import numpy as np
 from shoptalk.core.audio import SAMPLE_RATE_HZ, write_flac
 from shoptalk.core.errors import AudioError
 from shoptalk.core.files import write_text
-from shoptalk.core.protocols import Tts, Workers
+from shoptalk.core.protocols import TimedTts, Tts, Workers
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Samples, Transcript, Utterance, Word
 from shoptalk.corpus.voices import draw_voice
@@ -26,7 +27,7 @@ SECONDS_PER_CHARACTER = (0.025, 0.22)
 """English read aloud takes about 0.065; beyond these, words were dropped or the synthesiser babbled."""
 PEAK = 0.95
 TIMED = ("dev", "test")
-"""The splits whose utterances tell where their words are: word times are scored on them."""
+"""The splits whose utterances tell where their words are, if the synthesiser does: word times are scored on them."""
 
 Task = tuple[Transcript, str, float, Path]
 
@@ -96,10 +97,11 @@ def _speak(task: Task) -> Utterance:
 def _make(path: Path, times: Path | None, transcript: Transcript, how: Mapping[str, Any]) -> None:
     """Write the audio, and before it where its words are, if that is asked for."""
     words: tuple[Word, ...] = ()
-    if times:
-        samples_T, words = _tts[0].speak_timed(transcript.spoken, **how)
+    tts = _tts[0]
+    if times and isinstance(tts, TimedTts):
+        samples_T, words = tts.speak_timed(transcript.spoken, **how)
     else:
-        samples_T = _tts[0].speak(transcript.spoken, **how)
+        samples_T = tts.speak(transcript.spoken, **how)
     check(samples_T, transcript, how["speed"])
     if times:
         timed = [[word.word, word.start_s, word.end_s] for word in words]
