@@ -11,11 +11,11 @@ import pytest
 
 from shoptalk.core import files
 from shoptalk.core.audio import decode, write_flac
-from shoptalk.core.errors import ChecksumError
+from shoptalk.core.errors import ChecksumError, ManifestError
 from shoptalk.core.protocols import Workers
 from shoptalk.core.recipe import AugmentSection
 from shoptalk.core.records import Split, Utterance
-from shoptalk.corpus.augmentation import Noise, NoiseSet, augment, draw
+from shoptalk.corpus.augmentation import CHANCES, CONDITIONS, Noise, NoiseSet, augment, draw, planned
 from shoptalk.stages.processes import Processes
 
 NOISE_FOLDER = Path(__file__).parents[2] / "assets" / "noise"
@@ -170,3 +170,31 @@ def test_audio_and_noise_that_were_replaced_get_copies_of_another_name(tmp_path:
     assert not set(before) & set(names(NoiseSet(tuple(pinned), NOISE_FOLDER))), "every copy here has noise"
     write_flac(tmp_path / "30-speech" / "a.flac", np.full(20_000, 0.2, np.float32))
     assert not set(before) & set(names(shipped()))
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_planned_condition_has_its_effects_and_no_others(condition: str) -> None:
+    usable = [record for record in shipped().recordings if record.split == "train"]
+    for number in range(20):
+        drawn = draw(f"u+{number}", planned(EVERYTHING, condition), usable, seed=1)
+        assert {key for key in CHANCES if key in drawn.effects} == CONDITIONS[condition]
+
+
+def test_a_planned_condition_is_obeyed_and_kept(tmp_path: Path) -> None:
+    planned_for = utterance(tmp_path, "a", "train").model_copy(update={"condition": "telephone"})
+    _, copy = augment(
+        [planned_for],
+        AugmentSection(),
+        noise=shipped(),
+        source_folder=tmp_path,
+        folder=tmp_path / "40-augment",
+        seed=7,
+        done=frozenset(),
+        workers=HERE,
+    )
+    assert copy.condition == "telephone" and set(copy.effects) == {"speed", "gain_db", "telephone"}
+
+
+def test_an_unknown_condition_is_named() -> None:
+    with pytest.raises(ManifestError, match="'submarine' is no condition"):
+        planned(EVERYTHING, "submarine")

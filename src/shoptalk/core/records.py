@@ -63,6 +63,8 @@ class Transcript(Record):
     section: str = ""
     """Note section, e.g. ``plan``; empty where unknown."""
     specialty: str = ""
+    condition: str = ""
+    """What the design plans for its copies, one of `augmentation.CONDITIONS`; empty: drawn as the recipe says."""
 
 
 class Utterance(Record):
@@ -84,6 +86,8 @@ class Utterance(Record):
     """Each spoken word with its start and end in the audio, in s; for dev and test, where the synthesiser tells."""
     effects: Mapping[str, float | str] = {}
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
+    condition: str = ""
+    """As of the transcript."""
 
 
 CORRECTION = "correction"

@@ -12,6 +12,7 @@ import numpy as np
 
 from shoptalk.core import effects as effect
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
+from shoptalk.core.errors import ManifestError
 from shoptalk.core.files import file_digest
 from shoptalk.core.noise import Noise, NoiseSet, read_noise
 from shoptalk.core.protocols import Workers
@@ -21,6 +22,20 @@ from shoptalk.core.records import Samples, Utterance
 AUGMENT_VERSION = 1
 """Part of every audio file's name; raise it when the same draw would now sound otherwise."""
 PEAK = 0.99
+CONDITIONS: Mapping[str, frozenset[str]] = {
+    "clean": frozenset(),
+    "room": frozenset({"room"}),
+    "noise": frozenset({"noise"}),
+    "noisy-room": frozenset({"room", "noise"}),
+    "telephone": frozenset({"telephone"}),
+    "codec": frozenset({"codec"}),
+}
+"""What a design may ask of the copies of an utterance, each with the effects that it always has.
+
+The other effects of `CHANCES` are then left out; what belongs to the voice and the level is drawn as ever.
+"""
+CHANCES = ("room", "noise", "telephone", "codec")
+"""The keys of the recipe that say which part of the copies gets an effect."""
 
 
 class Draw(NamedTuple):
@@ -85,10 +100,20 @@ def _steps(
             continue
         for copy in range(config.copies):
             copy_id = f"{utterance.id}+{copy + 1}"
-            drawn = draw(copy_id, config, usable, seed=seed)
+            drawn = draw(copy_id, planned(config, utterance.condition), usable, seed=seed)
             content = [file_digest(source), *(pinned[name] for name in _noises_of(drawn))]
             target = folder / utterance.split / _name(Path(utterance.audio).stem, copy_id, drawn, content)
             yield Task(utterance, copy_id, drawn, source, target)
+
+
+def planned(config: AugmentSection, condition: str) -> AugmentSection:
+    """The recipe's section for copies of which the design asks `condition`; empty: as it is."""
+    if not condition:
+        return config
+    if condition not in CONDITIONS:
+        known = ", ".join(CONDITIONS)
+        raise ManifestError(f"{condition!r} is no condition of a copy; the transcripts may ask for {known}")
+    return config.model_copy(update={key: float(key in CONDITIONS[condition]) for key in CHANCES})
 
 
 def draw(copy_id: str, config: AugmentSection, noise: Sequence[Noise], *, seed: int) -> Draw:

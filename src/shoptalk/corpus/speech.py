@@ -90,6 +90,7 @@ def _speak(task: Task) -> Utterance:
         voice=voice,
         speed=speed,
         section=transcript.section,
+        condition=transcript.condition,
         words=json.loads(times.read_text(encoding="utf-8")) if times else (),
     )
 
