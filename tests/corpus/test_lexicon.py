@@ -186,6 +186,17 @@ def test_lexicons_that_were_refused_are_read(name: str) -> None:
     assert terms[0].text == {"cp1252": "naïvamab", "tylenol": "Tylenol #3", "iv": "docetaxel"}.get(name, "finerenone")
 
 
+def test_every_form_of_lexicon_takes_one_pronunciation_or_several(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,category,ipa\none,lab,ˈeɪ\ntwo,lab,ˈeɪ | ˈaɪ\nnone,lab,\n")
+    (tmp_path / "b.yaml").write_text(
+        "- {text: three, category: lab, ipa: ˈeɪ}\n- {text: four, category: lab, ipa: [ˈeɪ, ˈaɪ]}"
+    )
+    (tmp_path / "c.jsonl").write_text('{"text": "five", "category": "lab", "ipa": "ˈeɪ"}\n')
+    terms = lexicon.load([tmp_path / name for name in ("a.csv", "b.yaml", "c.jsonl")])
+    single, both = ("ˈeɪ",), ("ˈeɪ", "ˈaɪ")
+    assert [term.ipa for term in terms] == [single, both, (), single, both, single]
+
+
 def test_a_pronunciation_that_cannot_be_spoken_is_told_with_its_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,category,ipa,spoken\nmetformin,drug,mɛtfɔʁmin,\n++,drug,,plus\n")
     with pytest.raises(LexiconError, match=r"a\.csv:2: pronunciation .*\n.*a\.csv:3: term '.*' has no words"):

@@ -2,7 +2,7 @@ import pytest
 
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Term
-from shoptalk.corpus.pronunciation import check_ipa, pronunciations
+from shoptalk.corpus.pronunciation import check_ipa, drawn, pronunciations
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,29 @@ def test_what_cannot_be_spoken_is_named(ipa: str, named: str) -> None:
 
 
 def test_table_uses_the_spoken_form_and_refuses_contradictions() -> None:
-    a1c = Term(id="a1c", text="HbA1c", category="lab", spoken=("Hemoglobin A one C",), ipa="ˌeɪ wʌn ˈsiː")
+    a1c = Term(id="a1c", text="HbA1c", category="lab", spoken=("Hemoglobin A one C",), ipa=("ˌeɪ wʌn ˈsiː",))
     plain = Term(id="x", text="Aspirin", category="drug")
-    assert pronunciations([a1c, plain]) == {"hemoglobin a one c": "ˌeɪ wʌn ˈsiː"}
-    with pytest.raises(TermError, match="two pronunciations"):
-        pronunciations([a1c, a1c.model_copy(update={"id": "again", "ipa": "ˈeɪ"})])
+    assert pronunciations([a1c, plain]) == {"hemoglobin a one c": ("ˌeɪ wʌn ˈsiː",)}
+    with pytest.raises(TermError, match="in another term"):
+        pronunciations([a1c, a1c.model_copy(update={"id": "again", "ipa": ("ˈeɪ",)})])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("ˈeɪ", ("ˈeɪ",)), (["ˈeɪ", "ˈaɪ"], ("ˈeɪ", "ˈaɪ")), (None, ()), ("", ()), ([], ())]
+)
+def test_a_pronunciation_may_be_written_as_one_text_as_several_or_not_at_all(
+    written: object, read: tuple[str, ...]
+) -> None:
+    term = Term.model_validate({"id": "x", "text": "x", "category": "drug", "ipa": written})
+    assert term.ipa == read
+    assert Term.model_validate_json(term.model_dump_json()) == term
+
+
+def test_each_accepted_pronunciation_has_its_share_of_training_and_the_first_all_the_rest() -> None:
+    accepted = ("ˈeɪ", "ˈaɪ", "ˈoʊ")
+    spoken = [drawn(accepted, f"t-{number}", "train", seed=7) for number in range(300)]
+    assert min(spoken.count(ipa) for ipa in accepted) >= 75  # 100 expected; five standard deviations below are 59
+    assert spoken == [drawn(accepted, f"t-{number}", "train", seed=7) for number in range(300)]
+    assert {drawn(accepted, f"t-{number}", split, seed=7) for number in range(99) for split in ("dev", "test")} == {
+        accepted[0]
+    }

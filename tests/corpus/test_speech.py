@@ -48,7 +48,7 @@ def run(folder: Path, make: Callable[[], Tts], stop_after: int | None = None, ip
             folder=folder / "30-speech",
             seed=7,
             done=done,
-            pronunciations={"Metformin": ipa} if ipa else {},
+            pronunciations={"Metformin": ipa.split("|")} if ipa else {},
             workers=Processes(1),
         )
         return [next(spoken) for _ in range(stop_after)] if stop_after else list(spoken)
@@ -118,6 +118,17 @@ def test_audio_on_disk_is_not_spoken_again(tmp_path: Path) -> None:
 def test_a_pronunciation_changes_file_and_sound(tmp_path: Path) -> None:
     plain, given = run(tmp_path / "a", fake_tts.make()), run(tmp_path / "b", fake_tts.make(), ipa="mɛtˈfɔːmɪn")
     assert not {name for name in plain if name.endswith(".flac")} & set(given)
+
+
+def test_several_pronunciations_are_drawn_for_training_and_the_first_is_spoken_elsewhere(tmp_path: Path) -> None:
+    first = run(tmp_path / "first", fake_tts.make(), ipa="mɛtˈfɔːmɪn")
+    second = run(tmp_path / "second", fake_tts.make(), ipa="mətˈfɔːmɪn")
+    both = run(tmp_path / "both", fake_tts.make(), ipa="mɛtˈfɔːmɪn|mətˈfɔːmɪn")
+    for name in both:
+        if name.endswith(".flac"):
+            assert name in (first if "/train/" not in name else {**first, **second})
+    training = {name for name in both if "/train/" in name}
+    assert training & set(first) and training & set(second)
 
 
 @pytest.mark.parametrize(("fault", "named"), [("silent", "silent"), ("clipped", "clipped"), ("long", "characters")])

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, shape (T,) with T samples, nominal range -1..1, at `audio.SAMPLE_RATE_HZ` unless said otherwise."""
@@ -23,6 +23,13 @@ class Record(BaseModel):
     id: str = Field(min_length=1)
 
 
+def _in_tuple(value: Any) -> Any:
+    """A single text as a tuple of it, and nothing as an empty one, as lexicons wrote a pronunciation before."""
+    if value is None or value == "":
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
 class Term(Record):
     """One entry of the lexicon (product 10)."""
 
@@ -32,8 +39,8 @@ class Term(Record):
     """drug, procedure, anatomy, condition, lab, role, or the user's own."""
     spoken: tuple[str, ...] = ()
     """How people say it where that differs from the text, e.g. ``hemoglobin a one c``; the TTS reads the first."""
-    ipa: str | None = None
-    """Pronunciation in IPA; overrides the TTS engine's own."""
+    ipa: Annotated[tuple[str, ...], BeforeValidator(_in_tuple)] = ()
+    """Accepted pronunciations in IPA, the usual one first; empty: the TTS engine's own. A text is read as one."""
     variants: tuple[str, ...] = ()
     """Other written forms that count as the same term: plural, hyphenation, brand name."""
     facts: Mapping[str, tuple[str, ...]] = {}

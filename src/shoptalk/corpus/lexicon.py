@@ -20,7 +20,7 @@ from shoptalk.corpus.splits import draw_key
 FACTS = ("dose", "route", "frequency", "value")
 """Columns of a CSV file that become facts; YAML and JSONL may have any facts."""
 
-_LISTS = ("spoken", "variants", "confused_with", *FACTS)
+_LISTS = ("spoken", "ipa", "variants", "confused_with", *FACTS)
 _COLUMNS = ("id", "text", "category", "spoken", "ipa", "variants", "facts", "weight", "confused_with", "risk", "taught")
 _SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ0-9 .,'’()/%+-]+")
 _SLOT_NAME = re.compile(r"[a-z_]+")
@@ -233,8 +233,8 @@ def _unspeakable(term: Term) -> Iterator[str]:
 def _unmatchable(term: Term) -> Iterator[str]:
     try:
         term_forms.index_of([term])
-        if term.ipa:
-            check_ipa(term.ipa)
+        for ipa in term.ipa:
+            check_ipa(ipa)
     except TermError as error:
         yield str(error)
 

@@ -1,10 +1,11 @@
 """Pronunciations that the lexicon gives: which IPA can be spoken, and the table that a `Tts` receives."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from shoptalk.core.errors import TermError
-from shoptalk.core.records import Term
+from shoptalk.core.records import Split, Term
+from shoptalk.corpus.splits import draw_key
 
 _LETTERS = "abdefhijklmnoprstuvwxzæçðŋøœɐɑɒɔəɚɛɜɝɡgɪɨɫɬɹɾʃʊʌʍʒʔθᵻ"
 _MARKS = "ˈˌ'ː.‿\u0361\u035c\u0303\u0329\u0327 "
@@ -21,16 +22,25 @@ def check_ipa(ipa: str) -> None:
         raise TermError(f"pronunciation {ipa!r} has no vowel; write the whole word in IPA")
 
 
-def pronunciations(terms: Iterable[Term]) -> Mapping[str, str]:
-    """Spoken word or phrase → IPA, for the terms that give one; two that contradict each other are a `TermError`."""
-    table: dict[str, str] = {}
+def pronunciations(terms: Iterable[Term]) -> Mapping[str, tuple[str, ...]]:
+    """Spoken word or phrase → its accepted IPA, for the terms that give some; a contradiction is a `TermError`."""
+    table: dict[str, tuple[str, ...]] = {}
     for term in terms:
         if not term.ipa:
             continue
-        check_ipa(term.ipa)
+        for ipa in term.ipa:
+            check_ipa(ipa)
         spoken = (term.spoken[0] if term.spoken else term.text).casefold()
         if table.setdefault(spoken, term.ipa) != term.ipa:
             raise TermError(
-                f"{term.id}: {spoken!r} has two pronunciations, {table[spoken]!r} and {term.ipa!r}; keep one"
+                f"{term.id}: {spoken!r} has the pronunciations {', '.join(table[spoken])} and, in another term, "
+                f"{', '.join(term.ipa)}; give both terms the same"
             )
     return table
+
+
+def drawn(accepted: Sequence[str], transcript_id: str, split: Split, *, seed: int) -> str:
+    """The pronunciation that a transcript is spoken with: a draw from (seed, id) in training, elsewhere the first."""
+    if split != "train" or len(accepted) == 1:
+        return accepted[0]
+    return accepted[int(draw_key(seed, "pronunciation", transcript_id), 16) % len(accepted)]

@@ -7,7 +7,7 @@ is an empty list where the synthesiser does not know when it says which word.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from shoptalk.core.files import write_text
 from shoptalk.core.protocols import TimedTts, Tts, Workers
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Samples, Transcript, Utterance, Word
+from shoptalk.corpus.pronunciation import drawn
 from shoptalk.corpus.voices import draw_voice
 
 SPEECH_VERSION = 1
@@ -33,8 +34,10 @@ Task = tuple[Transcript, str, float, Path]
 
 _tts: list[Tts] = []
 """The synthesiser of this process, set by `_start`."""
-_pronunciations: list[Mapping[str, str]] = []
+_pronunciations: list[Mapping[str, Sequence[str]]] = []
 """What the lexicon's words sound like, in order, set by `_start`: once for a process, not with each sentence."""
+_seed: list[int] = []
+"""Of the draw among several pronunciations of a word, set by `_start`."""
 
 
 def speak(
@@ -45,14 +48,15 @@ def speak(
     folder: Path,
     seed: int,
     done: frozenset[str],
-    pronunciations: Mapping[str, str],
+    pronunciations: Mapping[str, Sequence[str]],
     workers: Workers,
 ) -> Iterator[Utterance]:
     """Yield an utterance for each transcript not in `done`, in order; audio goes below `folder`.
 
     Audio paths are relative to the parent of `folder`. A file that is there whole, spoken by the same voice from
-    the same words, is taken as it is. `make_tts` must be picklable: each process calls it once. `AudioError` names
-    the transcript whose audio is silent, clipped, or too short or long for its text.
+    the same words, is taken as it is. Of several pronunciations of a word, each is spoken in a share of the training
+    transcripts, and the first in the others. `make_tts` must be picklable: each process calls it once. `AudioError`
+    names the transcript whose audio is silent, clipped, or too short or long for its text.
     """
     tasks = (
         (transcript, *draw_voice(transcript.id, transcript.split, config, seed=seed), folder)
@@ -60,12 +64,13 @@ def speak(
         if transcript.id not in done
     )
     in_order = dict(sorted(pronunciations.items()))
-    yield from workers.map(_speak, tasks, start=_start, arguments=(make_tts, in_order))
+    yield from workers.map(_speak, tasks, start=_start, arguments=(make_tts, in_order, seed))
 
 
-def _start(make_tts: Callable[[], Tts], pronunciations: Mapping[str, str]) -> None:
+def _start(make_tts: Callable[[], Tts], pronunciations: Mapping[str, Sequence[str]], seed: int) -> None:
     _tts[:] = [make_tts()]
     _pronunciations[:] = [pronunciations]
+    _seed[:] = [seed]
 
 
 def _speak(task: Task) -> Utterance:
@@ -73,7 +78,11 @@ def _speak(task: Task) -> Utterance:
 
     transcript, voice, speed, folder = task
     spoken = transcript.spoken.casefold()
-    used = {key: ipa for key, ipa in _pronunciations[0].items() if key.casefold() in spoken}
+    used = {
+        key: drawn(accepted, transcript.id, transcript.split, seed=_seed[0])
+        for key, accepted in _pronunciations[0].items()
+        if key.casefold() in spoken
+    }
     path = folder / transcript.split / audio_name(transcript, voice, speed, used)
     times = path.with_suffix(".words.json") if transcript.split in TIMED else None
     if not path.is_file() or (times and not times.is_file()):

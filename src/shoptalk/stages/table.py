@@ -36,7 +36,7 @@ STAGES = (
         purpose="read the terms, and hold some out as a control",
         product="10-lexicon.jsonl",
         reads=("lexicon", "seed"),
-        code_version=2,
+        code_version=3,
     ),
     Stage(
         number=20,
