@@ -11,7 +11,7 @@ from shoptalk.core.errors import LeakError, ManifestError
 from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.files import read_lines
 from shoptalk.core.recipe import DatasetSection
-from shoptalk.core.records import Example, Term, Utterance
+from shoptalk.core.records import TERMLESS, Example, Term, Utterance
 from shoptalk.core.sets import TESTS, digest
 from shoptalk.core.terms import occurrences
 from shoptalk.corpus import dataset
@@ -173,6 +173,16 @@ def test_a_digest_sees_what_is_asked_and_not_where_it_lies() -> None:
     assert digest([asked]) == digest([asked.model_copy(update={"audio": Path("there.flac"), "duration_s": 2.0})])
     for changed in ({"text": "Hold that."}, {"voice": "bob"}, {"term_ids": ("x",)}, {"id": "b"}):
         assert digest([asked]) != digest([asked.model_copy(update=changed)])
+
+
+@pytest.mark.parametrize("kind", TERMLESS)
+def test_sentences_without_a_term_train_and_are_in_no_term_test(tmp_path: Path, kind: str) -> None:
+    plain = utterance("f", "train", "He takes the tablet when he wakes.", "af_sky", term_ids=(), kind=kind)
+    made(tmp_path, plain)
+    line = read_manifest(tmp_path / "50-dataset" / "train.jsonl")[-1]
+    assert (line.id, line.term_ids) == ("f", ())
+    with pytest.raises(ManifestError, match=r"1 utterances of the test split .* \(f\)"):
+        made(tmp_path / "again", plain.model_copy(update={"split": "test", "voice": "af_kore"}))
 
 
 def test_made_twice_it_is_the_same_bytes(tmp_path: Path) -> None:

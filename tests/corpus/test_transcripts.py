@@ -83,6 +83,9 @@ def test_the_checks() -> None:
     terms = {"metformin": METFORMIN}
     assert transcripts.faults(transcript("We will stop Glucophage tomorrow."), terms, CONFIG) == []
     assert "metformin" in transcripts.has_terms(transcript("We will stop it."), terms)
+    plain = transcript("Please take the tablet now.", term_ids=(), kind="without")
+    assert transcripts.faults(plain, terms, CONFIG) == []
+    assert "'carrier'" in transcripts.has_terms(plain.model_copy(update={"kind": "carrier"}), terms)
     assert "2 words" in transcripts.has_length(transcript("Stop metformin."), CONFIG)
     assert "{" in transcripts.is_clean(transcript("Stop metformin {dose} now."))
     assert "*" in transcripts.is_clean(transcript("Stop **metformin** now."))

@@ -12,6 +12,12 @@ Samples = npt.NDArray[np.float32]
 """Mono audio, shape (T,) with T samples, nominal range -1..1, at `audio.SAMPLE_RATE_HZ` unless said otherwise."""
 
 Split = Literal["train", "dev", "test"]
+Kind = Literal["carrier", "dictation", "contrast", "without", "several", "turn", "numbers"]
+"""What a sentence is for: ``contrast`` has terms that are confused, ``several`` other terms beside the term, ``turn``
+is of a conversation, ``numbers`` is about figures and acronyms, ``without`` says a plain thing where a term could
+stand."""
+TERMLESS: tuple[Kind, ...] = ("without", "numbers")
+"""The kinds of sentence that may name no term; they are for training and dev, never for the term tests."""
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -62,6 +68,7 @@ class Transcript(Record):
     spoken: str = Field(min_length=1)
     """What the TTS reads: the same sentence in words."""
     term_ids: tuple[str, ...]
+    """Of the terms in it; none only for a kind of `TERMLESS`."""
     carrier: str
     """The sentence with its slots emptied; two transcripts of one carrier are never in two splits."""
     split: Split
@@ -70,6 +77,9 @@ class Transcript(Record):
     section: str = ""
     """Note section, e.g. ``plan``; empty where unknown."""
     specialty: str = ""
+    kind: Kind = "carrier"
+    voice_group: str = ""
+    """Of `corpus.voices.GROUPS`, as planned; empty: any voice of the split."""
     condition: str = ""
     """What the design plans for its copies, one of `augmentation.CONDITIONS`; empty: drawn as the recipe says."""
 
@@ -91,6 +101,8 @@ class Utterance(Record):
     """Note section, as of the transcript."""
     words: tuple[tuple[str, float, float], ...] = ()
     """Each spoken word with its start and end in the audio, in s; for dev and test, where the synthesiser tells."""
+    kind: Kind = "carrier"
+    """As of the transcript."""
     effects: Mapping[str, float | str] = {}
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
     condition: str = ""

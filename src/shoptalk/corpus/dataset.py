@@ -15,7 +15,7 @@ from shoptalk.core.errors import LeakError, ManifestError
 from shoptalk.core.examples import read_manifest, write_manifest
 from shoptalk.core.files import write_text
 from shoptalk.core.recipe import DatasetSection
-from shoptalk.core.records import Example, Split, Term, Utterance
+from shoptalk.core.records import TERMLESS, Example, Split, Term, Utterance
 from shoptalk.core.sets import TEST_LISTS, TESTS, digest
 from shoptalk.corpus.splits import near_duplicates, normal_form
 from shoptalk.corpus.voices import TEST_VOICES, parts
@@ -48,8 +48,9 @@ def build(
     """Write the manifests below `folder` (whole or not at all) and return the sha256 of each test list.
 
     `source` is the folder that the utterances' audio paths are relative to. `LeakError` lists every leak found, and
-    names a test list that is not the one the recipe was made for.
+    names a test list that is not the one the recipe was made for. `ManifestError`: see `require_terms_in_tests`.
     """
+    require_terms_in_tests(utterances)
     leaks = [*carrier_leaks(utterances), *voice_leaks(utterances, general)]
     leaks += [*term_leaks(terms, utterances, general), *general_leaks(general)]
     if leaks:
@@ -61,6 +62,19 @@ def build(
         write_manifest(folder / f"{name}.jsonl", lines)
     write_text(folder / TEST_LISTS, json.dumps(digests, indent=1) + "\n")
     return digests
+
+
+def require_terms_in_tests(utterances: Sequence[Utterance]) -> None:
+    """`ManifestError` names sentences without a term that would be in the lists on which terms are scored."""
+    names = []
+    for utterance in utterances:
+        if utterance.split == "test" and utterance.kind in TERMLESS and not utterance.term_ids:
+            names.append(utterance.id)
+    if names:
+        raise ManifestError(
+            f"{len(names)} utterances of the test split are of a kind that names no term ({', '.join(names[:5])}); "
+            "sentences without a term belong to train or dev"
+        )
 
 
 def carrier_leaks(utterances: Sequence[Utterance]) -> list[str]:

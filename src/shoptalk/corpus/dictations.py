@@ -283,6 +283,7 @@ def _transcript(text: str, order: _Order, *, source: str) -> Transcript:
         source=source,
         section=order.section,
         specialty=order.specialty,
+        kind="dictation",
     )
 
 

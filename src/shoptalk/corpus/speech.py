@@ -99,6 +99,7 @@ def _speak(task: Task) -> Utterance:
         voice=voice,
         speed=speed,
         section=transcript.section,
+        kind=transcript.kind,
         condition=transcript.condition,
         words=json.loads(times.read_text(encoding="utf-8")) if times else (),
     )

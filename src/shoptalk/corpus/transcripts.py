@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import CoverageError
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import Split, Term, Transcript
+from shoptalk.core.records import TERMLESS, Split, Term, Transcript
 from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
@@ -75,8 +75,10 @@ def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, s
 
 def has_terms(transcript: Transcript, terms: Mapping[str, Term]) -> str:
     missing = [name for name in transcript.term_ids if not occurrences(terms[name], transcript.text)]
-    if missing or not transcript.term_ids:
+    if missing:
         return f"does not contain {', '.join(missing)}"
+    if not transcript.term_ids and transcript.kind not in TERMLESS:
+        return f"names no term, but is of kind {transcript.kind!r}"
     return ""
 
 
