@@ -1,6 +1,6 @@
 """Three hours of speech by HTTP: the text is that of `shoptalk transcribe`, and the server's memory is bounded.
 
-    python benchmarks/service/long_audio.py [--hours 3]
+    python benchmarks/service/long_audio.py [results/long_audio.json] [--hours 3]
 
 Real speech of `assets/general` in a row, as WAV, the largest form it can come in. The server has the tiny base and its
 defaults. What the front process holds at most is its own memory (`RssAnon`), against the upload, the decoded samples
@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from datetime import date
 from pathlib import Path
 
 import load
@@ -23,7 +24,7 @@ import servers
 import soak
 import soundfile
 
-from shoptalk.core import audio
+from shoptalk.core import audio, device, files
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.recordings import load as read_recording
 
@@ -37,8 +38,10 @@ LOOK_S = 0.5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("target", type=Path, nargs="?", default=ROOT / "results/long_audio.json")
     parser.add_argument("--hours", type=float, default=3.0)
-    hours = parser.parse_args().hours
+    arguments = parser.parse_args()
+    hours = arguments.hours
     servers.end_servers_with_sigterm()
     with tempfile.TemporaryDirectory() as temporary:
         recording = Path(temporary) / "long.wav"
@@ -60,6 +63,10 @@ def main() -> None:
     samples_mib = hours * 3600 * audio.SAMPLE_RATE_HZ * np.float32().nbytes / 2**20
     most_mib = upload_mib + samples_mib + MORE_MIB
     figures = {
+        "command": "python benchmarks/service/long_audio.py " + " ".join(sys.argv[1:]),
+        "date": f"{date.today()}",
+        "commit": servers.commit(),
+        "machine": device.machine(),
         "hours": hours,
         "words": len(text.split()),
         "is_equal": text.split() == expected.split(),
@@ -69,6 +76,7 @@ def main() -> None:
         "workers_mib": max(seen.workers_mib for seen in looks),
         "audio_mib": max(seen.audio_mib for seen in looks),
     }
+    files.write_text(arguments.target, json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
     if not figures["is_equal"] or figures["front_mib"] > most_mib or not text:
         sys.exit(1)
