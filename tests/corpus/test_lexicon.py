@@ -66,7 +66,12 @@ def test_all_problems_of_a_file_at_once_with_rows(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "metformin", "category": "drug"}\n{"text":\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", json.dumps({"text": "B₁₂", "category": "lab"}), "cannot be spoken"),
         ("a.jsonl", json.dumps({"text": "metformin", "category": "My Drug"}), "names a slot"),
-        ("a.txt", "metformin", ".csv, .yaml or .jsonl"),
+        ("a.docx", "metformin", r"\.txt, \.csv, \.tsv, \.yaml or \.jsonl"),
+        ("a.txt", "metformin\nCO₂\n", r"a\.txt:2: text 'CO₂' .* cannot be spoken"),
+        ("a.txt", "metformin\tdrug\n", r"a\.txt:1: a tab"),
+        ("a.txt", "# nothing\n\n", "no terms"),
+        ("a.txt", "flat white\ncortado\nFlat White\n", r"a\.txt:3: text 'flat white' occurs already in .*a\.txt:1"),
+        ("a.yaml", "- flat white\n- 5\n", r"a\.yaml:2: a term is a text or a mapping"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, name: str, content: str, words: str) -> None:

@@ -27,7 +27,7 @@ class Section(BaseModel):
 
 class LexiconSection(Section):
     files: tuple[Path, ...] = (Path("lexicons/clinical.yaml"),)
-    """Lists of terms: CSV, YAML or JSONL files."""
+    """Lists of terms: plain lists (.txt), CSV, TSV, YAML or JSONL files."""
     only: tuple[str, ...] = ()
     """Ids of the terms to use; empty: all."""
     untaught: float = Field(default=0.25, ge=0, lt=1)

@@ -18,6 +18,8 @@ is of a conversation, ``numbers`` is about figures and acronyms, ``without`` say
 stand."""
 TERMLESS: tuple[Kind, ...] = ("without", "numbers")
 """The kinds of sentence that may name no term; they are for training and dev, never for the term tests."""
+UNSORTED = "term"
+"""Category of a term whose list gives none."""
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -42,7 +44,7 @@ class Term(Record):
     text: str = Field(min_length=1)
     """As written in a document, e.g. ``metformin`` or ``HbA1c``."""
     category: str = Field(min_length=1)
-    """drug, procedure, anatomy, condition, lab, role, or the user's own."""
+    """drug, procedure, anatomy, condition, lab, role, or the user's own; `UNSORTED` until one is given."""
     spoken: tuple[str, ...] = ()
     """How people say it where that differs from the text, e.g. ``hemoglobin a one c``; the TTS reads the first."""
     ipa: Annotated[tuple[str, ...], BeforeValidator(_in_tuple)] = ()

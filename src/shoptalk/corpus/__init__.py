@@ -1,6 +1,7 @@
 """Stages 10 to 50: from a list of terms to spoken, augmented, leak-free data.
 
-- `lexicon`: 10: terms from CSV, YAML or JSONL, and the draw of those held out
+- `lexicon`: 10: terms from files, checked, and the draw of those held out
+- `term_files`: 10: the forms that a lexicon is read from and written in
 - `pronunciation`: 10: pronunciations that the lexicon gives
 - `carriers`: 20: carrier sentences with slots
 - `transcripts`: 20: carriers filled, checked and split

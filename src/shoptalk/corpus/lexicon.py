@@ -1,32 +1,22 @@
-"""Stage 10: terms from CSV, YAML or JSONL files, checked all at once, and the draw of those that are held out."""
+"""Stage 10: terms from files, checked all at once, and the draw of those that are held out."""
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from shoptalk.core import tables, yaml_text
 from shoptalk.core import terms as term_forms
-from shoptalk.core.errors import LexiconError, TermError, TextError
-from shoptalk.core.records import Term
+from shoptalk.core.errors import LexiconError, TermError
+from shoptalk.core.records import UNSORTED, Term
+from shoptalk.corpus import term_files
 from shoptalk.corpus.pronunciation import check_ipa
 from shoptalk.corpus.splits import draw_key
 
-FACTS = ("dose", "route", "frequency", "value")
-"""Columns of a CSV file that become facts; YAML and JSONL may have any facts."""
-
-_LISTS = ("spoken", "ipa", "variants", "confused_with", *FACTS)
-_COLUMNS = ("id", "text", "category", "spoken", "ipa", "variants", "facts", "weight", "confused_with", "risk", "taught")
 _SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ0-9 .,'’()/%+-]+")
 _SLOT_NAME = re.compile(r"[a-z_]+")
-
-Row = tuple[str, dict[str, Any]]
-"""Where the row stands (``file:row``), and its columns."""
 
 
 def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
@@ -34,8 +24,8 @@ def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
     problems: list[str] = []
     terms: list[tuple[str, Term]] = []
     for file in files:
-        for where, columns in _rows(file, problems):
-            term = _term(where, columns, problems)
+        for where, columns in term_files.rows(file, problems):
+            term = read_term(where, columns, problems)
             if term:
                 terms.append((where, term))
     problems += _clashes(terms)
@@ -125,86 +115,17 @@ def _families(terms: Sequence[Term]) -> list[list[Term]]:
     return list(families.values())
 
 
-def _rows(file: Path, problems: list[str]) -> Iterator[Row]:
-    readers = {".csv": _csv_rows, ".yaml": _yaml_rows, ".yml": _yaml_rows, ".jsonl": _jsonl_rows}
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        problems.append(f"{file}: a lexicon is a .csv, .yaml or .jsonl file")
-    elif not file.is_file():
-        problems.append(f"{file}: no such file")
-    else:
-        yield from reader(file, problems)
-
-
-def _csv_rows(file: Path, problems: list[str]) -> Iterator[Row]:
-    for number, cells in tables.read_table(file, problems, known=(*_COLUMNS, *FACTS)):
-        yield f"{file}:{number}", _from_cells({name: cell for name, cell in cells.items() if cell})
-
-
-def _from_cells(cells: dict[str, str]) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name, cell in cells.items():
-        if name in _LISTS:
-            columns[name] = [part.strip() for part in cell.split("|")]
-        else:
-            columns[name] = cell
-    facts = {name: columns.pop(name) for name in FACTS if name in columns}
-    if facts:
-        columns["facts"] = facts
-    return columns
-
-
-def _yaml_rows(file: Path, problems: list[str]) -> Iterator[Row]:
-    """Items of a YAML list; a row number is the item's line in the file."""
-    try:
-        items, node = yaml_text.load_node(tables.read_text(file))
-    except yaml.YAMLError as error:
-        problems.append(f"{file}: not YAML: {error}")
-        return
-    except TextError as error:
-        problems.append(str(error))
-        return
-    if not isinstance(items, list) or not isinstance(node, yaml.SequenceNode):
-        problems.append(f"{file}:1: a YAML lexicon is a list of terms")
-        return
-    for item, place in zip(items, node.value, strict=True):
-        where = f"{file}:{place.start_mark.line + 1}"
-        if isinstance(item, dict):
-            yield where, item
-        else:
-            problems.append(f"{where}: a term is a mapping, e.g. `- {{text: metformin, category: drug}}`")
-
-
-def _jsonl_rows(file: Path, problems: list[str]) -> Iterator[Row]:
-    try:
-        text = tables.read_text(file)
-    except TextError as error:
-        problems.append(str(error))
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            item = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problems.append(f"{file}:{number}: not JSON: {error}")
-            continue
-        if isinstance(item, dict):
-            yield f"{file}:{number}", item
-        else:
-            problems.append(f"{file}:{number}: a term is an object")
-
-
-def _term(where: str, columns: dict[str, Any], problems: list[str]) -> Term | None:
+def read_term(where: str, columns: dict[str, Any], problems: list[str]) -> Term | None:
     """The term of one row, or None after adding what is wrong with it to `problems`."""
     if not str(columns.get("text") or "").strip():
         problems.append(f"{where}: empty term; fill in `text`")
         return None
-    unknown = sorted(set(map(str, columns)) - set(_COLUMNS))
+    unknown = sorted(set(map(str, columns)) - set(term_files.COLUMNS))
     if unknown:
-        problems.append(f"{where}: unknown columns {', '.join(unknown)}; known: {', '.join(_COLUMNS)}")
+        problems.append(f"{where}: unknown columns {', '.join(unknown)}; known: {', '.join(term_files.COLUMNS)}")
         return None
-    named = {"id": _slug(str(columns["text"])) or where} | columns
+    named = {"id": term_files.slug(str(columns["text"])) or where} | columns
+    named["category"] = columns.get("category") or UNSORTED
     try:
         term = Term.model_validate(named)
     except ValidationError as error:
@@ -225,7 +146,8 @@ def _unspeakable(term: Term) -> Iterator[str]:
             odd = "".join(sorted(set(_SPEAKABLE.sub("", written))))
             if odd or not re.search(r"[A-Za-zÀ-ɏ]", written):
                 shown = f"the symbols {odd!r}" if odd else "no letter"
-                yield f"{name} {written!r} has {shown}, which cannot be spoken; give `spoken` in words"
+                cure = "give `spoken` in words, in a .csv or .yaml"
+                yield f"{name} {written!r} has {shown}, which cannot be spoken; {cure}"
     if not _SLOT_NAME.fullmatch(term.category):
         yield f"category {term.category!r}: write it in lower-case letters, because it names a slot of the sentences"
 
@@ -266,7 +188,3 @@ def _contradictions(terms: Sequence[tuple[str, Term]]) -> Iterator[str]:
             )
     if chosen and all(_is_decided(term) and not term.taught for term in chosen):
         yield "every term is `taught: false`; nothing is left to train"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
