@@ -5,6 +5,10 @@ from shoptalk.core.records import Term
 from shoptalk.corpus.pronunciation import check_ipa, drawn, pronunciations
 
 
+def no_rules(text: str) -> str:
+    raise AssertionError(f"{text!r}: asked of the letter-to-sound rules")
+
+
 @pytest.mark.parametrize(
     "ipa", ["mɛtˈfɔːrmɪn", "/əˈpɪksəbæn/", "t͡ʃɛɹ", "ɡəˈbæp.ən.tɪn", "ˌhiː.məˈɡloʊ.bɪn ˈeɪ wʌn ˈsiː"]
 )
@@ -23,9 +27,9 @@ def test_what_cannot_be_spoken_is_named(ipa: str, named: str) -> None:
 def test_table_uses_the_spoken_form_and_refuses_contradictions() -> None:
     a1c = Term(id="a1c", text="HbA1c", category="lab", spoken=("Hemoglobin A one C",), ipa=("ˌeɪ wʌn ˈsiː",))
     plain = Term(id="x", text="Aspirin", category="drug")
-    assert pronunciations([a1c, plain]) == {"hemoglobin a one c": ("ˌeɪ wʌn ˈsiː",)}
+    assert pronunciations([a1c, plain], no_rules) == {"hemoglobin a one c": ("ˌeɪ wʌn ˈsiː",)}
     with pytest.raises(TermError, match="in another term"):
-        pronunciations([a1c, a1c.model_copy(update={"id": "again", "ipa": ("ˈeɪ",)})])
+        pronunciations([a1c, a1c.model_copy(update={"id": "again", "ipa": ("ˈeɪ",)})], no_rules)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ class LexiconSection(Section):
     """Lists of terms: plain lists (.txt), CSV, TSV, YAML or JSONL files."""
     only: tuple[str, ...] = ()
     """Ids of the terms to use; empty: all."""
+    pronunciations: Path | None = None
+    """What people found right when they listened: the file that `shoptalk audition` writes."""
+    dictionaries: tuple[Path, ...] = (Path("lexicons/clinical.yaml"),)
+    """Lexicons whose IPA is used for terms that give none."""
     untaught: float = Field(default=0.25, ge=0, lt=1)
     """Part of the terms of each category that is held out: never trained, a control in the test. One of each category
     is always trained."""

@@ -38,6 +38,11 @@ def _in_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+PronouncedBy = Literal["override", "lexicon", "dictionary", "stem", "g2p"]
+"""The tiers of pronunciation, the first that has one counting: users who listened, the lexicon's `ipa`, a dictionary,
+rules for the stems of drug names, and the letter-to-sound rules of the synthesiser."""
+
+
 class Term(Record):
     """One entry of the lexicon (product 10)."""
 
@@ -49,6 +54,10 @@ class Term(Record):
     """How people say it where that differs from the text, e.g. ``hemoglobin a one c``; the TTS reads the first."""
     ipa: Annotated[tuple[str, ...], BeforeValidator(_in_tuple)] = ()
     """Accepted pronunciations in IPA, the usual one first; empty: the TTS engine's own. A text is read as one."""
+    pronounced_by: PronouncedBy | None = None
+    """Which tier gives its pronunciation; None: of a lexicon that was made before there were tiers."""
+    verified_by: str = ""
+    """Who listened to each of its pronunciations and found them right; empty: nobody did."""
     variants: tuple[str, ...] = ()
     """Other written forms that count as the same term: plural, hyphenation, brand name."""
     facts: Mapping[str, tuple[str, ...]] = {}
@@ -60,6 +69,11 @@ class Term(Record):
     risk: Literal["low", "medium", "high"] = "medium"
     taught: bool = True
     """False: held out as a control; never part of any training sentence."""
+
+    @property
+    def as_spoken(self) -> str:
+        """What the TTS reads for it."""
+        return self.spoken[0] if self.spoken else self.text
 
 
 class Transcript(Record):
@@ -148,6 +162,8 @@ class Example(Record):
     """The imported test set it belongs to."""
     words: tuple[tuple[str, Number, Number], ...] = ()
     """Each spoken word with its start and end, in seconds from the start of the example."""
+    unverified_terms: tuple[str, ...] = ()
+    """Ids of its terms that a synthesiser speaks, and whose pronunciation nobody has listened to."""
     patient: bool = False
     """A consented recording of a real patient: neither sound nor words of it enter a report that is not private."""
 

@@ -107,7 +107,7 @@ class TermRow(Part):
     text: str
     category: str
     tier: str
-    """Where its pronunciation came from: ``ipa`` (the lexicon's), ``respelled``, or ``rules`` (eSpeak's)."""
+    """Where its pronunciation came from: ``ipa`` (given), ``stem``, ``respelled``, or ``rules`` (eSpeak's)."""
     taught: bool
     known: bool | None
     """Whether the base's training text holds it; None: not looked up."""

@@ -2,7 +2,11 @@
 
 - `lexicon`: 10: terms from files, checked, and the draw of those held out
 - `term_files`: 10: the forms that a lexicon is read from and written in
-- `pronunciation`: 10: pronunciations that the lexicon gives
+- `pronunciation`: which IPA can be spoken, and what each term sounds like
+- `tiers`: 10: who decides how a term is spoken
+- `overrides`: 10: what people found right when they listened
+- `respelling`: pronunciations in English letters, as IPA
+- `stems`: pronunciations of drug names by their endings
 - `carriers`: 20: carrier sentences with slots
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model

@@ -128,8 +128,14 @@ def general_leaks(general: General) -> list[str]:
     return leaks
 
 
+def unverified(terms: Sequence[Term]) -> frozenset[str]:
+    """Ids of the terms whose pronunciation nobody has listened to."""
+    return frozenset(term.id for term in terms if not term.verified_by)
+
+
 def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path) -> Mapping[str, list[Example]]:
     trained = {term.id for term in terms if term.taught}
+    unheard = unverified(terms)
     lists: dict[str, list[Example]] = {"train": [], "dev": [], "test-taught": [], "test-untaught": []}
     for utterance in utterances:
         name: str = utterance.split
@@ -143,6 +149,7 @@ def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path
             term_ids=utterance.term_ids,
             cluster=utterance.carrier,
             voice=utterance.voice,
+            unverified_terms=tuple(id_ for id_ in utterance.term_ids if id_ in unheard),
         )
         if utterance.split != "train":
             line = line.model_copy(update={"context": utterance.section, "words": utterance.words})

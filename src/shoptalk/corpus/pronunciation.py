@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Split, Term
+from shoptalk.corpus import stems
 from shoptalk.corpus.splits import draw_key
 
 _LETTERS = "abdefhijklmnoprstuvwxzæçðŋøœɐɑɒɔəɚɛɜɝɡgɪɨɫɬɹɾʃʊʌʍʒʔθᵻ"
@@ -22,21 +23,32 @@ def check_ipa(ipa: str) -> None:
         raise TermError(f"pronunciation {ipa!r} has no vowel; write the whole word in IPA")
 
 
-def pronunciations(terms: Iterable[Term]) -> Mapping[str, tuple[str, ...]]:
-    """Spoken word or phrase → its accepted IPA, for the terms that give some; a contradiction is a `TermError`."""
+def pronunciations(terms: Iterable[Term], g2p: stems.G2p) -> Mapping[str, tuple[str, ...]]:
+    """Spoken word or phrase → its accepted IPA, for the terms that have some, or a stem; `g2p` reads what is no stem.
+
+    Two terms that contradict each other are a `TermError`.
+    """
     table: dict[str, tuple[str, ...]] = {}
     for term in terms:
-        if not term.ipa:
+        accepted = ipa_of(term, g2p)
+        if not accepted:
             continue
-        for ipa in term.ipa:
+        for ipa in accepted:
             check_ipa(ipa)
-        spoken = (term.spoken[0] if term.spoken else term.text).casefold()
-        if table.setdefault(spoken, term.ipa) != term.ipa:
+        spoken = term.as_spoken.casefold()
+        if table.setdefault(spoken, accepted) != accepted:
             raise TermError(
                 f"{term.id}: {spoken!r} has the pronunciations {', '.join(table[spoken])} and, in another term, "
-                f"{', '.join(term.ipa)}; give both terms the same"
+                f"{', '.join(accepted)}; give both terms the same"
             )
     return table
+
+
+def ipa_of(term: Term, g2p: stems.G2p) -> tuple[str, ...]:
+    """The accepted IPA of a term of stage 10; empty where the letter-to-sound rules speak it."""
+    if term.ipa or term.pronounced_by != "stem":
+        return term.ipa
+    return (stems.of_phrase(term.as_spoken, g2p),)
 
 
 def drawn(accepted: Sequence[str], transcript_id: str, split: Split, *, seed: int) -> str:

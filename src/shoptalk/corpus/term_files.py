@@ -16,7 +16,10 @@ from shoptalk.core.records import UNSORTED, Term
 
 FACTS = ("dose", "route", "frequency", "value")
 """Columns of a table that become facts; YAML and JSONL may have any facts."""
-COLUMNS = ("id", "text", "category", "spoken", "ipa", "variants", "facts", "weight", "confused_with", "risk", "taught")
+COLUMNS = (
+    *("id", "text", "category", "spoken", "ipa", "pronounced_by", "verified_by", "variants", "facts", "weight"),
+    *("confused_with", "risk", "taught"),
+)
 LISTS = ("spoken", "ipa", "variants", "confused_with", *FACTS)
 """Columns of a table with several values in a cell, parted by ``|``."""
 KINDS = (".txt", ".csv", ".tsv", ".yaml", ".yml", ".jsonl")

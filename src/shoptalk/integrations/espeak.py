@@ -38,6 +38,11 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def ipa(text: str) -> str:
+    """The American pronunciation of an English text in IPA as people write it, without `TIE`; not thread-safe."""
+    return phonemes(text, "en-us").replace(TIE, "")
+
+
 def phonemes(text: str, accent: Accent) -> str:
     """IPA of an English text, words apart by spaces, phonemes of several letters tied with `TIE`; not thread-safe."""
     library = _library()

@@ -22,6 +22,8 @@ def tier(term: Term) -> str:
     """Where the synthesiser's pronunciation of a term comes from."""
     if term.ipa:
         return "ipa"
+    if term.pronounced_by == "stem":
+        return "stem"
     return "respelled" if term.spoken else "rules"
 
 

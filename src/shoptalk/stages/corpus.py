@@ -23,14 +23,19 @@ R = TypeVar("R", bound=Record)
 def lexicon(run: StageRun) -> None:
     """10: terms, some of each category held out."""
     from shoptalk.corpus import lexicon as terms_of
+    from shoptalk.corpus import overrides, tiers
 
     section = run.recipe.lexicon
     terms = terms_of.load([run.resolve(file) for file in section.files], only=section.only)
     marked = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
+    said = overrides.read(run.resolve(section.pronunciations)) if section.pronunciations else []
+    dictionary = terms_of.load([run.resolve(file) for file in section.dictionaries]) if section.dictionaries else []
+    marked = tiers.decide(marked, overrides=said, dictionary=dictionary)
     write(run, lambda done: (term for term in marked if term.id not in done))
     held_out = [term.text for term in marked if not term.taught]
     say(f"{len(marked)} terms, {len(held_out)} of them held out: {', '.join(held_out) or 'none'}")
-    for remark in terms_of.held_out_remarks(marked, part=section.untaught):
+    say(tiers.told(marked))
+    for remark in (*terms_of.held_out_remarks(marked, part=section.untaught), *tiers.remarks(marked, said)):
         say(f"note: {remark}")
     for later, first in folded(index_of(terms)).items():
         say(f"note: {terms[later].text!r} is a form of {terms[first].text!r}; both are counted as one term")
@@ -143,13 +148,13 @@ def speech(run: StageRun) -> None:
     """30: every transcript spoken."""
     from shoptalk.corpus.pronunciation import pronunciations
     from shoptalk.corpus.speech import speak
-    from shoptalk.integrations import kokoro
+    from shoptalk.integrations import espeak, kokoro
 
     section = run.recipe.speech
     spoken = list(files.read(run.product("transcripts"), Transcript))
     terms = files.read(run.product("lexicon"), Term)
     kokoro.prepare()
-    overrides = pronunciations(terms)
+    sounds = pronunciations(terms, espeak.ipa)
 
     def recorded(done: frozenset[str]) -> Iterator[Utterance]:
         folder = run.folder / "30-speech"
@@ -160,7 +165,7 @@ def speech(run: StageRun) -> None:
             folder=folder,
             seed=run.recipe.seed,
             done=done,
-            pronunciations=overrides,
+            pronunciations=sounds,
             workers=Processes(section.workers),
         )
         return progress(new, "speech", total=len(spoken), done=len(done))
@@ -204,12 +209,18 @@ def dataset(run: StageRun) -> None:
     from shoptalk.corpus import dataset as lists
 
     source = run.product("augment")
+    terms = list(files.read(run.product("lexicon"), Term))
+    utterances = list(files.read(source, Utterance))
     digests = lists.build(
-        list(files.read(run.product("lexicon"), Term)),
-        list(files.read(source, Utterance)),
+        terms,
+        utterances,
         lists.read_general(run.resolve(run.recipe.dataset.general)),
         run.recipe.dataset,
         source=source.parent,
         folder=run.product("dataset"),
     )
+    unheard, count = lists.unverified(terms), 0
+    for utterance in utterances:
+        count += not unheard.isdisjoint(utterance.term_ids)
+    say(f"{count} of {len(utterances)} utterances say one of the {len(unheard)} terms that nobody has listened to")
     say("no leaks; test lists " + ", ".join(f"{name} {digest[:12]}" for name, digest in digests.items()))

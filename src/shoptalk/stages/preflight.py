@@ -63,8 +63,12 @@ def _terms(run: Run) -> list[Term]:
 
 
 def _lexicon(run: Run) -> Iterable[str]:
-    """Reading the lexicon raises what is wrong with it."""
+    """Reading the lexicon, and what people said of its pronunciations, raises what is wrong with them."""
+    from shoptalk.corpus import overrides
+
     _terms(run)
+    if run.recipe.lexicon.pronunciations and "lexicon" not in run.recipe.products:
+        overrides.read(run.resolve(run.recipe.lexicon.pronunciations))
     return ()
 
 

@@ -36,7 +36,7 @@ STAGES = (
         purpose="read the terms, and hold some out as a control",
         product="10-lexicon.jsonl",
         reads=("lexicon", "seed"),
-        code_version=3,
+        code_version=4,
     ),
     Stage(
         number=20,
@@ -71,7 +71,7 @@ STAGES = (
         product="50-dataset",
         inputs=("lexicon", "augment"),
         reads=("dataset",),
-        code_version=3,
+        code_version=4,
     ),
     Stage(
         number=60,
