@@ -176,6 +176,8 @@ def type_name(annotation: Any) -> str:
         *first, last = [f"`{choice}`" for choice in parts]
         return f"{', '.join(first)} or {last}" if first else last
     if origin is tuple and parts[-1] is Ellipsis:
+        if get_origin(parts[0]) is Literal:
+            return f"list of {type_name(parts[0])}"
         return "list of sections" if is_section(parts[0]) else f"list of {type_name(parts[0])}s"
     if origin is tuple:
         return f"{len(parts)} {type_name(parts[0])}s"

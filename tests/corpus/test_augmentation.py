@@ -11,15 +11,35 @@ import pytest
 
 from shoptalk.core import files
 from shoptalk.core.audio import decode, write_flac
-from shoptalk.core.errors import ChecksumError, ManifestError
+from shoptalk.core.draws import CHANCES, draw, planned
+from shoptalk.core.errors import AudioError, ChecksumError, ManifestError, RecipeError
+from shoptalk.core.noise import Noise, NoiseSet, read_noise
 from shoptalk.core.protocols import Workers
 from shoptalk.core.recipe import AugmentSection
 from shoptalk.core.records import Split, Utterance
-from shoptalk.corpus.augmentation import CHANCES, CONDITIONS, Noise, NoiseSet, augment, draw, planned
+from shoptalk.corpus.augmentation import CONDITIONS, augment, count
 from shoptalk.stages.processes import Processes
 
 NOISE_FOLDER = Path(__file__).parents[2] / "assets" / "noise"
 EVERYTHING = AugmentSection(copies=2, noise=1, room=1, telephone=1, codec=1)
+NEW = AugmentSection.model_validate(
+    {
+        "copies": 1,
+        "tempo": (0.9, 1.1),
+        "pitch_semitones": (-2, 2),
+        "vocal_tract": (0.9, 1.1),
+        "microphone": 1,
+        "packet_loss": 1,
+        "telephone": 1,
+        "telephone_laws": ("a",),
+        "codec": 1,
+        "codecs": ("aac",),
+        "noise": 1,
+        "noise_classes": {"babble": 1},
+        "wordless": 1,
+    }
+)
+SPEECH = tuple(Path(f"speech-{number}.flac") for number in range(9))
 
 
 def shipped() -> NoiseSet:
@@ -176,8 +196,11 @@ def test_audio_and_noise_that_were_replaced_get_copies_of_another_name(tmp_path:
 def test_a_planned_condition_has_its_effects_and_no_others(condition: str) -> None:
     usable = [record for record in shipped().recordings if record.split == "train"]
     for number in range(20):
-        drawn = draw(f"u+{number}", planned(EVERYTHING, condition), usable, seed=1)
-        assert {key for key in CHANCES if key in drawn.effects} == CONDITIONS[condition]
+        section = planned(EVERYTHING, condition)
+        drawn = draw(f"u+{number}", section, usable, seed=1, speech=SPEECH, own=SPEECH[0])
+        names = {name.removesuffix("_low_hz") for name in drawn.effects}
+        assert names & set(CHANCES) == CONDITIONS[condition]
+        assert (drawn.effects.get("noise") == "babble") == (condition == "babble")
 
 
 def test_a_planned_condition_is_obeyed_and_kept(tmp_path: Path) -> None:
@@ -198,3 +221,148 @@ def test_a_planned_condition_is_obeyed_and_kept(tmp_path: Path) -> None:
 def test_an_unknown_condition_is_named() -> None:
     with pytest.raises(ManifestError, match="'submarine' is no condition"):
         planned(EVERYTHING, "submarine")
+
+
+def usable() -> list[Noise]:
+    return [record for record in shipped().recordings if record.split == "train"]
+
+
+def test_a_new_effect_changes_nothing_else_that_is_drawn() -> None:
+    """What the default recipe draws is the same with every other effect beside it."""
+    more = NEW.model_copy(update={**AugmentSection().model_dump(include={*CHANCES[:2], "telephone", "codec"})})
+    more = more.model_copy(update={"noise_classes": {}, "telephone_laws": ("mu",), "codecs": ("opus", "mp3")})
+    for number in range(100):
+        plain = draw(f"u+{number}", AugmentSection(), usable(), seed=3)
+        beside = draw(f"u+{number}", more, usable(), seed=3)
+        assert {key: beside.effects[key] for key in plain.effects} == dict(plain.effects)
+        assert (plain.room, plain.noise_offset) == (beside.room, beside.noise_offset)
+        assert {"tempo", "semitones", "vocal_tract", "microphone_low_hz", "packet_loss"} <= set(beside.effects)
+
+
+def test_noise_is_drawn_by_the_weights_of_its_classes() -> None:
+    classes = {record.id: record.sound for record in usable()}
+    section = AugmentSection(noise=1, noise_classes={"ward": 3, "traffic": 1})
+    drawn = [draw(f"u+{number}", section, usable(), seed=1) for number in range(2_000)]
+    heard = [classes[str(copy.effects["noise"])] for copy in drawn]
+    assert set(heard) == {"ward", "traffic"} and heard.count("ward") == pytest.approx(1_500, abs=100)
+
+
+def test_babble_is_other_training_speech() -> None:
+    section = AugmentSection(noise=1, noise_classes={"babble": 1})
+    for number in range(200):
+        drawn = draw(f"u+{number}", section, usable(), seed=1, speech=SPEECH, own=SPEECH[4])
+        assert drawn.effects["noise"] == "babble"
+        assert 3 <= len(set(drawn.voices)) == len(drawn.voices) <= 6 and SPEECH[4] not in drawn.voices
+
+
+def test_babble_of_too_few_recordings_is_named() -> None:
+    section = AugmentSection(noise=1, noise_classes={"babble": 1})
+    with pytest.raises(RecipeError, match="babble needs 3 training recordings beside"):
+        draw("u+1", section, usable(), seed=1, speech=SPEECH[:3], own=SPEECH[0])
+
+
+def test_a_class_without_recordings_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"of class tram; it has hiss, machines, traffic, ward, weather"):
+        make(tmp_path, AugmentSection(noise_classes={"tram": 1, "ward": 1}))
+
+
+def many(run: Path) -> list[Utterance]:
+    return [utterance(run, name, "train") for name in "abcde"] + [utterance(run, "f", "test")]
+
+
+def augmented(run: Path, config: AugmentSection, workers: Workers = HERE) -> list[Utterance]:
+    return list(
+        augment(
+            many(run),
+            config,
+            noise=shipped(),
+            source_folder=run,
+            folder=run / "40-augment",
+            seed=7,
+            done=frozenset(),
+            workers=workers,
+        )
+    )
+
+
+def test_all_effects_together_are_made_the_same_again_and_never_clip(tmp_path: Path) -> None:
+    made, again = augmented(tmp_path / "x", NEW), augmented(tmp_path / "y", NEW, Processes(2))
+    assert made == again and digests(tmp_path / "x") == digests(tmp_path / "y")
+    assert len(made) == count(many(tmp_path), NEW) == 16
+    for record in made:
+        samples_T = decode(tmp_path / "x" / record.audio)
+        assert samples_T.size / 16_000 == pytest.approx(record.duration_s, abs=1e-3)
+        assert np.abs(samples_T).max(initial=0) < 1.0
+    copies = [record for record in made if "+" in record.id]
+    for copy in copies:
+        factor = float(copy.effects["speed"]) * float(copy.effects["tempo"])
+        assert copy.duration_s == pytest.approx(1.25 / factor, abs=0.01)
+
+
+def test_recordings_without_words_are_a_kind_of_their_own(tmp_path: Path) -> None:
+    made = augmented(tmp_path, AugmentSection(copies=0, wordless=1))
+    wordless = [record for record in made if record.kind == "wordless"]
+    assert [record.id for record in wordless] == [f"wordless-{number:05}" for number in range(1, 6)]
+    test_ids = {record.id for record in shipped().recordings if record.split == "test"}
+    for record in wordless:
+        assert not record.text and not record.term_ids and record.split == "train"
+        assert str(record.effects.get("noise")) not in test_ids
+        samples_T = decode(tmp_path / record.audio).astype(np.float64)
+        assert record.duration_s == pytest.approx(float(record.effects["seconds"]), abs=0.01)
+        if "level_db" not in record.effects:
+            assert not samples_T.any()
+        else:
+            level_db = 10 * np.log10(np.mean(samples_T**2))
+            assert level_db == pytest.approx(float(record.effects["level_db"]), abs=0.5)
+
+
+def test_words_of_a_copy_are_where_they_are_spoken(tmp_path: Path) -> None:
+    spoken = utterance(tmp_path, "a", "train").model_copy(update={"words": (("hm", 0.5, 1.0),)})
+    section = AugmentSection(speed=(1.25, 1.25), tempo=(0.8, 0.8), noise=0, room=0)
+    _, copy = augment(
+        [spoken],
+        section,
+        noise=shipped(),
+        source_folder=tmp_path,
+        folder=tmp_path / "40-augment",
+        seed=7,
+        done=frozenset(),
+        workers=HERE,
+    )
+    assert copy.words == (("hm", 0.5, 1.0),)
+    slower = augment(
+        [spoken],
+        AugmentSection(speed=(1.0, 1.0), tempo=(0.5, 0.5), noise=0, room=0),
+        noise=shipped(),
+        source_folder=tmp_path,
+        folder=tmp_path / "40-augment",
+        seed=7,
+        done=frozenset(),
+        workers=HERE,
+    )
+    assert list(slower)[1].words == (("hm", 1.0, 2.0),)
+
+
+def test_a_planned_noise_without_a_recording_is_named(tmp_path: Path) -> None:
+    planned_for = utterance(tmp_path, "a", "train").model_copy(update={"condition": "noise"})
+    with pytest.raises(RecipeError, match="condition 'noise', but"):
+        list(
+            augment(
+                [planned_for],
+                AugmentSection(),
+                noise=NoiseSet((), NOISE_FOLDER),
+                source_folder=tmp_path,
+                folder=tmp_path / "40-augment",
+                seed=7,
+                done=frozenset(),
+                workers=HERE,
+            )
+        )
+
+
+def test_a_silent_noise_is_named(tmp_path: Path) -> None:
+    write_flac(tmp_path / "nothing.flac", np.zeros(16_000, np.float32))
+    digest = hashlib.sha256((tmp_path / "nothing.flac").read_bytes()).hexdigest()
+    record = Noise(id="nothing", audio="nothing.flac", kind="noise", split="train", sha256=digest)
+    with pytest.raises(AudioError, match="recording 'nothing' is silent"):
+        read_noise(record, tmp_path)

@@ -241,3 +241,23 @@ def test_the_leaks_are_those_of_every_held_out_term_in_every_sentence(
             if not term.taught and occurrences(term, text):
                 expected.append(f"held-out term {term.id!r} is in the training sentence {text!r}")
     assert dataset.term_leaks(terms, spoken, General([], [])) == expected
+
+
+def wordless(name: str = "wordless-00001", **changes: Any) -> Utterance:
+    nothing = {"text": "", "term_ids": (), "carrier": "", "voice": "", "kind": "wordless"}
+    return utterance(name, "train", "", "").model_copy(update={**nothing, **changes})
+
+
+def test_recordings_without_words_train_and_are_marked(tmp_path: Path) -> None:
+    made(tmp_path, wordless())
+    marked = [line.id for line in read_manifest(tmp_path / "50-dataset" / "train.jsonl") if line.wordless]
+    assert marked == ["wordless-00001"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [wordless(kind="carrier"), wordless(split="test"), wordless(split="dev"), wordless(text="Help!")]
+)
+def test_an_empty_text_elsewhere_is_an_error(tmp_path: Path, wrong: Utterance) -> None:
+    with pytest.raises(ManifestError, match=r"1 utterances have no text.*wordless-00001"):
+        made(tmp_path, wrong)
+    assert not (tmp_path / "50-dataset").exists()

@@ -60,7 +60,7 @@ def other(kind: Any, value: Any) -> Any:
     if origin is tuple:
         return other_tuple(get_args(kind), value)
     if origin is dict:
-        return {**value, "other": "other"}
+        return {**value, "other": 0.5 if get_args(kind)[1] is float else "other"}
     if kind is bool:
         return not value
     if kind is int:
@@ -76,7 +76,7 @@ def other_tuple(kinds: tuple[Any, ...], value: tuple[Any, ...]) -> tuple[Any, ..
     if kinds[0] is OtherSection:
         return (OtherSection(kind="whisper", model="whisper-base-ct2"),)
     if len(kinds) == 2 and kinds[1] is not Ellipsis:
-        return (value[0] / 2, value[1])
+        return (value[0] / 2 if value[0] else -0.5, value[1])
     return (*value, other(kinds[0], value[-1] if value else kinds[0]()))
 
 

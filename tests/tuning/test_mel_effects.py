@@ -12,6 +12,7 @@ from tests.tuning import speech
 
 from shoptalk.core import audio, effects
 from shoptalk.core.records import Samples
+from shoptalk.core.voice_effects import change_speed
 from shoptalk.integrations import nemo
 from shoptalk.tuning import mel_effects
 from shoptalk.tuning.mel_effects import GUARD, add_noise, room, telephone
@@ -82,7 +83,7 @@ def test_a_warp_moves_a_tone_as_playing_the_sound_faster_does(
 ) -> None:
     times = np.arange(16_000) / 16_000
     tone_T = sum(0.1 * np.sin(2 * np.pi * hz * times) for hz in (500, 1_500, 3_000)).astype(np.float32)
-    on_samples = spectrum(featurize, effects.change_speed(tone_T, factor=factor))
+    on_samples = spectrum(featurize, change_speed(tone_T, factor=factor))
     warped = mel_effects.warp(featurize(tone_T), factor)[10:-10].mean(axis=0)
     unwarped = featurize(tone_T)[10:-10].mean(axis=0)
     assert warped.dtype == np.float32

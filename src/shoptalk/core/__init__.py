@@ -13,7 +13,9 @@
 - `examples`: the one reader and writer of dataset manifests
 - `recordings`: the recordings of examples: lengths, samples, content
 - `audio`: decoding, resampling, writing; the sample rate (`wav`: plain WAV files, which need no decoder)
-- `effects`: noise, rooms, gain and codecs as pure functions
+- `effects`: noise, rooms, microphones, lines, codecs and lost packets as pure functions
+- `voice_effects`: speed, tempo, pitch and vocal tract as pure functions
+- `draws`: what is drawn for a copy of speech, and the copy that comes of it
 - `noise`: manifests of noise and impulse responses
 - `text`: the one meaning of "a word"
 - `equivalents`: characters as others that mean the same

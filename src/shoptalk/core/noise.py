@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import ConfigDict
+import numpy as np
+from pydantic import ConfigDict, Field
 
 from shoptalk.core.audio import decode
 from shoptalk.core.errors import AudioError, ChecksumError
@@ -14,13 +15,15 @@ from shoptalk.core.records import Record, Samples
 class Noise(Record):
     """A recording of noise, or a room's impulse response (``rir``); one line of a noise manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     audio: str
     """Relative to the manifest's folder."""
     kind: Literal["noise", "rir"]
     split: Literal["train", "test"]
     """Those of ``test`` are kept for tests under noise."""
+    sound: str = Field(default="", alias="class")
+    """What it sounds like, e.g. ``traffic``; a recipe gives each class a weight."""
     sha256: str
 
 
@@ -32,8 +35,15 @@ class NoiseSet(NamedTuple):
 
 
 def read_noise(record: Noise, folder: Path) -> Samples:
-    """The samples of a recording of the noise manifest in `folder`; other bytes than it names are a `ChecksumError`."""
-    return decode(path_of(record, folder))
+    """The samples of a recording of the noise manifest in `folder`; other bytes than it names are a `ChecksumError`.
+
+    `AudioError` names a recording that is silent.
+    """
+    path = path_of(record, folder)
+    samples_T = decode(path)
+    if not np.any(samples_T):
+        raise AudioError(f"{path}: the recording {record.id!r} is silent; take it out of the noise manifest")
+    return samples_T
 
 
 def path_of(record: Noise, folder: Path) -> Path:

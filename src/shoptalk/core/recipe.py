@@ -99,13 +99,51 @@ class AugmentSection(Section):
     gain_db: tuple[float, float] = (-8.0, 4.0)
     """Range of the change in level."""
     speed: tuple[float, float] = (0.95, 1.05)
-    """Range of the change in speed."""
+    """Range of the change in speed, which changes the pitch with it."""
+    tempo: tuple[float, float] = (1.0, 1.0)
+    """Range of the change in speed at the same pitch."""
+    pitch_semitones: tuple[float, float] = (0.0, 0.0)
+    """Range of the change in pitch, the formants staying where they are."""
+    vocal_tract: tuple[float, float] = (1.0, 1.0)
+    """Range of the factor by which formants are moved, the pitch staying; above 1 the vocal tract is shorter."""
+    microphone: float = Field(default=0.0, ge=0, le=1)
+    """Part of the copies that get a microphone's band and spectral tilt."""
     telephone: float = Field(default=0.15, ge=0, le=1)
     """Part of the copies that go over a telephone line (G.711)."""
+    telephone_laws: Annotated[tuple[Literal["mu", "a"], ...], Field(min_length=1)] = ("mu",)
+    """Curves of G.711 that are drawn from: mu-law as in North America and Japan, A-law as elsewhere."""
     codec: float = Field(default=0.2, ge=0, le=1)
-    """Part of the copies that are encoded as Opus or MP3."""
+    """Part of the copies that are encoded with one of `augment.codecs`."""
+    codecs: Annotated[tuple[Literal["opus", "mp3", "aac"], ...], Field(min_length=1)] = ("opus", "mp3")
+    """Codecs that are drawn from."""
+    packet_loss: float = Field(default=0.0, ge=0, le=1)
+    """Part of the copies that lose packets of 20 ms, filled with zeros or by repeating the last one."""
+    packet_loss_part: tuple[float, float] = (0.01, 0.1)
+    """Range of the part of the packets that is lost."""
+    noise_classes: dict[str, float] = {}
+    """Weight of each class of noise, e.g. ``{ward: 2, babble: 1}``. Empty: every recording is as likely as another.
+    `babble` is made of other training recordings."""
+    wordless: float = Field(default=0.0, ge=0, le=1)
+    """Recordings without words that are made for training, as a part of the training recordings: silence and noise."""
     noise_manifest: Path = Path("assets/noise/manifest.jsonl")
-    """JSONL with `id`, `audio`, `kind` (`noise` or `rir`), `split`, `sha256`."""
+    """JSONL with `id`, `audio`, `kind` (`noise` or `rir`), `split`, `sha256`, and optionally `class`."""
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> "AugmentSection":
+        bounds = {
+            "tempo": (0.5, 2.0),
+            "pitch_semitones": (-12.0, 12.0),
+            "vocal_tract": (0.5, 2.0),
+            "packet_loss_part": (0.0, 0.5),
+        }
+        for key, (least, most) in bounds.items():
+            low, high = getattr(self, key)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{key} is a range, the lower number first, from {least:g} to {most:g}")
+        for name, weight in self.noise_classes.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"noise_classes: the weight of {name!r} must be above 0; leave the class out instead")
+        return self
 
 
 class DatasetSection(Section):

@@ -97,7 +97,7 @@ class Transcript(Record):
     voice_group: str = ""
     """Of `corpus.voices.GROUPS`, as planned; empty: any voice of the split."""
     condition: str = ""
-    """What the design plans for its copies, one of `augmentation.CONDITIONS`; empty: drawn as the recipe says."""
+    """What the design plans for its copies, one of `draws.CONDITIONS`; empty: drawn as the recipe says."""
 
 
 class Utterance(Record):
@@ -117,8 +117,8 @@ class Utterance(Record):
     """Note section, as of the transcript."""
     words: tuple[tuple[str, float, float], ...] = ()
     """Each spoken word with its start and end in the audio, in s; for dev and test, where the synthesiser tells."""
-    kind: Kind = "carrier"
-    """As of the transcript."""
+    kind: Kind | Literal["wordless"] = "carrier"
+    """As of the transcript; `wordless`: a recording of stage 40 in which nobody speaks, with an empty text."""
     effects: Mapping[str, float | str] = {}
     """The draw of the augmentation, e.g. ``{"snr_db": 14.2, "noise": "cafe_3", "codec": "opus"}``; empty: clean."""
     condition: str = ""
@@ -164,6 +164,8 @@ class Example(Record):
     """Each spoken word with its start and end, in seconds from the start of the example."""
     unverified_terms: tuple[str, ...] = ()
     """Ids of its terms that a synthesiser speaks, and whose pronunciation nobody has listened to."""
+    wordless: bool = False
+    """Nobody speaks in it, so the text is empty. Elsewhere an empty text is a fault."""
     patient: bool = False
     """A consented recording of a real patient: neither sound nor words of it enter a report that is not private."""
 

@@ -1,4 +1,5 @@
-"""Product 40: all utterances as they are, and for each training utterance copies as a microphone would record them."""
+"""Product 40: all utterances as they are, for each training utterance copies as a microphone would record them, and
+recordings without words."""
 
 import hashlib
 import json
@@ -6,44 +7,28 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from shoptalk.core import effects as effect
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
-from shoptalk.core.errors import ManifestError
+from shoptalk.core.draws import CONDITIONS as CONDITIONS
+from shoptalk.core.draws import Draw, apply, draw, length_factor, planned, require_noise
 from shoptalk.core.files import file_digest
 from shoptalk.core.noise import Noise, NoiseSet, read_noise
 from shoptalk.core.protocols import Workers
 from shoptalk.core.recipe import AugmentSection
 from shoptalk.core.records import Samples, Utterance
 
-AUGMENT_VERSION = 1
+AUGMENT_VERSION = 2
 """Part of every audio file's name; raise it when the same draw would now sound otherwise."""
-PEAK = 0.99
-CONDITIONS: Mapping[str, frozenset[str]] = {
-    "clean": frozenset(),
-    "room": frozenset({"room"}),
-    "noise": frozenset({"noise"}),
-    "noisy-room": frozenset({"room", "noise"}),
-    "telephone": frozenset({"telephone"}),
-    "codec": frozenset({"codec"}),
-}
-"""What a design may ask of the copies of an utterance, each with the effects that it always has.
-
-The other effects of `CHANCES` are then left out; what belongs to the voice and the level is drawn as ever.
-"""
-CHANCES = ("room", "noise", "telephone", "codec")
-"""The keys of the recipe that say which part of the copies gets an effect."""
-
-
-class Draw(NamedTuple):
-    """What was drawn for one copy; `effects` is what its record says."""
-
-    effects: Mapping[str, float | str]
-    room: effect.Room | None
-    noise_offset: float
+SILENT_S = (1.0, 12.0)
+SILENT_LEVELS_DB = (-65.0, -25.0)
+"""RMS against full scale of a recording without words: from a quiet microphone to about as loud as speech."""
+DIGITAL_SILENCE = 0.2
+WHITE_NOISE = 0.2
+"""Parts of the recordings without words; the rest are recordings of noise."""
 
 
 class Task(NamedTuple):
@@ -53,6 +38,16 @@ class Task(NamedTuple):
     source: Path
     target: Path
 
+
+class Wordless(NamedTuple):
+    """A recording in which nobody speaks; `effects` is what its record says."""
+
+    id: str
+    effects: Mapping[str, float | str]
+    target: Path
+
+
+Step = Task | Wordless | Utterance
 
 _noise: dict[str, tuple[Noise, Path]] = {}
 """The noises of this process by id, each with the folder of its manifest; set by `_start`."""
@@ -71,28 +66,44 @@ def augment(
 ) -> Iterator[Utterance]:
     """Yield each utterance, then `config.copies` augmented copies of it if it is for training, skipping ids in `done`.
 
-    Audio of `utterances` is relative to `source_folder`; that of the copies goes below `folder`, and all paths yielded
-    are relative to `folder`'s parent. The draw of a copy depends on (seed, id of the copy) alone.
+    Behind all come the recordings without words. Audio of `utterances` is relative to `source_folder`; what is made
+    goes below `folder`, and all paths yielded are relative to `folder`'s parent. What is drawn depends on (seed, id)
+    alone, and for babble on which training utterances there are.
     """
-    steps = _steps(utterances, config, noise.recordings, source_folder, folder, seed)
+    steps = _steps(list(utterances), config, noise.recordings, source_folder, folder, seed)
     wanted = (step for step in steps if _id(step) not in done)
     yield from workers.map(_augment, wanted, start=_start, arguments=(noise,))
 
 
-def _id(step: Task | Utterance) -> str:
+def count(utterances: Sequence[Utterance], config: AugmentSection) -> int:
+    """How many recordings `augment` yields."""
+    training = sum(utterance.split == "train" for utterance in utterances)
+    return len(utterances) + config.copies * training + wordless_count(utterances, config)
+
+
+def wordless_count(utterances: Sequence[Utterance], config: AugmentSection) -> int:
+    """How many recordings without words `augment` yields."""
+    training = sum(utterance.split == "train" for utterance in utterances)
+    return round(config.wordless * training)
+
+
+def _id(step: Step) -> str:
     return step.copy_id if isinstance(step, Task) else step.id
 
 
 def _steps(
-    utterances: Iterable[Utterance],
+    utterances: Sequence[Utterance],
     config: AugmentSection,
     noise: Sequence[Noise],
     source_folder: Path,
     folder: Path,
     seed: int,
-) -> Iterator[Task | Utterance]:
+) -> Iterator[Step]:
     usable = [record for record in noise if record.split == "train"]
     pinned = {record.id: record.sha256 for record in noise}
+    training = [utterance for utterance in utterances if utterance.split == "train"]
+    require_noise(config, usable, {utterance.condition for utterance in training} if config.copies else set())
+    sources = [source_folder / utterance.audio for utterance in training]
     for utterance in utterances:
         source = source_folder / utterance.audio
         yield utterance.model_copy(update={"audio": Path(os.path.relpath(source, folder.parent)).as_posix()})
@@ -100,68 +111,29 @@ def _steps(
             continue
         for copy in range(config.copies):
             copy_id = f"{utterance.id}+{copy + 1}"
-            drawn = draw(copy_id, planned(config, utterance.condition), usable, seed=seed)
+            section = planned(config, utterance.condition)
+            drawn = draw(copy_id, section, usable, seed=seed, speech=sources, own=source)
             content = [file_digest(source), *(pinned[name] for name in _noises_of(drawn))]
+            content += [file_digest(voice) for voice in drawn.voices]
             target = folder / utterance.split / _name(Path(utterance.audio).stem, copy_id, drawn, content)
             yield Task(utterance, copy_id, drawn, source, target)
+    for number in range(wordless_count(utterances, config)):
+        yield _wordless(f"wordless-{number + 1:05}", usable, pinned, folder, seed)
 
 
-def planned(config: AugmentSection, condition: str) -> AugmentSection:
-    """The recipe's section for copies of which the design asks `condition`; empty: as it is."""
-    if not condition:
-        return config
-    if condition not in CONDITIONS:
-        known = ", ".join(CONDITIONS)
-        raise ManifestError(f"{condition!r} is no condition of a copy; the transcripts may ask for {known}")
-    return config.model_copy(update={key: float(key in CONDITIONS[condition]) for key in CHANCES})
-
-
-def draw(copy_id: str, config: AugmentSection, noise: Sequence[Noise], *, seed: int) -> Draw:
-    """The effects of one copy, in the order in which they are applied."""
-    rng = np.random.default_rng([seed, *copy_id.encode()])
-    effects: dict[str, float | str] = {"speed": round(float(rng.uniform(*config.speed)), 3)}
-    noise_offset = round(float(rng.random()), 4)
-    room: effect.Room | None = None
-    if rng.random() < config.room:
-        responses = [record.id for record in noise if record.kind == "rir"]
-        if responses and rng.random() < 0.3:  # few are real: most rooms are simulated
-            effects["room"] = str(rng.choice(responses))
-        else:
-            room = effect.draw_room(rng)
-            effects["room"] = str(room)
+def _wordless(wordless_id: str, noise: Sequence[Noise], pinned: Mapping[str, str], folder: Path, seed: int) -> Wordless:
+    rng = np.random.default_rng([seed, *wordless_id.encode()])
+    effects: dict[str, float | str] = {"seconds": round(float(rng.uniform(*SILENT_S)), 2)}
     recordings = [record.id for record in noise if record.kind == "noise"]
-    if recordings and rng.random() < config.noise:
-        effects["noise"] = str(rng.choice(recordings))
-        effects["snr_db"] = round(float(rng.uniform(*config.snr_db)), 2)
-    effects["gain_db"] = round(float(rng.uniform(*config.gain_db)), 2)
-    if rng.random() < config.telephone:
-        effects["telephone"] = "g711"
-    if rng.random() < config.codec:
-        name: effect.Codec = "opus" if rng.random() < 0.5 else "mp3"
-        effects["codec"] = name
-        effects["bit_rate"] = float(rng.choice(effect.CODEC_BIT_RATES[name]))
-    return Draw(effects, room, noise_offset)
-
-
-def apply(samples_T: Samples, drawn: Draw) -> Samples:
-    """The effects of a draw, and the level lowered where they would clip."""
-    effects = drawn.effects
-    samples_T = effect.change_speed(samples_T, factor=float(effects["speed"]))
-    if "room" in effects:
-        rir_T = effect.simulated_room(drawn.room) if drawn.room else _load(str(effects["room"]))
-        samples_T = effect.room(samples_T, rir_T)
-    if "noise" in effects:
-        noise_T = _load(str(effects["noise"]))
-        noise_T = np.roll(noise_T, -round(drawn.noise_offset * noise_T.size))
-        samples_T = effect.add_noise(samples_T, noise_T, snr_db=float(effects["snr_db"]))
-    samples_T = effect.gain(samples_T, gain_db=float(effects["gain_db"]))
-    if "telephone" in effects:
-        samples_T = effect.telephone(samples_T)
-    if "codec" in effects:
-        name: effect.Codec = "opus" if effects["codec"] == "opus" else "mp3"
-        samples_T = effect.codec(samples_T, name=name, bit_rate=int(effects["bit_rate"]))
-    peak = max(float(np.abs(samples_T).max()), 1e-9)
-    return samples_T * np.float32(min(1.0, PEAK / peak))
+    kind = float(rng.random())
+    if kind >= DIGITAL_SILENCE:
+        effects["level_db"] = round(float(rng.uniform(*SILENT_LEVELS_DB)), 1)
+        is_white = kind < DIGITAL_SILENCE + WHITE_NOISE or not recordings
+        effects["noise"] = "white" if is_white else str(rng.choice(recordings))
+        effects["start"] = round(float(rng.random()), 4)
+    what = json.dumps([AUGMENT_VERSION, seed, wordless_id, effects, pinned.get(str(effects.get("noise")))])
+    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
+    return Wordless(wordless_id, effects, folder / "train" / f"{wordless_id}-{digest}.flac")
 
 
 def _start(noise: NoiseSet) -> None:
@@ -179,7 +151,9 @@ def _load(noise_id: str) -> Samples:
 
 def _noises_of(drawn: Draw) -> list[str]:
     """The ids of the recordings of noise and rooms in a draw."""
-    recorded = ["noise"] if drawn.room else ["noise", "room"]
+    recorded = [] if drawn.voices else ["noise"]
+    if not drawn.room:
+        recorded.append("room")
     return [str(drawn.effects[kind]) for kind in recorded if kind in drawn.effects]
 
 
@@ -191,17 +165,55 @@ def _name(stem: str, copy_id: str, drawn: Draw, content: Sequence[str]) -> str:
     return f"{stem}-{copy_number}-{digest}.flac"
 
 
-def _augment(step: Task | Utterance) -> Utterance:
-    import soundfile
-
+def _augment(step: Step) -> Utterance:
     if isinstance(step, Utterance):
         return step
+    if isinstance(step, Wordless):
+        return _silent(step)
     if not step.target.is_file():
-        write_flac(step.target, apply(decode(step.source), step.draw))
-    changed = {
-        "id": step.copy_id,
-        "audio": step.target.relative_to(step.target.parents[2]).as_posix(),
-        "duration_s": round(soundfile.info(step.target).frames / SAMPLE_RATE_HZ, 4),
-        "effects": dict(step.draw.effects),
-    }
+        write_flac(step.target, apply(decode(step.source), step.draw, _load))
+    factor = length_factor(step.draw.effects)
+    words = []
+    for word, start_s, end_s in step.utterance.words:
+        words.append((word, round(start_s / factor, 4), round(end_s / factor, 4)))
+    changed = {"id": step.copy_id, "effects": dict(step.draw.effects), "words": tuple(words), **_file(step.target)}
     return step.utterance.model_copy(update=changed)
+
+
+def _silent(step: Wordless) -> Utterance:
+    if not step.target.is_file():
+        write_flac(step.target, _without_words(step))
+    return Utterance(
+        id=step.id,
+        transcript_id=step.id,
+        text="",
+        term_ids=(),
+        carrier="",
+        split="train",
+        voice="",
+        kind="wordless",
+        effects=dict(step.effects),
+        **_file(step.target),
+    )
+
+
+def _without_words(step: Wordless) -> Samples:
+    effects = step.effects
+    size = round(float(effects["seconds"]) * SAMPLE_RATE_HZ)
+    if "noise" not in effects:
+        return np.zeros(size, np.float32)
+    level_db = float(effects["level_db"])
+    if effects["noise"] == "white":
+        rng = np.random.default_rng([*step.id.encode(), round(1e4 * float(effects["start"]))])
+        return effect.white_noise(rng, size=size, level_db=level_db)
+    noise_T = _load(str(effects["noise"]))
+    from_start_T = np.roll(noise_T, -round(float(effects["start"]) * noise_T.size))
+    return effect.lowered(effect.at_level(np.resize(from_start_T, size), level_db=level_db))
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """What a record says of its audio."""
+    import soundfile
+
+    duration_s = round(soundfile.info(path).frames / SAMPLE_RATE_HZ, 4)
+    return {"audio": path.relative_to(path.parents[2]).as_posix(), "duration_s": duration_s}

@@ -48,8 +48,10 @@ def build(
     """Write the manifests below `folder` (whole or not at all) and return the sha256 of each test list.
 
     `source` is the folder that the utterances' audio paths are relative to. `LeakError` lists every leak found, and
-    names a test list that is not the one the recipe was made for. `ManifestError`: see `require_terms_in_tests`.
+    names a test list that is not the one the recipe was made for. `ManifestError`: see `require_terms_in_tests` and
+    `require_texts`.
     """
+    require_texts(utterances)
     require_terms_in_tests(utterances)
     leaks = [*carrier_leaks(utterances), *voice_leaks(utterances, general)]
     leaks += [*term_leaks(terms, utterances, general), *general_leaks(general)]
@@ -77,6 +79,20 @@ def require_terms_in_tests(utterances: Sequence[Utterance]) -> None:
         )
 
 
+def require_texts(utterances: Sequence[Utterance]) -> None:
+    """`ManifestError` names utterances without a text that are not recordings of silence and noise for training."""
+    names = []
+    for utterance in utterances:
+        is_wordless = utterance.kind == "wordless" and utterance.split == "train"
+        if bool(utterance.text.strip()) == is_wordless:
+            names.append(utterance.id)
+    if names:
+        raise ManifestError(
+            f"{len(names)} utterances have no text, or have one though they are `wordless` ({', '.join(names[:5])}); "
+            "only training recordings of kind `wordless` are without words. Correct their lines"
+        )
+
+
 def carrier_leaks(utterances: Sequence[Utterance]) -> list[str]:
     """Carriers that are trained on and tested with, near duplicates counting as the same."""
     train, dev, test = (_carriers_of(utterances, split) for split in SPLITS)
@@ -85,7 +101,7 @@ def carrier_leaks(utterances: Sequence[Utterance]) -> list[str]:
 
 
 def _carriers_of(utterances: Sequence[Utterance], split: Split) -> list[str]:
-    return sorted({utterance.carrier for utterance in utterances if utterance.split == split})
+    return sorted({utterance.carrier for utterance in utterances if utterance.split == split and utterance.text})
 
 
 def voice_leaks(utterances: Sequence[Utterance], general: General) -> list[str]:
@@ -150,6 +166,7 @@ def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path
             cluster=utterance.carrier,
             voice=utterance.voice,
             unverified_terms=tuple(id_ for id_ in utterance.term_ids if id_ in unheard),
+            wordless=utterance.kind == "wordless",
         )
         if utterance.split != "train":
             line = line.model_copy(update={"context": utterance.section, "words": utterance.words})

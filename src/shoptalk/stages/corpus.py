@@ -178,17 +178,16 @@ def speech(run: StageRun) -> None:
 def augment(run: StageRun) -> None:
     """40: augmented copies of what trains."""
     from shoptalk.core.noise import Noise, NoiseSet
-    from shoptalk.corpus.augmentation import augment as augmented
+    from shoptalk.corpus import augmentation
 
     section, source = run.recipe.augment, run.product("speech")
     path = run.resolve(section.noise_manifest)
     noise = NoiseSet(tuple(files.read(path, Noise)), path.parent)
     clean = list(files.read(source, Utterance))
-    training = sum(utterance.split == "train" for utterance in clean)
-    total = len(clean) + section.copies * training
+    total = augmentation.count(clean, section)
 
     def copied(done: frozenset[str]) -> Iterator[Utterance]:
-        new = augmented(
+        new = augmentation.augment(
             clean,
             section,
             noise=noise,
@@ -201,7 +200,8 @@ def augment(run: StageRun) -> None:
         return progress(new, "augment", total=total, done=len(done))
 
     write(run, copied)
-    say(f"{total} utterances, {total - len(clean)} of them augmented copies")
+    wordless = augmentation.wordless_count(clean, section)
+    say(f"{total} utterances, {total - len(clean) - wordless} of them augmented copies, {wordless} without words")
 
 
 def dataset(run: StageRun) -> None:

@@ -63,6 +63,7 @@ STAGES = (
         product="40-augment.jsonl",
         inputs=("speech",),
         reads=("augment", "seed"),
+        code_version=2,
     ),
     Stage(
         number=50,

@@ -13,7 +13,7 @@ import numpy as np
 
 from shoptalk.core import files
 from shoptalk.core.audio import SAMPLE_RATE_HZ
-from shoptalk.core.effects import add_noise, gain
+from shoptalk.core.effects import add_noise, at_level, white_noise
 from shoptalk.core.errors import AudioError, ManifestError
 from shoptalk.core.noise import Noise, read_noise
 from shoptalk.core.records import Samples
@@ -98,12 +98,9 @@ def _silent(name: str, noise_T: Samples | None, level_db: float, seed: int) -> S
     rng = _rng(seed, name)
     size = round(float(rng.uniform(*SILENT_S)) * SAMPLE_RATE_HZ)
     if noise_T is None:
-        return _white(rng, size, level_db)
+        return white_noise(rng, size=size, level_db=level_db)
     long_T = np.resize(np.roll(noise_T, int(rng.integers(noise_T.size))), size)
-    rms = float(np.sqrt(np.mean(np.square(long_T, dtype=np.float64))))
-    if not rms:
-        raise AudioError("the noise is silent; use another recording")
-    return gain(long_T, gain_db=level_db - 20 * float(np.log10(rms)))
+    return at_level(long_T, level_db=level_db)
 
 
 def long_forms(lines: Iterable[Mapping[str, Any]], seconds: float, seed: int) -> Iterator[LongForm]:
@@ -157,7 +154,8 @@ def join(long_form: LongForm, load: Callable[[str], Samples], seed: int) -> Samp
     `AudioError` if an utterance is more than 0.25 s longer or shorter than its manifest says.
     """
     rng = _rng(seed, long_form.id)
-    joined_T = _white(rng, round(long_form.duration_s * SAMPLE_RATE_HZ), FLOOR_DB)
+    size = round(long_form.duration_s * SAMPLE_RATE_HZ)
+    joined_T = white_noise(rng, size=size, level_db=FLOOR_DB)
     for name, offset_s, duration_s in zip(long_form.ids, long_form.offsets_s, long_form.durations_s, strict=True):
         samples_T = load(name)
         if abs(samples_T.size / SAMPLE_RATE_HZ - duration_s) > MOST_LATE_S:
@@ -168,10 +166,6 @@ def join(long_form: LongForm, load: Callable[[str], Samples], seed: int) -> Samp
         start = round(offset_s * SAMPLE_RATE_HZ)
         joined_T[start : start + samples_T.size] += samples_T
     return joined_T
-
-
-def _white(rng: np.random.Generator, size: int, level_db: float) -> Samples:
-    return rng.standard_normal(size, dtype=np.float32) * np.float32(10 ** (level_db / 20))
 
 
 def _rng(seed: int, name: str) -> np.random.Generator:

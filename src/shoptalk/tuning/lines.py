@@ -104,7 +104,7 @@ def check(manifests: Iterable[Path], *, shortest_s: float, spelling: Spelling, s
                 problems.append(f"line {number}: the tokenizer cannot write {_shown(lacking)}; spell it otherwise")
             elif written != example.text:
                 folded.append(f"line {number}: {written!r}")
-            if not example.text.strip():
+            if not example.text.strip() and not example.wordless:
                 wordless.append(number)
         if problems:
             raise ManifestError(f"{path}: {len(problems)} faults; correct or remove these lines:\n{listed(problems)}")

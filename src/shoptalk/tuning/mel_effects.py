@@ -1,4 +1,4 @@
-"""What happens to speech on its way, on log-mel features before normalisation: `augment.py` for cached features.
+"""What happens to speech on its way, on log-mel features before normalisation: `core.effects` for cached features.
 
 Shapes: T mel frames (10 ms), M mel bins.
 """
@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.effects import TELEPHONE_HZ
+from shoptalk.core.voice_effects import NYQUIST_HZ, warped_hz
 
 Features = npt.NDArray[np.float32]
 
 HOP_S = 0.01
-BAND_HZ = (300.0, 3_400.0)
 TOP_HZ = 4_000.0
-NYQUIST_HZ = SAMPLE_RATE_HZ / 2
-WARP_TOP_HZ = 4_800.0
 GUARD = 2.0**-24
 """What NeMo adds to the power of each bin before the logarithm."""
 
@@ -44,7 +43,7 @@ def room(clean_TM: Features, *, reverberation_s: float, direct_db: float) -> Fea
 
 
 def telephone(clean_TM: Features, rng: np.random.Generator) -> Features:
-    """The band of a telephone line, with the slopes of `augment.telephone`'s filter and next to nothing above 4 kHz."""
+    """The band of a telephone line, with the slopes of `effects.telephone`'s filter and next to nothing above 4 kHz."""
     power = np.maximum(np.exp(clean_TM) - GUARD, 0.0) * telephone_gain(clean_TM.shape[1]) + GUARD
     return np.asarray(np.log(power) + rng.normal(0.0, 0.01, clean_TM.shape), np.float32)
 
@@ -55,7 +54,7 @@ def telephone_gain(mels: int) -> npt.NDArray[np.float64]:
     from scipy.signal import butter, freqz_sos
 
     centre_hz = centres_hz(mels)
-    band = butter(4, BAND_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
+    band = butter(4, TELEPHONE_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     _, response = freqz_sos(band, centre_hz, fs=SAMPLE_RATE_HZ)
     return np.where(centre_hz > TOP_HZ, 0.0, np.abs(response) ** 4)  # it is applied forwards and backwards
 
@@ -63,7 +62,7 @@ def telephone_gain(mels: int) -> npt.NDArray[np.float64]:
 def warp(clean_TM: Features, factor: float) -> Features:
     """A vocal tract `factor` times as short: formants and pitch lie `factor` times as high.
 
-    Above `WARP_TOP_HZ` the warp bends back, so that 8 kHz stay 8 kHz (VTLP: Jaitly and Hinton 2013).
+    The warp is that of `voice_effects.warped_hz`.
     """
     before_M, part_M = warped_places(clean_TM.shape[1], round(factor, 3))
     return clean_TM[:, before_M] * (1 - part_M) + clean_TM[:, before_M + 1] * part_M
@@ -72,9 +71,7 @@ def warp(clean_TM: Features, factor: float) -> Features:
 @lru_cache(maxsize=1024)
 def warped_places(mels: int, factor: float) -> tuple[npt.NDArray[np.int64], Features]:
     """Where each mel bin is read: the bin below, and how far towards the next."""
-    top_hz = WARP_TOP_HZ * min(factor, 1.0)
-    read_hz = np.interp(centres_hz(mels), [0.0, top_hz, NYQUIST_HZ], [0.0, top_hz / factor, NYQUIST_HZ])
-    places = np.interp(read_hz, centres_hz(mels), np.arange(mels))
+    places = np.interp(warped_hz(centres_hz(mels), factor), centres_hz(mels), np.arange(mels))
     before_M = np.minimum(places.astype(int), mels - 2)
     return before_M, (places - before_M).astype(np.float32)
 
