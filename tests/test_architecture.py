@@ -21,7 +21,7 @@ MAX_TRACKED_BYTES = 34 * 2**20
 
 INTEGRATED = set(
     "boto3 botocore ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray "
-    "xllamacpp".split()
+    "riva xllamacpp".split()
 )
 """Third parties that are imported in one file only, which lies in `shoptalk.integrations`."""
 

@@ -207,7 +207,7 @@ MODES = {
     "quotation marks": f'"{TWO}"',
     "heading": f"Plan: {TWO}",
     "cut off": f"{TWO} Afterwards the patient was started on a new med",
-    "markup": f"<think>hmm</think>{TWO}",
+    "markup": f"**{TWO}**",
     "empty": "",
     "a term is missing or misspelt": "The {words} improved today. Then the cough settled.",
     "too long": f"{TWO} " + "So it went on, " * 40 + "to the end.",

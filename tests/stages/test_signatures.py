@@ -18,14 +18,18 @@ ORDER = [stage.name for stage in STAGES]
 FROM = {name: set(ORDER[ORDER.index(name) :]) for name in ORDER}
 """A stage and all that follows: each reads, directly or not, what those before it made."""
 WITHOUT_EFFECT = {
-    "transcripts.llm.concurrency", "speech.workers", "train.threads", "train.mlflow", "evaluate.batch",
+    "transcripts.llm.concurrency", "transcripts.llm.requests_per_minute", "transcripts.llm.tokens_per_minute",
+    "transcripts.llm.token_budget", "speech.workers", "speech.service.concurrency",
+    "speech.service.requests_per_minute", "train.threads", "train.mlflow", "evaluate.batch",
     "engine.device", "engine.attention_kernel", "engine.fused_kernels", "engine.cuda_graphs", "engine.device_decoding",
 }  # fmt: skip
 """How fast, or where; the service's section is no stage's."""
 UNUSED = {
-    "transcripts.llm.base_url", "train.growing_manifests", "train.rehearsal_manifests", "train.dev_manifests",
+    "transcripts.llm.base_url", "transcripts.llm.reasoning_tokens", "speech.piper_voices", "speech.service.base_url",
+    "speech.service.model", "speech.service.region", "train.growing_manifests",
+    "train.rehearsal_manifests", "train.dev_manifests",
 }  # fmt: skip
-"""Nothing reads them in the recipe of `on_corpus`: its LLM is embedded, and it trains on product 50."""
+"""Nothing reads them in the recipe of `on_corpus`: LLM and synthesiser are embedded, and it trains on product 50."""
 
 Values = dict[str, Any]
 
@@ -116,6 +120,7 @@ ON_MANIFESTS = merged(ON_CORPUS, {"train": {"manifests": ("own.jsonl",)}})
 
 FROM_SCRATCH = merged(ON_CORPUS, {"train": {"model": {"layers": 2}}})
 ON_A_GPU = merged(ON_CORPUS, {"engine": {"device": "cuda"}})
+BY_A_SERVICE = merged(ON_CORPUS, {"speech": {"tts": "polly", "voices": {"test": {"Joanna": "en-us"}}}})
 CHANGEABLE = sorted(key for key, kind in KEYS.items() if key != "products" and not has_one_choice(kind))
 
 
@@ -148,6 +153,8 @@ def test_each_key_makes_stale_what_it_can_change(key: str, folder: Path) -> None
         values = FROM_SCRATCH
     elif key.startswith("engine."):
         values = ON_A_GPU
+    elif key == "speech.tts":
+        values = BY_A_SERVICE
     assert stale(folder, values, key) == expected(key)
 
 
@@ -218,6 +225,12 @@ def test_audio_that_is_replaced_makes_stale_the_stages_that_read_it(
     assert {name for name in ORDER if before[name] != run.signature(name)} == FROM[first]
     audio.unlink()
     assert first in {name for name in ORDER if before[name] != run.signature(name)}
+
+
+def test_a_service_that_speaks_counts_where_it_is_asked(folder: Path) -> None:
+    for key in ("speech.service.base_url", "speech.service.model", "speech.service.region"):
+        assert stale(folder, BY_A_SERVICE, key) == FROM["speech"]
+    assert stale(folder, BY_A_SERVICE, "speech.blend") == set()
 
 
 def test_an_endpoint_counts_where_it_is_asked() -> None:

@@ -34,5 +34,6 @@
 - `bundle`: opening a bundle
 - `models`: the model store
 - `disk`: a full disk, told as what it is
+- `pace`: how fast a service may be asked
 - `pages`: what the HTML pages of report and gate share
 """

@@ -540,6 +540,11 @@ def opus(samples_T: Samples, *, bit_rate: int = 16_000) -> bytes:
     return held.getvalue()
 
 
+def from_pcm16(content: bytes) -> Samples:
+    """Samples (T,) of raw 16-bit little-endian PCM, one channel; half a sample at the end is left out."""
+    return np.frombuffer(content[: len(content) // 2 * 2], "<i2").astype(np.float32) / np.float32(2**15)
+
+
 def resample(samples_T: Samples, *, from_hz: int, to_hz: int) -> Samples:
     """Band-limited resampling (soxr HQ)."""
     import soxr

@@ -20,7 +20,10 @@ ShoptalkError
 ├── DiskFullError (RuntimeError)    no space is left for what is fetched or written
 ├── MissingToolError (RuntimeError) a program or a package of an extra is not installed
 ├── LlmError (RuntimeError)         the LLM endpoint failed
-│   └── LlmAnswerError              one answer of it that cannot be used; another may be
+│   ├── LlmAnswerError              one answer of it that cannot be used; another may be
+│   ├── LlmUselessError             so many answers in a row were of no use that it is asked no more
+│   └── LlmBudgetError              the tokens that a stage may spend are spent
+├── TtsError (RuntimeError)         the service that speaks failed
 ├── RecognitionError (RuntimeError) another recogniser failed
 ├── DeviceError (ValueError)        a processor that cannot be narrowed as asked, a GPU that is not there
 ├── GpuMemoryError (RuntimeError)   the memory of the GPU does not suffice
@@ -122,10 +125,26 @@ class LlmError(ShoptalkError, RuntimeError):
 
 
 class LlmAnswerError(LlmError):
-    def __init__(self, message: str, *, kind: str) -> None:
-        """`kind` says in a few words what is wrong, e.g. ``cut off``: what is counted of many answers."""
+    def __init__(self, message: str, *, kind: str, text: str = "") -> None:
+        """`kind` says in a few words what is wrong, e.g. ``cut off``: what is counted of many answers.
+
+        `text` is what there is of the answer, where a part of it may be used.
+        """
         super().__init__(message)
         self.kind = kind
+        self.text = text
+
+
+class LlmUselessError(LlmError):
+    pass
+
+
+class LlmBudgetError(LlmError):
+    pass
+
+
+class TtsError(ShoptalkError, RuntimeError):
+    pass
 
 
 class RecognitionError(ShoptalkError, RuntimeError):

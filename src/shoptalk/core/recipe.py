@@ -41,7 +41,7 @@ class LexiconSection(Section):
 
 class LlmSection(Section):
     kind: Literal["embedded", "openai"] = "embedded"
-    """`embedded`: a model of the store, which writes carriers. `openai`: an endpoint, which writes whole dictations."""
+    """`embedded`: a model of the store. `openai`: an OpenAI-compatible endpoint."""
     model: str = "qwen2.5-coder-1.5b-instruct"
     """Name in the model store (embedded), or the endpoint's model name."""
     base_url: str = ""
@@ -50,14 +50,26 @@ class LlmSection(Section):
     """Of the sampling; higher gives more varied sentences."""
     concurrency: Annotated[int, NoEffect("each answer is asked for alone and kept in order")] = Field(default=4, ge=1)
     """Requests that are sent to an endpoint at once. The embedded model answers one after the other."""
+    requests_per_minute: Annotated[int, NoEffect("how fast an endpoint is asked")] = Field(default=0, ge=0)
+    """Requests that an endpoint gets in any minute; 0: no limit."""
+    tokens_per_minute: Annotated[int, NoEffect("how fast an endpoint is asked")] = Field(default=0, ge=0)
+    """Tokens, asked and answered, that an endpoint is sent in any minute; 0: no limit."""
+    token_budget: Annotated[int, NoEffect("it stops a stage, which then goes on")] = Field(default=0, ge=0)
+    """Tokens, asked and answered, that the stage may spend at an endpoint in all its runs. Then it stops, and goes on
+    under a larger budget. 0: no limit."""
+    reasoning_tokens: int = Field(default=0, ge=0)
+    """Tokens that each answer of an endpoint may have beyond its sentences, for a model that reasons first."""
 
     def unused(self) -> frozenset[str]:
-        return frozenset({"base_url"}) if self.kind == "embedded" else frozenset()
+        return frozenset({"base_url", "reasoning_tokens"}) if self.kind == "embedded" else frozenset()
 
 
 class TranscriptsSection(Section):
     llm: LlmSection = LlmSection()
     """The language model that writes sentences."""
+    write: Literal["auto", "carriers", "dictations"] = "auto"
+    """What the LLM writes: carriers to be filled (`live_carriers` of them), or whole dictations. `auto`: dictations
+    where it is an endpoint, else carriers."""
     live_carriers: int = Field(default=0, ge=0)
     """Carrier sentences that the LLM writes in this run; 0: no LLM is loaded."""
     carrier_files: tuple[Path, ...] = (Path("lexicons/carriers-clinical.jsonl"),)
@@ -73,10 +85,67 @@ class TranscriptsSection(Section):
     max_words: int = 24
     """Longest sentence, in words."""
 
+    @property
+    def writes_dictations(self) -> bool:
+        if self.write == "auto":
+            return self.llm.kind == "openai"
+        return self.write == "dictations"
+
+
+class VoicesSection(Section):
+    """Voices by name, each with its language and accent, e.g. ``{Joanna: en-us, Amy: en-gb}``."""
+
+    train: dict[str, str] = {}
+    """Voices of the training sentences."""
+    dev: dict[str, str] = {}
+    """Voices of the dev sentences."""
+    test: dict[str, str] = {}
+    """Voices of the test sentences."""
+
+    def of(self, split: str) -> dict[str, str]:
+        """The voices of ``train``, ``dev`` or ``test``."""
+        voices: dict[str, str] = getattr(self, split)
+        return voices
+
+    @model_validator(mode="after")
+    def _is_kept_apart(self) -> "VoicesSection":
+        names = [*self.train, *self.dev, *self.test]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"voice {name!r} is in two parts; voices of dev and test speak nothing else")
+            if not name or set(name) & set("+*"):
+                raise ValueError(f"voice {name!r}: a name has no + and no *, which mark blends")
+        return self
+
+
+class ServiceSection(Section):
+    """The service that speaks, for engines that are one."""
+
+    base_url: str = ""
+    """Its address: ``http://127.0.0.1:8000/v1`` of an OpenAI-compatible endpoint, whose key is read from
+    OPENAI_API_KEY; ``127.0.0.1:50051`` of a Riva server, ``https://HOST:443`` with TLS and NVIDIA_API_KEY. Polly needs
+    none."""
+    model: str = ""
+    """Name of the model (openai), or of Polly's engine; of Polly's, empty is ``neural``."""
+    region: str = ""
+    """Polly's AWS region; empty: as AWS's own settings say."""
+    concurrency: Annotated[int, NoEffect("each sentence is spoken alone and kept in order")] = Field(default=4, ge=1)
+    """Sentences that the service speaks at once."""
+    requests_per_minute: Annotated[int, NoEffect("how fast a service is asked")] = Field(default=0, ge=0)
+    """Requests that the service gets in any minute; 0: no limit."""
+
 
 class SpeechSection(Section):
-    tts: Literal["kokoro"] = "kokoro"
-    """The speech synthesiser."""
+    tts: Literal["kokoro", "piper", "openai", "polly", "riva"] = "kokoro"
+    """The speech synthesiser: Kokoro; Piper's voices; an OpenAI-compatible endpoint; Amazon Polly; NVIDIA Riva. What
+    each needs, and may be used for, is in [speech.md](speech.md)."""
+    voices: VoicesSection = VoicesSection()
+    """Who speaks what. Kokoro's voices have a table of their own for parts that are empty here. Other engines leave
+    sentences of empty parts out."""
+    piper_voices: Path | None = None
+    """Folder of Piper's voices: ``NAME.onnx`` and ``NAME.onnx.json`` of each."""
+    service: ServiceSection = ServiceSection()
+    """The service, for engines that are one."""
     blend: float = Field(default=0.5, ge=0, le=1)
     """Part of the training sentences that a blend of two voices speaks."""
     accents: float = Field(default=0.15, ge=0, le=1)
@@ -85,6 +154,42 @@ class SpeechSection(Section):
     """Range of the speaking rate in training; 1 is the voice's own."""
     workers: Annotated[int, NoEffect("an utterance sounds the same in every process")] = Field(default=0, ge=0)
     """Processes that speak; 0: one for each core."""
+
+    @model_validator(mode="after")
+    def _has_what_the_engine_needs(self) -> "SpeechSection":
+        if self.tts == "kokoro":
+            return self
+        if not (self.voices.train or self.voices.dev or self.voices.test):
+            raise ValueError(f"speech.voices names no voice of {self.tts}; write test: {{NAME: en-us}} there, or train")
+        if self.tts == "piper" and not self.piper_voices:
+            raise ValueError("speech.piper_voices is not set; name the folder that has NAME.onnx and NAME.onnx.json")
+        return self
+
+    @property
+    def is_service(self) -> bool:
+        return self.tts in ("openai", "polly", "riva")
+
+    @property
+    def takes_ipa(self) -> bool:
+        """Whether the engine can be told a pronunciation; OpenAI's form has no place for it."""
+        return self.tts != "openai"
+
+    @property
+    def takes_speed(self) -> bool:
+        """Whether the engine can speak faster or slower; Magpie cannot."""
+        return self.tts != "riva"
+
+    def speaks(self, split: str) -> bool:
+        """Whether any voice speaks the sentences of a split."""
+        return self.tts == "kokoro" or bool(self.voices.of(split))
+
+    def unused(self) -> frozenset[str]:
+        unused = set() if self.is_service else {"service"}
+        if self.tts != "piper":
+            unused.add("piper_voices")
+        if self.voices.train or self.tts != "kokoro":
+            unused.update({"blend", "accents"})
+        return frozenset(unused)
 
 
 class AugmentSection(Section):

@@ -112,6 +112,11 @@ class Utterance(Record):
     """Path of the audio file, relative to the folder of the manifest."""
     duration_s: float = Field(gt=0)
     voice: str
+    """A voice of Kokoro or a blend of two; of another engine with its name before it: ``polly:Joanna``."""
+    accent: str = ""
+    """Language and accent of the voice where the recipe tells it (`speech.voices`), e.g. ``en-gb``."""
+    without_ipa: tuple[str, ...] = ()
+    """Words of the sentence whose pronunciation the lexicon gives, but the synthesiser cannot be told."""
     speed: float = 1.0
     section: str = ""
     """Note section, as of the transcript."""

@@ -167,6 +167,7 @@ def _domain(terms: Sequence[Term], utterances: Sequence[Utterance], source: Path
             voice=utterance.voice,
             unverified_terms=tuple(id_ for id_ in utterance.term_ids if id_ in unheard),
             wordless=utterance.kind == "wordless",
+            accent=utterance.accent,
         )
         if utterance.split != "train":
             line = line.model_copy(update={"context": utterance.section, "words": utterance.words})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from shoptalk.core.errors import LlmAnswerError, LlmError
+from shoptalk.core.errors import LlmAnswerError, LlmUselessError
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Split, Term, Transcript
@@ -71,7 +71,7 @@ def write_dictations(
     """The dictations that the recipe asks for and that pass the checks, in a fixed order, without those already `done`.
 
     `workers` requests are under way at once. Answers that do not pass are counted in `refused` by what is wrong with
-    them. For dictations that `settle` would miss, further ones are asked for, in `ROUNDS` at most. `LlmError` if
+    them. For dictations that `settle` would miss, further ones are asked for, in `ROUNDS` at most. `LlmUselessError` if
     `GIVE_UP` answers in a row are refused.
     """
     held_out = index_of([term for term in terms if not term.taught])
@@ -103,7 +103,7 @@ def _asked(
                 in_a_row.clear()
                 yield answers.transcript
             elif in_a_row.total() >= GIVE_UP:
-                raise LlmError(
+                raise LlmUselessError(
                     f"{name}: of {in_a_row.total()} answers in a row none is a dictation ({told(in_a_row)}); the "
                     f"last was {answers.last[:200]!r}; take another model, or mend `transcripts.llm`"
                 )

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from shoptalk.core.files import write_text
 from shoptalk.core.protocols import TimedTts, Tts, Workers
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Samples, Transcript, Utterance, Word
+from shoptalk.corpus import voices
 from shoptalk.corpus.pronunciation import drawn
-from shoptalk.corpus.voices import draw_voice
 
 SPEECH_VERSION = 1
 """Part of every audio file's name; raise it when the same text would now sound otherwise."""
@@ -36,11 +37,31 @@ _tts: list[Tts] = []
 """The synthesiser of this process, set by `_start`."""
 _pronunciations: list[Mapping[str, Sequence[str]]] = []
 """What the lexicon's words sound like, in order, set by `_start`: once for a process, not with each sentence."""
+_engine: "list[Engine]" = []
+"""What there is to know of the synthesiser, set by `_start`."""
 _seed: list[int] = []
 """Of the draw among several pronunciations of a word, set by `_start`."""
 
 
-def speak(
+@dataclass(frozen=True)
+class Engine:
+    """What the recipe says of a synthesiser."""
+
+    tts: str = "kokoro"
+    takes_ipa: bool = True
+    accents: Mapping[str, str] = field(default_factory=dict)
+    """Language and accent by voice, as the engine calls it; where the recipe tells them."""
+    identity: str = ""
+    """What changes its sound beside voice, speed and text: the model, its address, its files. Kokoro is pinned."""
+
+
+def engine_of(config: SpeechSection, identity: str) -> Engine:
+    """The engine of a recipe."""
+    accents = {**config.voices.train, **config.voices.dev, **config.voices.test}
+    return Engine(config.tts, config.takes_ipa, accents, identity)
+
+
+def speak(  # noqa: PLR0913 - all of it is the stage's
     transcripts: Iterable[Transcript],
     make_tts: Callable[[], Tts],
     config: SpeechSection,
@@ -50,43 +71,53 @@ def speak(
     done: frozenset[str],
     pronunciations: Mapping[str, Sequence[str]],
     workers: Workers,
+    identity: str = "",
 ) -> Iterator[Utterance]:
     """Yield an utterance for each transcript not in `done`, in order; audio goes below `folder`.
 
     Audio paths are relative to the parent of `folder`. A file that is there whole, spoken by the same voice from
     the same words, is taken as it is. Of several pronunciations of a word, each is spoken in a share of the training
-    transcripts, and the first in the others. `make_tts` must be picklable: each process calls it once. `AudioError`
-    names the transcript whose audio is silent, clipped, or too short or long for its text.
+    transcripts, and the first in the others. `identity` is what else changes the sound (`Engine`). `make_tts` must
+    be picklable: each process calls it once. `AudioError` names the transcript whose audio is silent, clipped, or too
+    short or long for its text.
     """
     tasks = (
-        (transcript, *draw_voice(transcript.id, transcript.split, config, seed=seed), folder)
+        (transcript, *voices.draw_voice(transcript.id, transcript.split, config, seed=seed), folder)
         for transcript in transcripts
         if transcript.id not in done
     )
     in_order = dict(sorted(pronunciations.items()))
-    yield from workers.map(_speak, tasks, start=_start, arguments=(make_tts, in_order, seed))
+    yield from workers.map(
+        _speak, tasks, start=_start, arguments=(make_tts, in_order, seed, engine_of(config, identity))
+    )
 
 
-def _start(make_tts: Callable[[], Tts], pronunciations: Mapping[str, Sequence[str]], seed: int) -> None:
+def _start(make_tts: Callable[[], Tts], pronunciations: Mapping[str, Sequence[str]], seed: int, engine: Engine) -> None:
     _tts[:] = [make_tts()]
     _pronunciations[:] = [pronunciations]
     _seed[:] = [seed]
+    _engine[:] = [engine]
 
 
 def _speak(task: Task) -> Utterance:
     import soundfile
 
     transcript, voice, speed, folder = task
+    engine = _engine[0]
     spoken = transcript.spoken.casefold()
     used = {
         key: drawn(accepted, transcript.id, transcript.split, seed=_seed[0])
         for key, accepted in _pronunciations[0].items()
         if key.casefold() in spoken
     }
-    path = folder / transcript.split / audio_name(transcript, voice, speed, used)
+    without_ipa = () if engine.takes_ipa else tuple(used)
+    if without_ipa:
+        used = {}
+    name_at_engine = voices.name_at_engine(engine.tts, voice)
+    path = folder / transcript.split / audio_name(transcript, voice, speed, used, engine.identity)
     times = path.with_suffix(".words.json") if transcript.split in TIMED else None
     if not path.is_file() or (times and not times.is_file()):
-        _make(path, times, transcript, {"voice": voice, "speed": speed, "pronunciations": used})
+        _make(path, times, transcript, {"voice": name_at_engine, "speed": speed, "pronunciations": used})
     return Utterance(
         id=transcript.id,
         transcript_id=transcript.id,
@@ -97,6 +128,8 @@ def _speak(task: Task) -> Utterance:
         audio=path.relative_to(folder.parent).as_posix(),
         duration_s=round(soundfile.info(path).frames / SAMPLE_RATE_HZ, 4),
         voice=voice,
+        accent=engine.accents.get(name_at_engine, ""),
+        without_ipa=without_ipa,
         speed=speed,
         section=transcript.section,
         kind=transcript.kind,
@@ -121,9 +154,12 @@ def _make(path: Path, times: Path | None, transcript: Transcript, how: Mapping[s
     write_flac(path, samples_T * min(1.0, PEAK / peak))
 
 
-def audio_name(transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str]) -> str:
+def audio_name(
+    transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str], identity: str = ""
+) -> str:
     """A file name that changes with everything that changes the audio."""
-    content = json.dumps([SPEECH_VERSION, transcript.id, transcript.spoken, voice, speed, dict(pronunciations)])
+    made_of = [SPEECH_VERSION, transcript.id, transcript.spoken, voice, speed, dict(pronunciations)]
+    content = json.dumps([*made_of, identity] if identity else made_of)
     readable = re.sub(r"[^\w.-]+", "_", transcript.id, flags=re.ASCII)[:60]
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"{readable}-{digest}.flac"

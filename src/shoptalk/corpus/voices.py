@@ -1,4 +1,7 @@
-"""Who speaks: Kokoro's 54 voices, which of them are kept apart for dev and test, and the draw for each transcript."""
+"""Who speaks: Kokoro's 54 voices, which of them are kept apart for dev and test, and the draw for each transcript.
+
+The recipe names the voices of other engines (`speech.voices`).
+"""
 
 from typing import Literal, NamedTuple
 
@@ -57,6 +60,16 @@ def parts(voice: str) -> tuple[str, ...]:
     return tuple(part.partition("*")[0] for part in voice.split("+"))
 
 
+def full_name(tts: str, name: str) -> str:
+    """A voice as records name it: ``polly:Joanna``; Kokoro's stand alone, as they always did."""
+    return name if tts == "kokoro" else f"{tts}:{name}"
+
+
+def name_at_engine(tts: str, voice: str) -> str:
+    """The voice as its engine calls it."""
+    return voice if tts == "kokoro" else voice.removeprefix(f"{tts}:")
+
+
 _ACCENTS = {voice.name: voice.language for voice in VOICES}
 
 
@@ -68,6 +81,10 @@ def accent(voice: str) -> str:
 def draw_voice(transcript_id: str, split: Split, config: SpeechSection, *, seed: int) -> tuple[str, float]:
     """Voice (or blend) and speed of a transcript; a draw from (seed, id) alone, whatever else is spoken."""
     rng = np.random.default_rng([seed, *transcript_id.encode()])
+    if given := config.voices.of(split):
+        name = str(rng.choice(sorted(given)))
+        is_paced = split == "train" and config.takes_speed
+        return full_name(config.tts, name), round(float(rng.uniform(*config.speed)), 2) if is_paced else 1.0
     if split != "train":
         kept_apart = TEST_VOICES if split == "test" else DEV_VOICES
         return str(rng.choice(kept_apart)), 1.0

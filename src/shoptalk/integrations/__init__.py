@@ -8,8 +8,14 @@
 - `espeak`: eSpeak NG: text to IPA
 - `llm_embedded`: llama.cpp in this process
 - `llm_openai`: a language model behind an OpenAI-compatible endpoint
+- `kept_answers`: its answers, each paid for once
+- `tts_openai`: a synthesiser behind an OpenAI-compatible endpoint
+- `tts_polly`: Amazon Polly
+- `tts_riva`: NVIDIA Riva by gRPC
+- `tts_piper`: Piper
+- `ssml`: sentences with pronunciations, as these take them
 - `asr_openai`: a recogniser behind an OpenAI-compatible endpoint
-- `openai_http`: what both endpoints share
+- `openai_http`: what the endpoints share
 - `asr_whisper`: Whisper by faster-whisper
 - `asr_moonshine`: Moonshine by its own runtime
 - `vad_silero`: Silero VAD
@@ -17,6 +23,7 @@
 - `onnx`: ONNX Runtime sessions, for Kokoro; the weights of a graph, for Silero
 - `lhotse`: Lhotse's manifests and Kaldi's folders
 - `hf_datasets`: Hugging Face data sets
-- `s3`: Amazon S3 and what speaks like it, by boto3
+- `aws`: clients of AWS's services, by boto3
+- `s3`: Amazon S3 and what speaks like it
 - `registry`: MLflow's model registry
 """

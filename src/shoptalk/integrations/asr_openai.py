@@ -76,8 +76,10 @@ class OpenAiRecognizer:
     def _ask(self, flac: bytes, **form: Any) -> str:
         transcriptions = self._endpoint.client.audio.transcriptions
         recording = ("recording.flac", flac, "audio/flac")
-        response = transcriptions.with_raw_response.create(
-            model=self._name, file=recording, language="en", extra_headers=self._endpoint.headers, **form
+        response = self._endpoint.ask(
+            lambda: transcriptions.with_raw_response.create(
+                model=self._name, file=recording, language="en", extra_headers=self._endpoint.headers, **form
+            )
         )
         text: str = response.http_response.text
         return text

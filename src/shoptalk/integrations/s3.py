@@ -1,15 +1,12 @@
-"""Amazon S3, and what speaks like it, by boto3.
-
-Credentials, region and endpoint are found as boto3 finds them: in the environment, in its files, or from the machine's
-role.
-"""
+"""Amazon S3, and what speaks like it, by `aws`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shoptalk.core.errors import MissingToolError, ObjectStoreError, ObjectStoreUnreachableError
+from shoptalk.core.errors import ObjectStoreError, ObjectStoreUnreachableError
 from shoptalk.core.protocols import Object
+from shoptalk.integrations import aws
 
 TIMEOUT_S = 20
 ATTEMPTS = 4
@@ -24,18 +21,7 @@ class S3:
 
     def __init__(self) -> None:
         """`MissingToolError` where boto3 is not installed, `ObjectStoreError` where no region is known."""
-        try:
-            import boto3
-            from botocore.config import Config
-            from botocore.exceptions import BotoCoreError
-        except ImportError:
-            raise MissingToolError("boto3 is not installed; run `pip install 'shoptalk[store]'`") from None
-        retries: Any = {"max_attempts": ATTEMPTS, "mode": "standard"}
-        config = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries=retries)
-        try:
-            self._client = boto3.client("s3", config=config)
-        except BotoCoreError as error:
-            raise ObjectStoreError(f"S3 cannot be used: {error}; set AWS_REGION or boto3's own files") from None
+        self._client = aws.client("s3", timeout_s=TIMEOUT_S, attempts=ATTEMPTS, extra="store", error=ObjectStoreError)
 
     def listed(self, address: str, most: int) -> list[Object]:
         bucket, key = _parts(address)
@@ -65,12 +51,11 @@ class S3:
             self._client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=media_type)
 
     def _single(self, bucket: str, key: str) -> list[Object]:
-        from botocore.exceptions import ClientError
-
+        refusal, _ = aws.errors()
         with _named():
             try:
                 head = self._client.head_object(Bucket=bucket, Key=key)
-            except ClientError as error:
+            except refusal as error:
                 if _status(error) == 404:
                     return []
                 raise
@@ -85,16 +70,15 @@ def _parts(address: str) -> tuple[str, str]:
 @contextmanager
 def _named() -> Iterator[None]:
     """What goes wrong, without the key that boto3 tells."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    refusal, trouble = aws.errors()
     try:
         yield
-    except ClientError as error:
+    except refusal as error:
         status = _status(error)
         if status in REFUSALS:
             raise ObjectStoreError(f"S3 refuses it (status {status})") from None
         raise ObjectStoreUnreachableError(f"S3 does not answer (status {status})") from None
-    except (BotoCoreError, OSError) as error:
+    except (trouble, OSError) as error:
         raise ObjectStoreUnreachableError(f"S3 does not answer ({type(error).__name__})") from None
 
 

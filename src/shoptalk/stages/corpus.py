@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shoptalk.core import config, device, files
+from shoptalk.core.errors import CoverageError, LlmUselessError
 from shoptalk.core.models import store
+from shoptalk.core.pace import Pace
 from shoptalk.core.progress import progress, say
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
@@ -18,6 +20,8 @@ from shoptalk.stages.products import once, write
 from shoptalk.stages.run import StageRun
 
 R = TypeVar("R", bound=Record)
+ANSWERS = "20-answers.jsonl"
+"""What an endpoint answered, in the run folder: no answer is paid for twice."""
 
 
 def lexicon(run: StageRun) -> None:
@@ -46,8 +50,9 @@ def transcripts(run: StageRun) -> None:
     from shoptalk.corpus.transcripts import require_coverage
 
     terms = list(files.read(run.product("lexicon"), Term))
-    make = _dictations if run.recipe.transcripts.llm.kind == "openai" else _filled
-    made, problems = make(run, terms)
+    make = _dictations if run.recipe.transcripts.writes_dictations else _filled
+    with _asking_anew_next_time(run):
+        made, problems = make(run, terms)
     for problem in problems:
         if problem.term_id == "*":
             say(f"note: {problem.message}")
@@ -72,7 +77,7 @@ def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[An
 
         def written(done: frozenset[str]) -> Iterator[carriers.Carrier]:
             made = _kept(path, carriers.Carrier, done)
-            llm = _llm(section.llm)
+            llm = _llm(section.llm, run.folder)
             with _telling_refused() as refused:
                 new = carriers.write_carriers(
                     llm, wanted, seed=seed, done=done, terms=terms, examples=bank, refused=refused
@@ -80,8 +85,8 @@ def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[An
                 for carrier in progress(new, "carriers", total=wanted, done=len(done)):
                     made.append(carrier)
                     yield carrier
-            if len(made) < wanted:  # what is there stays unfinished, so that the next run asks again
-                require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
+                if len(made) < wanted:  # what is there stays unfinished, so that the next run asks again
+                    require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
 
         once(path, written, signature=run.signature())
         live = list(files.read(path, carriers.Carrier))
@@ -93,11 +98,11 @@ def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], lis
     from shoptalk.corpus.transcripts import require_coverage
 
     section, path = run.recipe.transcripts, run.folder / "20-dictations.jsonl"
-    workers = section.llm.concurrency
+    workers = section.llm.concurrency if section.llm.kind == "openai" else 1
 
     def written(done: frozenset[str]) -> Iterator[Transcript]:
         made = _kept(path, Transcript, done)
-        llm = _llm(section.llm)
+        llm = _llm(section.llm, run.folder)
         with _telling_refused() as refused:
             new = write_dictations(
                 llm, terms, section, seed=run.recipe.seed, done=tuple(made), refused=refused, workers=workers
@@ -108,10 +113,23 @@ def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], lis
             settled, problems = settle(made, terms, section)
             if len(settled) < len(made):
                 refused["too like another"] = len(made) - len(settled)
-        require_coverage(problems)  # if short, the dictations stay unfinished, and the next run asks again
+            require_coverage(problems)  # if short, the dictations stay unfinished, and the next run asks again
 
     once(path, written, signature=run.signature())
     return settle(list(files.read(path, Transcript)), terms, section)
+
+
+@contextmanager
+def _asking_anew_next_time(run: StageRun) -> Iterator[None]:
+    """Of an endpoint whose answers did not suffice, the next run wants others; after any other stop, the same."""
+    try:
+        yield
+    except (CoverageError, LlmUselessError):
+        if run.recipe.transcripts.llm.kind == "openai":
+            from shoptalk.integrations.kept_answers import KeptAnswers
+
+            KeptAnswers(run.folder / ANSWERS).forget()
+        raise
 
 
 def _kept(path: Path, kind: type[R], done: frozenset[str]) -> list[R]:
@@ -127,17 +145,33 @@ def _telling_refused() -> Iterator[Counter[str]]:
     refused: Counter[str] = Counter()
     try:
         yield refused
+    except CoverageError as error:
+        if not refused:
+            raise
+        reasons = f"{refused.total()} answers of the language model were refused: {told(refused)}"
+        raise CoverageError(f"{error}\n{reasons}") from None
     finally:
         if refused:
             say(f"{refused.total()} answers of the language model were refused: {told(refused)}")
 
 
-def _llm(section: LlmSection) -> Llm:
+def _llm(section: LlmSection, folder: Path) -> Llm:
+    """The language model; what an endpoint answered is kept in the run folder."""
     if section.kind == "openai":
+        from shoptalk.integrations.kept_answers import KeptAnswers
         from shoptalk.integrations.llm_openai import OpenAiLlm
 
-        key = config.api_key("OPENAI_API_KEY")
-        return OpenAiLlm(section.base_url, name=section.model, api_key=key, temperature=section.temperature)
+        pace = Pace(requests_per_minute=section.requests_per_minute, tokens_per_minute=section.tokens_per_minute)
+        return OpenAiLlm(
+            section.base_url,
+            name=section.model,
+            api_key=config.api_key("OPENAI_API_KEY"),
+            temperature=section.temperature,
+            reasoning_tokens=section.reasoning_tokens,
+            pace=pace,
+            answers=KeptAnswers(folder / ANSWERS),
+            token_budget=section.token_budget,
+        )
     from shoptalk.integrations.llm_embedded import EmbeddedLlm
 
     path = store.path(section.model, say=say)
@@ -148,31 +182,38 @@ def speech(run: StageRun) -> None:
     """30: every transcript spoken."""
     from shoptalk.corpus.pronunciation import pronunciations
     from shoptalk.corpus.speech import speak
-    from shoptalk.integrations import espeak, kokoro
+    from shoptalk.integrations import espeak
+    from shoptalk.stages.synthesisers import synthesiser
 
     section = run.recipe.speech
-    spoken = list(files.read(run.product("transcripts"), Transcript))
+    written = list(files.read(run.product("transcripts"), Transcript))
+    spoken = [transcript for transcript in written if section.speaks(transcript.split)]
     terms = files.read(run.product("lexicon"), Term)
-    kokoro.prepare()
+    make_tts, workers, identity = synthesiser(run)
     sounds = pronunciations(terms, espeak.ipa)
 
     def recorded(done: frozenset[str]) -> Iterator[Utterance]:
         folder = run.folder / "30-speech"
         new = speak(
             spoken,
-            kokoro.load,
+            make_tts,
             section,
             folder=folder,
             seed=run.recipe.seed,
             done=done,
             pronunciations=sounds,
-            workers=Processes(section.workers),
+            workers=workers,
+            identity=identity,
         )
         return progress(new, "speech", total=len(spoken), done=len(done))
 
     write(run, recorded)
-    seconds = sum(utterance.duration_s for utterance in files.read(run.product("speech"), Utterance))
-    say(f"{len(spoken)} utterances, {seconds / 60:.1f} minutes")
+    made = list(files.read(run.product("speech"), Utterance))
+    say(f"{len(made)} utterances, {sum(utterance.duration_s for utterance in made) / 60:.1f} minutes")
+    if len(spoken) < len(written):
+        say(f"note: {len(written) - len(spoken)} sentences are of parts for which speech.voices names nobody")
+    if untold := sum(bool(utterance.without_ipa) for utterance in made):
+        say(f"note: {untold} utterances say terms as {section.tts} likes: it cannot be told a pronunciation")
 
 
 def augment(run: StageRun) -> None:

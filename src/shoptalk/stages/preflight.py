@@ -20,11 +20,17 @@ from shoptalk.stages.run import Run
 REACH_S = 5.0
 """How long an endpoint may take to accept a connection."""
 _PACKAGES = {
-    "speech": {"onnxruntime": "corpus"},
     "train": {"nemo": "tuning", "torch": "tuning", "lightning": "tuning", "mlflow": "tuning"},
     "evaluate": {"torch": "engine", "sentencepiece": "engine"},
 }
 """By stage the packages that it imports, each with the extra that brings it."""
+_TTS_PACKAGES = {
+    "kokoro": {"onnxruntime": "corpus"},
+    "piper": {"piper": "piper"},
+    "openai": {"openai": "corpus"},
+    "polly": {"boto3": "polly"},
+    "riva": {"riva": "riva", "grpc": "riva"},
+}
 _PACKAGE_OF = {"openai": "openai", "whisper": "faster_whisper", "moonshine": "moonshine_voice"}
 _UTTERANCE_BYTES = 120_000
 """A sentence of four seconds as FLAC and as features."""
@@ -76,12 +82,14 @@ def _sentences(run: Run) -> Iterator[str]:
     from shoptalk.corpus import carriers
 
     section = run.recipe.transcripts
+    if not section.writes_dictations:
+        carriers.read_banks([run.resolve(file) for file in section.carrier_files])
+        if not section.live_carriers:
+            return
     if section.llm.kind == "openai":
         yield from _endpoint("transcripts.llm", section.llm.base_url)
         yield from _missing({"openai": "corpus"})
-        return
-    carriers.read_banks([run.resolve(file) for file in section.carrier_files])
-    if section.live_carriers:
+    else:
         yield from _missing({"xllamacpp": "corpus"})
 
 
@@ -91,8 +99,14 @@ def _sentences(run: Run) -> Iterator[str]:
 def _synthesiser(run: Run) -> Iterator[str]:
     from shoptalk.integrations import espeak
 
-    yield from _missing(_PACKAGES["speech"])
-    espeak.phonemes("test", "en-us")
+    section = run.recipe.speech
+    yield from _missing(_TTS_PACKAGES[section.tts])
+    if section.takes_ipa:
+        espeak.phonemes("test", "en-us")
+    if section.tts == "openai":
+        yield from _endpoint("speech.service", section.service.base_url)
+    if section.tts == "piper" and section.piper_voices:
+        run.resolve(section.piper_voices)
 
 
 def _noise(run: Run) -> Iterator[str]:
