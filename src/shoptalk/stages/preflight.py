@@ -101,8 +101,7 @@ def _synthesiser(run: Run) -> Iterator[str]:
 
     section = run.recipe.speech
     yield from _missing(_TTS_PACKAGES[section.tts])
-    if section.takes_ipa:
-        espeak.phonemes("test", "en-us")
+    espeak.phonemes("test", "en-us")
     if section.tts == "openai":
         yield from _endpoint("speech.service", section.service.base_url)
     if section.tts == "piper" and section.piper_voices:
