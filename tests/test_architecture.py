@@ -21,7 +21,7 @@ MAX_TRACKED_BYTES = 34 * 2**20
 
 INTEGRATED = set(
     "boto3 botocore ctranslate2 datasets faster_whisper lhotse mlflow moonshine_voice nemo onnxruntime piper ray "
-    "riva xllamacpp".split()
+    "riva spellchecker xllamacpp".split()
 )
 """Third parties that are imported in one file only, which lies in `shoptalk.integrations`."""
 
@@ -145,6 +145,8 @@ OTHER_MEANINGS = {
     ("core/sets.py", name) for name in SET_NAMES
 } | {
     ("corpus/lexicon.py", TAUGHT),  # a column of lexicons
+    ("corpus/misses.py", TAUGHT),
+    ("corpus/term_files.py", TAUGHT),
     ("release/gate.py", GENERAL),  # a section of policies
     ("scoring/report/tables.py", GENERAL),  # the head of a column
 }  # fmt: skip

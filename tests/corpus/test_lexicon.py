@@ -67,7 +67,7 @@ def test_all_problems_of_a_file_at_once_with_rows(tmp_path: Path) -> None:
         ("a.jsonl", json.dumps({"text": "B₁₂", "category": "lab"}), "cannot be spoken"),
         ("a.jsonl", json.dumps({"text": "metformin", "category": "My Drug"}), "names a slot"),
         ("a.docx", "metformin", r"\.txt, \.csv, \.tsv, \.yaml or \.jsonl"),
-        ("a.txt", "metformin\nCO₂\n", r"a\.txt:2: text 'CO₂' .* cannot be spoken"),
+        ("a.txt", "metformin\nCO₂\n", r"a\.txt:2: text 'CO₂' .* cannot be spoken.*\n.*move such terms to a \.csv"),
         ("a.txt", "metformin\tdrug\n", r"a\.txt:1: a tab"),
         ("a.txt", "# nothing\n\n", "no terms"),
         ("a.txt", "flat white\ncortado\nFlat White\n", r"a\.txt:3: text 'flat white' occurs already in .*a\.txt:1"),

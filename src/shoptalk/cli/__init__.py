@@ -1,6 +1,7 @@
 """The command line: each file parses a group of commands, calls what does the work, and prints what came of it.
 
 - `flow`: `init`, the stages 10 to 80, `run` and `demo`
+- `lexicons`: `lexicon import`, `mine` and `from-misses`
 - `recognition`: `serve`, `transcribe` and `export`
 - `scores`: `results` and `gate`
 - `texts`: `score`

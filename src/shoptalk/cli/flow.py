@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoptalk.cli import lexicons
 from shoptalk.cli.parsing import Commands, add_set
 from shoptalk.stages.table import STAGES
 
@@ -19,15 +20,20 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     start.set_defaults(call=init)
     for stage in STAGES:
         purpose = f"{stage.number}  {stage.purpose}"
-        _add_run_arguments(commands.add_parser(stage.name, help=purpose, description=purpose), one_stage)
+        parser = commands.add_parser(stage.name, help=purpose, description=purpose)
+        _add_run_arguments(parser, one_stage, are_required=stage.name != "lexicon")
+        if stage.name == "lexicon":
+            lexicons.add_actions(parser)
     _add_run_arguments(commands.add_parser("run", help="all stages, only those that are not current"), all_stages)
     purpose = "all stages, then ask a fresh server about a test recording"
     _add_run_arguments(commands.add_parser("demo", help=purpose), demo)
 
 
-def _add_run_arguments(parser: argparse.ArgumentParser, call: object) -> None:
-    parser.add_argument("--recipe", required=True, help="YAML file; see recipes/")
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder; its products are taken up again")
+def _add_run_arguments(parser: argparse.ArgumentParser, call: object, *, are_required: bool = True) -> None:
+    """Add recipe and run; the actions of a stage do without them, so argparse must not require them there."""
+    parser.add_argument("--recipe", required=are_required, help="YAML file; see recipes/")
+    purpose = "run folder; its products are taken up again"
+    parser.add_argument("--run", required=are_required, metavar="DIR", help=purpose)
     add_set(parser, "train.steps=500")
     parser.set_defaults(call=call)
 
@@ -48,6 +54,10 @@ def one_stage(parsed: argparse.Namespace) -> None:
     from shoptalk.core.errors import RecipeError
     from shoptalk.stages import execution
 
+    if not (parsed.recipe and parsed.run):
+        raise RecipeError(
+            f"the stage {parsed.command} needs --recipe and --run; `shoptalk {parsed.command} -h` has more"
+        )
     run = _open_run(parsed)
     if first := run.first_stale(parsed.command):
         options = ["--recipe", parsed.recipe, "--run", parsed.run]

@@ -37,6 +37,8 @@ class LexiconSection(Section):
     untaught: float = Field(default=0.25, ge=0, lt=1)
     """Part of the terms of each category that is held out: never trained, a control in the test. One of each category
     is always trained."""
+    weigh: bool = False
+    """Give terms without a `weight` one of their rarity in general English and their risk."""
 
 
 class LlmSection(Section):

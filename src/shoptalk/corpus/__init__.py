@@ -7,6 +7,13 @@
 - `overrides`: 10: what people found right when they listened
 - `respelling`: pronunciations in English letters, as IPA
 - `stems`: pronunciations of drug names by their endings
+- `term_imports`: 10: rows of others' lists as terms
+- `rxnorm`: 10: names of medicines from RxNorm
+- `icd10`: 10: names of conditions from ICD-10-CM
+- `mining`: 10: terms found in texts
+- `general_english`: 10: how common a word is
+- `misses`: 10: terms as an evaluation found them
+- `weights`: 10: how many sentences a term gets
 - `carriers`: 20: carrier sentences with slots
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model

@@ -37,6 +37,8 @@ def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
     chosen = [(where, term) for where, term in terms if term.id in named]
     if not problems:
         problems += _contradictions(chosen)
+    if any(".txt:" in problem and "`spoken`" in problem for problem in problems):
+        problems.append("a plain list has no `spoken`; move such terms to a .csv with that column, beside the list")
     if problems:
         raise LexiconError("the lexicon cannot be used; mend these rows:\n  " + "\n  ".join(problems))
     return [term for _, term in chosen]
@@ -146,8 +148,7 @@ def _unspeakable(term: Term) -> Iterator[str]:
             odd = "".join(sorted(set(_SPEAKABLE.sub("", written))))
             if odd or not re.search(r"[A-Za-zÀ-ɏ]", written):
                 shown = f"the symbols {odd!r}" if odd else "no letter"
-                cure = "give `spoken` in words, in a .csv or .yaml"
-                yield f"{name} {written!r} has {shown}, which cannot be spoken; {cure}"
+                yield f"{name} {written!r} has {shown}, which cannot be spoken; give `spoken` in words"
     if not _SLOT_NAME.fullmatch(term.category):
         yield f"category {term.category!r}: write it in lower-case letters, because it names a slot of the sentences"
 

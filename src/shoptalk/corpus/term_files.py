@@ -81,10 +81,11 @@ def _list_rows(file: Path, problems: list[str]) -> Iterator[Row]:
 
 def _table_rows(file: Path, problems: list[str]) -> Iterator[Row]:
     for number, cells in tables.read_table(file, problems, known=(*COLUMNS, *FACTS)):
-        yield f"{file}:{number}", _from_cells({name: cell for name, cell in cells.items() if cell})
+        yield f"{file}:{number}", from_cells({name: cell for name, cell in cells.items() if cell})
 
 
-def _from_cells(cells: Mapping[str, str]) -> dict[str, Any]:
+def from_cells(cells: Mapping[str, str]) -> dict[str, Any]:
+    """The columns of a row whose cells are texts; several values in a cell are parted by ``|``."""
     columns: dict[str, Any] = {}
     for name, cell in cells.items():
         if name in LISTS:

@@ -5,6 +5,7 @@
 - `kokoro`: Kokoro-82M, the speech synthesiser
 - `kokoro_graph`: its graph with faster integer products
 - `kokoro_phonemes`: from text to its phonemes
+- `word_frequencies`: counts of English words, by pyspellchecker
 - `espeak`: eSpeak NG: text to IPA
 - `llm_embedded`: llama.cpp in this process
 - `llm_openai`: a language model behind an OpenAI-compatible endpoint

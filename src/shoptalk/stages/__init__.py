@@ -5,6 +5,7 @@
 - `starting`: a recipe, a lexicon and a policy to edit
 - `preflight`: what a run needs, checked before its first stage
 - `execution`: a recipe's stages, made where they are not current
+- `term_sources`: lexicons made of lists, texts and misses
 - `corpus`: 10 to 50
 - `training`: 60
 - `evaluation`: 70

@@ -27,10 +27,13 @@ ANSWERS = "20-answers.jsonl"
 def lexicon(run: StageRun) -> None:
     """10: terms, some of each category held out."""
     from shoptalk.corpus import lexicon as terms_of
-    from shoptalk.corpus import overrides, tiers
+    from shoptalk.corpus import overrides, tiers, weights
+    from shoptalk.stages import term_sources
 
     section = run.recipe.lexicon
     terms = terms_of.load([run.resolve(file) for file in section.files], only=section.only)
+    if section.weigh:
+        terms = weights.weigh(terms, term_sources.general())
     marked = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
     said = overrides.read(run.resolve(section.pronunciations)) if section.pronunciations else []
     dictionary = terms_of.load([run.resolve(file) for file in section.dictionaries]) if section.dictionaries else []

@@ -75,7 +75,7 @@ def _lexicon(run: Run) -> Iterable[str]:
     _terms(run)
     if run.recipe.lexicon.pronunciations and "lexicon" not in run.recipe.products:
         overrides.read(run.resolve(run.recipe.lexicon.pronunciations))
-    return ()
+    return _missing({"spellchecker": "corpus"}) if run.recipe.lexicon.weigh else ()
 
 
 def _sentences(run: Run) -> Iterator[str]:
