@@ -41,6 +41,22 @@ def test_overrides_reach_the_phonemes_whatever_the_case_and_place() -> None:
     assert from_text("metformins", "en-us", table) != got[:10]
 
 
+@pytest.mark.parametrize(
+    ("spoken", "sounds"),
+    [
+        ("the C A nineteen nine", "sˈi ˈA nˈIntin"),
+        ("at eight A M today", "ˈAt ˈA ˈɛm"),
+        ("A B G results", "ˈA bˈi ʤˈi"),
+        ("A one C of seven", "ˈA wˈʌn sˈi"),
+        ("hepatitis A virus", "ˈA vˈIɹəs"),
+        ("A one-week course", "ə wˈʌn"),
+        ("A plan for a patient", "ə plˈæn fəɹə pˈAʃənt"),
+    ],
+)
+def test_a_spelled_a_is_no_article(spoken: str, sounds: str) -> None:
+    assert sounds in from_text(spoken, "en-us", {})
+
+
 @given(
     st.lists(st.sampled_from("the a to an of metformin is not takes daily . , one X".split()), min_size=1, max_size=12),
     st.sampled_from(ACCENTS),

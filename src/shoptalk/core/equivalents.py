@@ -3,10 +3,12 @@
 import re
 import unicodedata
 
+DASHES = "‐‑‒–—―−"
+"""Hyphens, dashes and the minus sign, beside the plain ``-``."""
 _SAME = str.maketrans(
     dict.fromkeys("‘’‚‛ʼʹ′´`", "'")
     | dict.fromkeys("“”„‟«»″", '"')
-    | dict.fromkeys("‐‑‒–—―−", "-")
+    | dict.fromkeys(DASHES, "-")
     | {"…": "...", "⁄": "/", "∕": "/", "×": "x", "·": " ", "•": " "}
     | {"µ": "micro", "μ": "micro", "°": " degrees ", "%": " percent ", "&": " and ", "±": " plus or minus "}
     | {

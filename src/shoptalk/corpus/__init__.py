@@ -18,9 +18,7 @@
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model
 - `answers`: 20: what a large model answers instead of a dictation
-- `verbalise`: 20: written text as it is spoken
-- `spoken_units`: what units are called
-- `number_words`: numbers in words
+- `verbalise`: 20: written text as it is spoken, and the way back
 - `numerals`: sentences with numbers, for the training of a base
 - `voices`: 30: who speaks which sentence
 - `speech`: 30: transcripts spoken

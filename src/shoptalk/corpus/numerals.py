@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shoptalk.corpus.number_words import MONTHS, number, ordinal
 from shoptalk.corpus.verbalise import spoken
+from shoptalk.corpus.verbalise.numbers import MONTHS, number, ordinal
 
 Rng = np.random.Generator
 
@@ -102,47 +102,8 @@ _FREQUENCIES = (
 )
 _AMOUNTS = tuple("1 2 2.5 5 7.5 10 12.5 15 20 25 40 50 75 80 100 125 150 200 250 300 400 500 600 750 850 1000".split())
 _DOSE_UNITS = ("mg", "mg", "mg", "mcg", "mL", "units", "g")
-_ACRONYMS = {
-    "CT": "C T",
-    "MRI": "MRI",
-    "CBC": "C B C",
-    "COPD": "C O P D",
-    "UTI": "U T I",
-    "BMI": "B M I",
-    "GP": "G P",
-    "PT": "P T",
-    "TSH": "T S H",
-    "HIV": "H I V",
-    "BUN": "B U N",
-    "GFR": "G F R",
-    "PSA": "PSA",
-    "DVT": "D V T",
-    "TV": "T V",
-    "CD": "C D",
-    "PIN": "pin",
-    "DVD": "D V D",
-    "GPS": "G P S",
-    "VIP": "V I P",
-    "BBC": "B B C",
-    "UN": "U N",
-    "CEO": "C E O",
-    "PDF": "P D F",
-}
-"""As written and as spoken. espeak takes a lone "A" for the article, so names with that letter stay as they are."""
-_VOWEL_ACRONYMS = {
-    "MRI": "MRI",
-    "ECG": "E C G",
-    "EKG": "E K G",
-    "EEG": "E E G",
-    "ICU": "I C U",
-    "IV": "I V",
-    "ID": "I D",
-    "FBI": "F B I",
-    "ATM": "ATM",
-    "LED": "L E D",
-    "ENT": "E N T",
-    "X-ray": "X-ray",
-}
+_ACRONYMS = tuple("CT MRI CBC COPD UTI BMI GP PT TSH HIV BUN GFR PSA DVT TV CD PIN DVD GPS VIP BBC UN CEO PDF".split())
+_VOWEL_ACRONYMS = tuple("MRI ECG EKG EEG ICU IV ID FBI ATM LED ENT X-ray".split())
 
 
 def sentence(rng: Rng) -> Sentence:
@@ -196,21 +157,15 @@ def _large(rng: Rng) -> tuple[str, str]:
 def _date(rng: Rng) -> tuple[str, str]:
     month, day = _choice(rng, MONTHS), int(rng.integers(1, 29))
     if rng.uniform() < 0.5:
-        return f"{month} {day}", f"{month} {ordinal(day)}"
-    year = str(int(rng.integers(1930, 2030)))
-    return f"{month} {day}, {year}", f"{month} {ordinal(day)}, {spoken(year)}"
+        return _same(f"{month} {day}")
+    return _same(f"{month} {day}, {int(rng.integers(1930, 2030))}")
 
 
 def _time(rng: Rng) -> tuple[str, str]:
     hour = int(rng.integers(1, 13))
     minute = int(rng.choice([0, 5, 10, 15, 20, 30, 40, 45, 50]))
     half = _choice(rng, ("AM", "PM"))
-    written = str(hour)
-    words = number(str(hour))
-    if minute:
-        written += f":{minute:02}"
-        words += " oh five" if minute == 5 else f" {number(str(minute))}"
-    return f"{written} {half}", f"{words} {half}"
+    return _same(f"{hour}:{minute:02} {half}" if minute else f"{hour} {half}")
 
 
 def _digits(rng: Rng, count: int) -> tuple[str, str]:
@@ -236,14 +191,8 @@ def _ordinal(rng: Rng) -> tuple[str, str]:
     return words, words
 
 
-def _acronym(rng: Rng, table: dict[str, str]) -> tuple[str, str]:
-    name = _choice(rng, tuple(table))
-    return name, table[name]
-
-
 def _year(rng: Rng) -> tuple[str, str]:
-    value = str(int(rng.integers(1900, 2030)))
-    return value, spoken(value)
+    return _same(str(int(rng.integers(1900, 2030))))
 
 
 _SLOTS: dict[str, Callable[[Rng], tuple[str, str]]] = {
@@ -268,6 +217,6 @@ _SLOTS: dict[str, Callable[[Rng], tuple[str, str]]] = {
     "ordinal": _ordinal,
     "digits": lambda rng: _digits(rng, 7),
     "digits_short": lambda rng: _digits(rng, 3),
-    "acronym": lambda rng: _acronym(rng, _ACRONYMS),
-    "vowel_acronym": lambda rng: _acronym(rng, _VOWEL_ACRONYMS),
+    "acronym": lambda rng: _same(_choice(rng, _ACRONYMS)),
+    "vowel_acronym": lambda rng: _same(_choice(rng, _VOWEL_ACRONYMS)),
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shoptalk.core.errors import TermError
 from shoptalk.core.records import Split, Term
-from shoptalk.corpus import stems
+from shoptalk.corpus import stems, verbalise
 from shoptalk.corpus.splits import draw_key
 
 _LETTERS = "abdefhijklmnoprstuvwxzæçðŋøœɐɑɒɔəɚɛɜɝɡgɪɨɫɬɹɾʃʊʌʍʒʔθᵻ"
@@ -35,7 +35,7 @@ def pronunciations(terms: Iterable[Term], g2p: stems.G2p) -> Mapping[str, tuple[
             continue
         for ipa in accepted:
             check_ipa(ipa)
-        spoken = term.as_spoken.casefold()
+        spoken = verbalise.spoken(term.as_spoken).casefold()
         if table.setdefault(spoken, accepted) != accepted:
             raise TermError(
                 f"{term.id}: {spoken!r} has the pronunciations {', '.join(table[spoken])} and, in another term, "
@@ -48,7 +48,7 @@ def ipa_of(term: Term, g2p: stems.G2p) -> tuple[str, ...]:
     """The accepted IPA of a term of stage 10; empty where the letter-to-sound rules speak it."""
     if term.ipa or term.pronounced_by != "stem":
         return term.ipa
-    return (stems.of_phrase(term.as_spoken, g2p),)
+    return (stems.of_phrase(verbalise.spoken(term.as_spoken), g2p),)
 
 
 def drawn(accepted: Sequence[str], transcript_id: str, split: Split, *, seed: int) -> str:

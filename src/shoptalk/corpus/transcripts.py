@@ -68,7 +68,7 @@ def require_coverage(problems: Iterable[Problem]) -> None:
 def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, str]:
     """The sentence as written and as spoken."""
     written = _put(carrier.text, {carrier.category: term.text, **facts})
-    name = verbalise.spoken(term.spoken[0] if term.spoken else term.text)
+    name = verbalise.spoken(term.as_spoken)
     spoken_facts = {slot: verbalise.spoken(value) for slot, value in facts.items()}
     return written, _put(verbalise.spoken(carrier.text), {carrier.category: name, **spoken_facts})
 

@@ -50,6 +50,8 @@ _ACCENT: dict[Accent, tuple[tuple[str, str], ...]] = {
 # Stand in for an overridden word, so that its neighbours are spoken as they would be before a consonant or a vowel
 # ("the", "to", "an"); eSpeak gives both the same phonemes in every context.
 _PLACEHOLDERS = {False: "zimzam", True: "imzam"}
+_LETTER_A = r"(?<=\w )A\b(?!')|\bA(?= [B-Z]\b| one C\b)"
+"""A capital A inside a sentence, or before another letter that is spelled; eSpeak would take it for the article."""
 _SILENT = ' ˈˌː;:,.!?—…"()“”'
 _CLAUSE_END = re.compile(r"\s*([.,;:!?…—]+)\s*")
 
@@ -112,11 +114,11 @@ def _places(sounds: str) -> tuple[str, list[int]]:
 
 
 def _with_placeholders(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> tuple[str, list[str]]:
-    if not pronunciations:
-        return text, []
     longest_first = sorted(pronunciations, key=lambda key: (-len(key), key))
-    pattern = re.compile(rf"(?<![\w'])(?:{'|'.join(map(re.escape, longest_first))})(?![\w])", re.IGNORECASE)
-    given = [from_ipa(pronunciations[match.group().casefold()], accent) for match in pattern.finditer(text)]
+    alternatives = [rf"(?<![\w'])(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"] if pronunciations else []
+    pattern = re.compile("|".join([*alternatives, f"(?-i:{_LETTER_A})"]), re.IGNORECASE)
+    ipas = [pronunciations.get(match.group().casefold(), "ˈeɪ") for match in pattern.finditer(text)]
+    given = [from_ipa(ipa, accent) for ipa in ipas]
     stand_ins = iter([_PLACEHOLDERS[ipa.lstrip("ˈˌ")[:1] in set(_VOWELS)] for ipa in given])
     return pattern.sub(lambda _: next(stand_ins), text), given
 

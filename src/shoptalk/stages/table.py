@@ -45,7 +45,7 @@ STAGES = (
         product="20-transcripts.jsonl",
         inputs=("lexicon",),
         reads=("transcripts", "seed"),
-        code_version=3,
+        code_version=4,
     ),
     Stage(
         number=30,
@@ -54,7 +54,7 @@ STAGES = (
         product="30-speech.jsonl",
         inputs=("lexicon", "transcripts"),
         reads=("speech", "seed"),
-        code_version=2,
+        code_version=3,
     ),
     Stage(
         number=40,

@@ -1,0 +1,38 @@
+"""Written text as it is spoken, for the TTS to read; and spoken words as they are written.
+
+- `english`: the rules of English, in their order
+- `spanish`: numbers and units of Spanish
+- `signs`: dashes, Greek letters, squares; what signs are called
+- `roman`: Roman numerals
+- `abbreviations`: abbreviations and what is spelled
+- `dates`: dates and times of day
+- `codes`: telephone numbers, vertebrae, genes, equipment
+- `quantities`: fractions, money, numbers with units
+- `units`: what units are called
+- `numbers`: numbers in words
+- `rules`: what a rule is
+- `writing`: the way back: its rules, in their order
+- `number_words`: number words read as figures
+- `unit_symbols`: units as they are usually written
+"""
+
+from shoptalk.corpus.verbalise import english, writing
+from shoptalk.corpus.verbalise.rules import applied
+
+
+def spoken(text: str, language: str = "en") -> str:
+    """The text with its numbers, units, symbols and abbreviations in words; other words, case and punctuation stay.
+
+    >>> spoken("Start metformin 2.5-5 mg b.i.d.; SpO2 fell by 12% at 08:05.")
+    'Start metformin two point five to five milligrams B I D; S P O two fell by twelve percent at eight oh five.'
+    """
+    return applied(english.RULES, text)
+
+
+def written(spoken_text: str) -> str:
+    """Spoken English as dictation is written: numbers, units, dates and times in figures, spelled letters as names.
+
+    It turns references that were typed word by word into training text. Scoring does not need it: its rules
+    (`shoptalk.core.text`) take both forms for the same words.
+    """
+    return applied(writing.RULES, spoken_text)
