@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Add the parsers of the group."""
     start = commands.add_parser("init", help="write a recipe, a lexicon and a policy to edit")
+    terms = "terms of yours: a list (.txt), a table, or any source of `shoptalk lexicon import`; examples without"
+    start.add_argument("sources", metavar="TERMS", nargs="*", type=Path, help=terms)
     start.add_argument("--to", metavar="FOLDER", default=".", help="where; this folder without")
     start.set_defaults(call=init)
     for stage in STAGES:
@@ -43,10 +45,14 @@ def init(parsed: argparse.Namespace) -> None:
     from shoptalk.stages import starting
 
     folder = Path(parsed.to)
-    for path in starting.start(folder):
-        print(f"{path}: {starting.FILES[path.name]}")
+    purposes = dict(starting.FILES)
+    if parsed.sources:
+        purposes[starting.LEXICON] = "the lexicon: your terms"
+    for path in starting.start(folder, parsed.sources):
+        print(f"{path}: {purposes[path.name]}")
     command = ["shoptalk", "run", "--recipe", str(folder / starting.RECIPE), "--run", str(folder / "runs" / "first")]
-    print(f"Edit the terms, then: {shlex.join(command)}")
+    first = "Read" if parsed.sources else "Edit"
+    print(f"{first} the terms, then: {shlex.join(command)}")
 
 
 def one_stage(parsed: argparse.Namespace) -> None:

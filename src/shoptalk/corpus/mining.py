@@ -104,7 +104,7 @@ def mine(
     English. Names of people may remain, so a list must be read before it is used.
     """
     counts = _count(texts)
-    ratios = {gram: _ratio(gram, counts, general) for gram in counts.grams if len(gram) == 1}
+    ratios: dict[Gram, float] = {gram: _ratio(gram, counts, general) for gram in counts.grams if len(gram) == 1}
     kept: dict[Gram, int] = {}
     for gram, count in counts.grams.items():
         if 3 * count < at_least:  # forms of a term are counted together later

@@ -48,7 +48,7 @@ def with_misses(terms: Sequence[Term], evidence: Mapping[str, Evidence], general
             "weight": weight(zipf=general.zipf(term.text), risk=term.risk, missed=own.missed, of=own.of),
             "confused_with": _confusions(term, own.instead, terms, index),
         }
-        weighed.append(Term(**(_given(term) | new)))
+        weighed.append(Term.model_validate(_given(term) | new))
     return sorted(weighed, key=lambda term: _rank(evidence.get(term.id, Evidence())))
 
 

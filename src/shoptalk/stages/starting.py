@@ -1,28 +1,72 @@
-"""`shoptalk init`: a recipe, a lexicon and a policy to edit, in the user's folder."""
+"""`shoptalk init`: a recipe, a lexicon and a policy to edit, in the user's folder, with the user's terms if given."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from shoptalk.core.errors import RecipeError
+from shoptalk.core.errors import LexiconError, RecipeError
 from shoptalk.core.files import write_text
+from shoptalk.core.records import Term
+from shoptalk.corpus import term_files
+from shoptalk.stages import term_sources
 
-RECIPE = "recipe.yaml"
+RECIPE, LEXICON = "recipe.yaml", "terms.yaml"
 FILES = {
     RECIPE: "one experiment",
-    "terms.yaml": "the lexicon: replace its terms by yours",
+    LEXICON: "the lexicon: replace its terms by yours",
     "gate.yaml": "what a tuned model must show before it is used",
 }
 """What is written, and what each file is for."""
+FEWEST = 2
+"""Terms of a lexicon that can be trained; fewer would leave no control."""
+_TRANSCRIPTS = "transcripts:\n"
+_HEAD = """Your terms, from {sources}. This file counts from now on: edit it here. docs/lexicon.md has all columns.
+
+  category   terms without one get it from a language model. For drug, procedure, condition, lab, anatomy and role,
+             sentences ship.
+  spoken     how people say it, where that differs from the text; the first is what is read aloud
+  variants   other written forms that count as the same term
+  facts      what may stand beside it in a sentence: dose, route, frequency, value
+"""
 
 
-def start(folder: Path) -> list[Path]:
-    """Write the files into a folder, made if need be; `RecipeError`, and nothing written, if one is there already."""
+def start(folder: Path, sources: Sequence[Path] = ()) -> list[Path]:
+    """Write the files into a folder, made if need be, with the terms of `sources` if given.
+
+    A lexicon that lies at its place in the folder already stays as it is. `RecipeError`, and nothing written: a file
+    is in the way. `LexiconError`: the sources cannot be read, or have fewer than two terms.
+    """
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"{folder}: a file, not a folder; name another with --to")
-    there = [name for name in FILES if (folder / name).exists()]
+    is_kept = len(sources) == 1 and sources[0].resolve() == (folder / LEXICON).resolve()
+    there = [name for name in FILES if (folder / name).exists() and not (is_kept and name == LEXICON)]
     if there:
         raise RecipeError(f"{folder}: has {', '.join(there)} already; move it away, or name another folder with --to")
-    templates = resources.files("shoptalk.stages").joinpath("start")
+    terms = _terms(sources) if sources else []
     for name in FILES:
-        write_text(folder / name, templates.joinpath(name).read_text(encoding="utf-8"))
+        if name == LEXICON and is_kept:
+            continue
+        if name == LEXICON and terms:
+            head = _HEAD.format(sources=", ".join(source.name for source in sources))
+            term_files.write(folder / name, terms, head=head)
+        else:
+            text = _template(name)
+            write_text(folder / name, _weighed(text) if name == RECIPE and terms else text)
     return [folder / name for name in FILES]
+
+
+def _terms(sources: Sequence[Path]) -> Sequence[Term]:
+    terms = term_sources.read_sources(sources, term_sources.Wishes()).terms
+    if len(terms) < FEWEST:
+        raise LexiconError(f"{', '.join(map(str, sources))}: {len(terms)} term; give at least {FEWEST}")
+    return terms
+
+
+def _template(name: str) -> str:
+    return resources.files("shoptalk.stages").joinpath("start").joinpath(name).read_text(encoding="utf-8")
+
+
+def _weighed(recipe: str) -> str:
+    """The recipe with sentences by rarity and risk, for terms of the user's own."""
+    line = "  weigh: true                # more sentences for rare terms and for those of high risk\n"
+    return recipe.replace(_TRANSCRIPTS, line + _TRANSCRIPTS)
