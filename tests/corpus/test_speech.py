@@ -9,6 +9,7 @@ import pytest
 from shoptalk.core import files
 from shoptalk.core.audio import decode
 from shoptalk.core.errors import AudioError
+from shoptalk.core.loudness import loudness_lufs
 from shoptalk.core.protocols import Tts
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Transcript, Utterance
@@ -136,3 +137,25 @@ def test_impossible_audio_names_the_transcript(tmp_path: Path, fault: str, named
     with pytest.raises(AudioError, match=f"t/0.*{named}"):
         run(tmp_path, fake_tts.make(fault))
     assert not list(tmp_path.rglob("*.flac"))
+
+
+def test_loudness_is_as_the_recipe_says_and_names_files(tmp_path: Path) -> None:
+    def spoken(name: str, section: SpeechSection) -> list[Utterance]:
+        return list(
+            speak(
+                transcripts(),
+                fake_tts.make(),
+                section,
+                folder=tmp_path / name / "30-speech",
+                seed=7,
+                done=frozenset(),
+                pronunciations={},
+                workers=Processes(1),
+            )
+        )
+
+    plain = spoken("plain", INLINE)
+    equal = spoken("equal", SpeechSection(workers=1, loudness_lufs=-23.0))
+    for before, after in zip(plain, equal, strict=True):
+        assert loudness_lufs(decode(tmp_path / "equal" / after.audio)) == pytest.approx(-23.0, abs=0.1)
+        assert before.audio != after.audio and before.words == after.words

@@ -115,6 +115,11 @@ def test_a_general_set_that_leaks_or_lacks_its_audio_is_told(run: Callable[..., 
     assert "dataset: ManifestError" in told(run()), "no speaker"
 
 
+def test_a_class_of_noise_that_is_not_there_is_told(run: Callable[..., Run]) -> None:
+    message = told(run("augment.noise_classes={tram: 1, babble: 1}"))
+    assert "augment: augment.noise_classes: the noise manifest has no training recording of class tram" in message
+
+
 def test_noise_that_is_not_there_is_told(run: Callable[..., Run], tmp_path: Path) -> None:
     line = {"id": "rain", "audio": "rain.flac", "kind": "noise", "split": "train", "sha256": "0" * 64}
     (tmp_path / "noise.jsonl").write_text(json.dumps(line) + "\n")

@@ -154,6 +154,9 @@ class SpeechSection(Section):
     """Part of the training sentences that a voice of another language speaks, with English phonemes."""
     speed: tuple[float, float] = (0.9, 1.15)
     """Range of the speaking rate in training; 1 is the voice's own."""
+    loudness_lufs: float | None = Field(default=None, ge=-60)
+    """Loudness of every recording by EBU R128, e.g. -23; quieter where samples would clip. Not set: as the synthesiser
+    gives it."""
     workers: Annotated[int, NoEffect("an utterance sounds the same in every process")] = Field(default=0, ge=0)
     """Processes that speak; 0: one for each core."""
 

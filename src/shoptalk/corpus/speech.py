@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ, write_flac
+from shoptalk.core.effects import lowered
 from shoptalk.core.errors import AudioError
 from shoptalk.core.files import write_text
+from shoptalk.core.loudness import at_loudness
 from shoptalk.core.protocols import TimedTts, Tts, Workers
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Samples, Transcript, Utterance, Word
@@ -53,12 +55,21 @@ class Engine:
     """Language and accent by voice, as the engine calls it; where the recipe tells them."""
     identity: str = ""
     """What changes its sound beside voice, speed and text: the model, its address, its files. Kokoro is pinned."""
+    loudness_lufs: float | None = None
+    """Of every recording; None: as the synthesiser gives it."""
+
+    @property
+    def sound(self) -> str:
+        """What changes a recording beside voice, speed and text; empty: nothing."""
+        if self.loudness_lufs is None:
+            return self.identity
+        return f"{self.identity} at {self.loudness_lufs:g} LUFS"
 
 
 def engine_of(config: SpeechSection, identity: str) -> Engine:
     """The engine of a recipe."""
     accents = {**config.voices.train, **config.voices.dev, **config.voices.test}
-    return Engine(config.tts, config.takes_ipa, accents, identity)
+    return Engine(config.tts, config.takes_ipa, accents, identity, config.loudness_lufs)
 
 
 def speak(  # noqa: PLR0913 - all of it is the stage's
@@ -114,7 +125,7 @@ def _speak(task: Task) -> Utterance:
     if without_ipa:
         used = {}
     name_at_engine = voices.name_at_engine(engine.tts, voice)
-    path = folder / transcript.split / audio_name(transcript, voice, speed, used, engine.identity)
+    path = folder / transcript.split / audio_name(transcript, voice, speed, used, engine.sound)
     times = path.with_suffix(".words.json") if transcript.split in TIMED else None
     if not path.is_file() or (times and not times.is_file()):
         _make(path, times, transcript, {"voice": name_at_engine, "speed": speed, "pronunciations": used})
@@ -150,16 +161,20 @@ def _make(path: Path, times: Path | None, transcript: Transcript, how: Mapping[s
     if times:
         timed = [[word.word, word.start_s, word.end_s] for word in words]
         write_text(times, json.dumps(timed, ensure_ascii=False) + "\n")
-    peak = float(np.abs(samples_T).max())
-    write_flac(path, samples_T * min(1.0, PEAK / peak))
+    write_flac(path, _at_its_level(samples_T, _engine[0].loudness_lufs))
+
+
+def _at_its_level(samples_T: Samples, lufs: float | None) -> Samples:
+    """As loud as the recipe says, or as it is; quieter where a sample would be beyond `PEAK`."""
+    return lowered(samples_T, peak=PEAK) if lufs is None else at_loudness(samples_T, lufs=lufs, peak=PEAK)
 
 
 def audio_name(
-    transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str], identity: str = ""
+    transcript: Transcript, voice: str, speed: float, pronunciations: Mapping[str, str], sound: str = ""
 ) -> str:
     """A file name that changes with everything that changes the audio."""
     made_of = [SPEECH_VERSION, transcript.id, transcript.spoken, voice, speed, dict(pronunciations)]
-    content = json.dumps([*made_of, identity] if identity else made_of)
+    content = json.dumps([*made_of, sound] if sound else made_of)
     readable = re.sub(r"[^\w.-]+", "_", transcript.id, flags=re.ASCII)[:60]
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"{readable}-{digest}.flac"

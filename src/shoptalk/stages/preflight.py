@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from shoptalk.core import config, device, examples, files, resources
 from shoptalk.core import terms as term_forms
-from shoptalk.core.errors import AudioError, PreflightError, ShoptalkError
+from shoptalk.core.draws import require_noise
+from shoptalk.core.errors import AudioError, PreflightError, RecipeError, ShoptalkError
 from shoptalk.core.noise import Noise, path_of
 from shoptalk.core.records import Term
 from shoptalk.core.sets import GENERAL
@@ -101,6 +102,8 @@ def _synthesiser(run: Run) -> Iterator[str]:
 
     section = run.recipe.speech
     yield from _missing(_TTS_PACKAGES[section.tts])
+    if section.loudness_lufs is not None:
+        yield from _missing({"pyloudnorm": "corpus"})
     espeak.phonemes("test", "en-us")
     if section.tts == "openai":
         yield from _endpoint("speech.service", section.service.base_url)
@@ -109,9 +112,18 @@ def _synthesiser(run: Run) -> Iterator[str]:
 
 
 def _noise(run: Run) -> Iterator[str]:
-    """Each noise must be there; which of them each stage uses is the manifest's."""
-    path = run.resolve(run.recipe.augment.noise_manifest)
-    for record in files.read(path, Noise):
+    """Each noise must be there, and each class that has a weight; which of them each stage uses is the manifest's."""
+    section = run.recipe.augment
+    path = run.resolve(section.noise_manifest)
+    recordings = list(files.read(path, Noise))
+    if section.copies and section.room:
+        yield from _missing({"pyroomacoustics": "corpus"})
+    if section.copies:
+        try:
+            require_noise(section, [record for record in recordings if record.split == "train"], frozenset())
+        except RecipeError as error:
+            yield str(error)
+    for record in recordings:
         try:
             path_of(record, path.parent)
         except AudioError as error:
