@@ -11,6 +11,7 @@ from shoptalk.core.errors import LexiconError
 from shoptalk.core.records import UNSORTED, Term
 from shoptalk.corpus import lexicon, term_files
 
+ROOT = Path(__file__).parents[2]
 LIST = """# What our bar sells
 flat white
   café au lait\x20\x20
@@ -103,6 +104,13 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str, terms: list[Ter
     assert ["taught" in term.model_fields_set for term in again] == [
         "taught" in term.model_fields_set for term in terms
     ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.yaml", "a.jsonl"])
+def test_the_shipped_lexicon_is_read_back(tmp_path: Path, name: str) -> None:
+    terms = lexicon.load([ROOT / "lexicons/clinical.yaml"])
+    term_files.write(tmp_path / name, terms)
+    assert lexicon.load([tmp_path / name]) == terms
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

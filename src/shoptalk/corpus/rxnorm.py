@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from shoptalk.core import files
 from shoptalk.core.errors import ImportFormatError
-from shoptalk.core.tables import read_text
 from shoptalk.corpus.term_files import Row
 
 NAMES, RELATIONS = "RXNCONSO.RRF", "RXNREL.RRF"
@@ -93,10 +93,8 @@ def _relations(path: Path) -> Iterator[tuple[str, str]]:
 def _lines(path: Path, count: int) -> Iterator[tuple[str, Sequence[str]]]:
     if not path.is_file():
         raise ImportFormatError(f"{path}: no such file; RxNorm's download has it in the folder rrf")
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        fields = line.rstrip("\r").split("|")
+    for number, line in files.numbered_lines(path):  # one by one: the relations are 7 million lines
+        fields = line.split("|")
         if len(fields) not in (count, count + 1):
             raise ImportFormatError(
                 f"{path}:{number}: {len(fields)} fields between bars, where {path.name} of RxNorm has {count}; take "
