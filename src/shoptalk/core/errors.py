@@ -8,6 +8,7 @@ ShoptalkError
 ├── ImportFormatError (ValueError)  a test set that cannot be imported; says which line
 ├── TextError (ValueError)        a file that is no text; says what was tried
 ├── CoverageError (ValueError)      a stage could not make what the recipe asks for
+│   └── ProposalError               a language model proposed nothing usable for a list of terms
 ├── LeakError (ValueError)          something of the test data reached the training data
 ├── AudioError (ValueError)         audio that cannot be used
 │   └── AudioTooLongError           more seconds than allowed
@@ -73,6 +74,10 @@ class TextError(ShoptalkError, ValueError):
 
 
 class CoverageError(ShoptalkError, ValueError):
+    pass
+
+
+class ProposalError(CoverageError):
     pass
 
 

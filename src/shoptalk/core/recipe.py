@@ -72,8 +72,18 @@ class TranscriptsSection(Section):
     write: Literal["auto", "carriers", "dictations"] = "auto"
     """What the LLM writes: carriers to be filled (`live_carriers` of them), or whole dictations. `auto`: dictations
     where it is an endpoint, else carriers."""
+    trade: str = ""
+    """Where the terms are said, e.g. ``a coffee bar``. Empty: a clinic, if the lexicon has a category of the shipped
+    carriers, else what the LLM takes the terms for. In another trade the shipped carriers are not used."""
+    contexts: tuple[str, ...] = ()
+    """Who speaks to whom, for the LLM's prompts, e.g. ``[a customer orders at the counter]``. Empty: the LLM proposes
+    them; a clinic's are given."""
+    texts: tuple[Path, ...] = ()
+    """Your own texts of the domain, plain or JSONL with `text`. What is like a prompt is shown to the LLM, and nothing
+    near them enters the corpus. With an endpoint, sentences of them are sent there."""
     live_carriers: int = Field(default=0, ge=0)
-    """Carrier sentences that the LLM writes in this run; 0: no LLM is loaded."""
+    """Carrier sentences that the LLM writes in this run for categories that a bank covers. For other categories it
+    writes as many as their terms need, whatever stands here; for covered ones alone and 0, no LLM is loaded."""
     carrier_files: tuple[Path, ...] = (Path("lexicons/carriers-clinical.jsonl"),)
     """Banks of carriers: JSONL with `id`, `text`, `category`, `source`, and optionally `section`, `specialty`."""
     train_per_term: int = Field(default=20, ge=1)

@@ -14,7 +14,11 @@
 - `general_english`: 10: how common a word is
 - `misses`: 10: terms as an evaluation found them
 - `weights`: 10: how many sentences a term gets
+- `proposals`: 20: trade, categories and contexts, as a language model proposes them
 - `carriers`: 20: carrier sentences with slots
+- `planned_carriers`: 20: carriers for categories that no bank covers
+- `disfluencies`: 20: how people stumble when they speak to each other
+- `domain_texts`: 20: a user's own texts, shown to the model and never copied
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model
 - `answers`: 20: what a large model answers instead of a dictation

@@ -240,8 +240,8 @@ def parse(answer: str, prompt: Prompt, *, source: str) -> Iterator[Carrier]:
             )
 
 
-def screen(carrier: Carrier, terms: Sequence[Term], examples: Sequence[Carrier]) -> str:
-    """Why this live carrier cannot be used; empty if it can."""
+def screen(carrier: Carrier, terms: Sequence[Term], examples: Sequence[Carrier], *, clinical: bool = True) -> str:
+    """Why this live carrier cannot be used; empty if it can. Only a clinic's are searched for drugs by their stems."""
     slots = SLOT.findall(carrier.text)
     words = carrier.text.split()
     bare = SLOT.sub("", carrier.text)
@@ -257,7 +257,7 @@ def screen(carrier: Carrier, terms: Sequence[Term], examples: Sequence[Carrier])
         ("slot glued to a word", re.search(r"[\w}-]\{|\}[\w{-]", carrier.text) is not None),
         ("length", not MIN_WORDS <= len(words) <= MAX_WORDS),
         ("names its category beside the slot", re.search(rf"\b{carrier.category}s?\b", bare) is not None),
-        ("names a drug", _DRUG_LIKE.search(carrier.text) is not None),
+        ("names a drug", clinical and _DRUG_LIKE.search(carrier.text) is not None),
         ("repeats words", re.search(r"\b(\w+) \1\b", carrier.text, re.IGNORECASE) is not None),
         ("names a term", _names_term(carrier.text, terms)),
         ("near duplicate of a bank's", bool(near_duplicates([carrier.text], example_texts))),

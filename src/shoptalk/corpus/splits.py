@@ -6,7 +6,7 @@ Shapes: S sets, P pairs of sets.
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,43 @@ def near_duplicates(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[st
         if i < len(ours) <= j:
             pairs.add((ours[i], theirs[j - len(ours)]))
     return sorted(pairs)
+
+
+class NearTexts:
+    """Texts against which others are held one by one: the features are counted once."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._parts = [_Features(texts, features) for features in (_word_features, _trigram_features)]
+
+    def has_near(self, text: str) -> bool:
+        """Whether one of the texts is a near duplicate of this one."""
+        return any(part.highest(text) >= NEAR for part in self._parts)
+
+
+class _Features:
+    """The sets of one kind of features of many texts, as a sparse matrix."""
+
+    def __init__(self, texts: Sequence[str], features: Callable[[str], frozenset[str]]) -> None:
+        self._features = features
+        sets = [features(text) for text in texts]
+        names = sorted(frozenset[str]().union(*sets))
+        self._columns = {name: column for column, name in enumerate(names)}
+        self._size_S = np.array([len(elements) for elements in sets], np.int64)
+        self._matrix = _as_matrix([_columns_of(elements, self._columns) for elements in sets]) if sets else None
+
+    def highest(self, text: str) -> float:
+        """The largest Jaccard similarity of any text with this one; 0 without texts."""
+        if self._matrix is None:
+            return 0.0
+        own = self._features(text)
+        asked = np.zeros(self._matrix.shape[1], np.int64)
+        asked[_columns_of(own, self._columns)] = 1
+        common_S = self._matrix @ asked
+        return float((common_S / (self._size_S + len(own) - common_S)).max())
+
+
+def _columns_of(elements: frozenset[str], columns: Mapping[str, int]) -> Integers:
+    return np.array(sorted(columns[element] for element in elements if element in columns), np.int64)
 
 
 def clusters(texts: Sequence[str]) -> list[list[int]]:

@@ -1,10 +1,11 @@
 """Stages 10 to 50: open the inputs, hand over the integrations, write the product, say what was made."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from shoptalk.core import config, device, files
 from shoptalk.core.errors import CoverageError, LlmUselessError
@@ -13,15 +14,18 @@ from shoptalk.core.pace import Pace
 from shoptalk.core.progress import progress, say
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
-from shoptalk.core.records import Record, Term, Transcript, Utterance
+from shoptalk.core.records import Term, Transcript, Utterance
 from shoptalk.core.terms import folded, index_of
 from shoptalk.stages.processes import Processes
-from shoptalk.stages.products import once, write
+from shoptalk.stages.products import kept_of, once, write
 from shoptalk.stages.run import StageRun
 
-R = TypeVar("R", bound=Record)
 ANSWERS = "20-answers.jsonl"
 """What an endpoint answered, in the run folder: no answer is paid for twice."""
+
+if TYPE_CHECKING:
+    from shoptalk.corpus.carriers import Carrier
+    from shoptalk.corpus.proposals import Proposed
 
 
 def lexicon(run: StageRun) -> None:
@@ -50,12 +54,21 @@ def lexicon(run: StageRun) -> None:
 
 def transcripts(run: StageRun) -> None:
     """20: carriers by the LLM and from the banks, filled; or whole dictations by an endpoint."""
+    from shoptalk.corpus.carriers import read_banks
     from shoptalk.corpus.transcripts import require_coverage
+    from shoptalk.stages import trades
 
+    section = run.recipe.transcripts
     terms = list(files.read(run.product("lexicon"), Term))
-    make = _dictations if run.recipe.transcripts.writes_dictations else _filled
+    bank = read_banks([run.resolve(file) for file in section.carrier_files])
+    llm = cache(partial(_llm, section.llm, run.folder))
+    proposed = trades.settled(run, terms, bank, llm)
+    terms = trades.placed(terms, proposed)
     with _asking_anew_next_time(run):
-        made, problems = make(run, terms)
+        if section.writes_dictations and proposed.is_clinical:
+            made, problems = _dictations(run, terms, llm)
+        else:
+            made, problems = _filled(run, terms, trades.usable_bank(bank, proposed.trade), proposed, llm)
     for problem in problems:
         if problem.term_id == "*":
             say(f"note: {problem.message}")
@@ -67,36 +80,51 @@ def transcripts(run: StageRun) -> None:
         say(f"{count} transcripts of {len(carriers)} carriers from {source}")
 
 
-def _filled(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
-    from shoptalk.corpus import carriers
+def _filled(
+    run: StageRun, terms: list[Term], bank: "list[Carrier]", proposed: "Proposed", llm: Callable[[], Llm]
+) -> tuple[list[Transcript], list[Any]]:
+    from shoptalk.corpus.carriers import Carrier, write_carriers
+    from shoptalk.corpus.planned_carriers import PREFIX, uncovered
     from shoptalk.corpus.transcripts import compose, require_coverage
+    from shoptalk.stages import trades
 
     section, seed = run.recipe.transcripts, run.recipe.seed
-    bank = carriers.read_banks([run.resolve(file) for file in section.carrier_files])
-    live: list[carriers.Carrier] = []
-    if section.live_carriers:
-        path = run.folder / "20-carriers.jsonl"
-        wanted = section.live_carriers
+    path = run.folder / "20-carriers.jsonl"
+    open_categories = uncovered(terms, bank)
+    by_settings = section.live_carriers if trades.has_usual_prompts(section, proposed) else 0
 
-        def written(done: frozenset[str]) -> Iterator[carriers.Carrier]:
-            made = _kept(path, carriers.Carrier, done)
-            llm = _llm(section.llm, run.folder)
-            with _telling_refused() as refused:
-                new = carriers.write_carriers(
-                    llm, wanted, seed=seed, done=done, terms=terms, examples=bank, refused=refused
-                )
-                for carrier in progress(new, "carriers", total=wanted, done=len(done)):
-                    made.append(carrier)
-                    yield carrier
-                if len(made) < wanted:  # what is there stays unfinished, so that the next run asks again
-                    require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
+    def written(done: frozenset[str]) -> Iterator[Carrier]:
+        made = kept_of(path, Carrier, done)
+        with _telling_refused() as refused:
+            planned = trades.planned_carriers(
+                run, terms, bank, llm, proposed_for=proposed, made=tuple(made), refused=refused
+            )
+            for carrier in progress(planned, "carriers", total=None, done=len(done)):
+                made.append(carrier)
+                yield carrier
+            covered = [term for term in terms if term.category not in open_categories]
+            if not (covered and by_settings):
+                return
+            before = frozenset(carrier.id for carrier in made if not carrier.id.startswith(PREFIX))
+            new = write_carriers(
+                llm(), by_settings, seed=seed, done=before, terms=covered, examples=bank, refused=refused
+            )
+            count = len(before)
+            for carrier in progress(new, "carriers", total=by_settings, done=count):
+                made.append(carrier)
+                count += 1
+                yield carrier
+        if count < by_settings:  # what is there stays unfinished, so that the next run asks again
+            require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
 
+    live: list[Carrier] = []
+    if open_categories or section.live_carriers:
         once(path, written, signature=run.signature())
-        live = list(files.read(path, carriers.Carrier))
+        live = list(files.read(path, Carrier))
     return compose(terms, [*bank, *live], section, seed=seed)
 
 
-def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], list[Any]]:
+def _dictations(run: StageRun, terms: list[Term], llm: Callable[[], Llm]) -> tuple[list[Transcript], list[Any]]:
     from shoptalk.corpus.dictations import settle, write_dictations
     from shoptalk.corpus.transcripts import require_coverage
 
@@ -104,11 +132,10 @@ def _dictations(run: StageRun, terms: list[Term]) -> tuple[list[Transcript], lis
     workers = section.llm.concurrency if section.llm.kind == "openai" else 1
 
     def written(done: frozenset[str]) -> Iterator[Transcript]:
-        made = _kept(path, Transcript, done)
-        llm = _llm(section.llm, run.folder)
+        made = kept_of(path, Transcript, done)
         with _telling_refused() as refused:
             new = write_dictations(
-                llm, terms, section, seed=run.recipe.seed, done=tuple(made), refused=refused, workers=workers
+                llm(), terms, section, seed=run.recipe.seed, done=tuple(made), refused=refused, workers=workers
             )
             for transcript in progress(new, "dictations", total=None, done=len(done)):
                 made.append(transcript)
@@ -133,11 +160,6 @@ def _asking_anew_next_time(run: StageRun) -> Iterator[None]:
 
             KeptAnswers(run.folder / ANSWERS).forget()
         raise
-
-
-def _kept(path: Path, kind: type[R], done: frozenset[str]) -> list[R]:
-    """The records that an interrupted run left of a file."""
-    return list(files.read(files.partial_path(path), kind)) if done else []
 
 
 @contextmanager

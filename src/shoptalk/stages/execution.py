@@ -102,7 +102,7 @@ def fetch_models(run: Run) -> None:
     from shoptalk.stages.recognizers import open_recognizer
 
     section = run.recipe.transcripts
-    if section.llm.kind == "embedded" and section.live_carriers and not run.is_current("transcripts"):
+    if section.llm.kind == "embedded" and not run.is_current("transcripts") and preflight.asks_llm(run):
         store.path(section.llm.model, say=say)
     if not run.is_current("speech"):
         kokoro.prepare()

@@ -69,6 +69,16 @@ def _terms(run: Run) -> list[Term]:
     return lexicon.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
 
 
+def asks_llm(run: Run) -> bool:
+    """Whether stage 20 asks a language model: for sentences, or for what a list of terms leaves open."""
+    from shoptalk.corpus import carriers
+    from shoptalk.stages import trades
+
+    section = run.recipe.transcripts
+    bank = carriers.read_banks([run.resolve(file) for file in section.carrier_files])
+    return section.writes_dictations or trades.needs_llm(_terms(run), bank, section)
+
+
 def _lexicon(run: Run) -> Iterable[str]:
     """Reading the lexicon, and what people said of its pronunciations, raises what is wrong with them."""
     from shoptalk.corpus import overrides
@@ -80,13 +90,9 @@ def _lexicon(run: Run) -> Iterable[str]:
 
 
 def _sentences(run: Run) -> Iterator[str]:
-    from shoptalk.corpus import carriers
-
     section = run.recipe.transcripts
-    if not section.writes_dictations:
-        carriers.read_banks([run.resolve(file) for file in section.carrier_files])
-        if not section.live_carriers:
-            return
+    if not asks_llm(run):
+        return
     if section.llm.kind == "openai":
         yield from _endpoint("transcripts.llm", section.llm.base_url)
         yield from _missing({"openai": "corpus"})
