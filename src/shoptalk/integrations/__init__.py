@@ -3,7 +3,8 @@
 - `nemo`: NeMo: build, restore, check, run and save a model
 - `nemo_confidence`: token confidence of a decoded NeMo hypothesis
 - `kokoro`: Kokoro-82M, the speech synthesiser
-- `kokoro_graph`: its graph with faster integer products
+- `kokoro_graph`: its graph with faster integer products, or cut before its vocoder
+- `kokoro_vocoder`: its vocoder on oneDNN
 - `kokoro_phonemes`: from text to its phonemes
 - `word_frequencies`: counts of English words, by pyspellchecker
 - `espeak`: eSpeak NG: text to IPA

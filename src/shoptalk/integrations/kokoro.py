@@ -1,22 +1,25 @@
-"""Kokoro-82M (int8, ONNX Runtime) behind the `Tts` protocol: one thread, and the same samples in every process."""
+"""Kokoro-82M (int8) behind the `Tts` protocol: one thread, and the same samples in every process of a machine."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from shoptalk.core import device
+from shoptalk.core import device, runtime
 from shoptalk.core.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.core.config import cache_dir
-from shoptalk.core.errors import RecipeError, TermError
+from shoptalk.core.errors import MissingToolError, RecipeError, TermError
 from shoptalk.core.models import store
 from shoptalk.core.records import Samples, Word
 from shoptalk.integrations import kokoro_graph, onnx
 from shoptalk.integrations.espeak import Accent
 from shoptalk.integrations.kokoro_phonemes import TOKENS, from_text, word_spans
+
+if TYPE_CHECKING:
+    from shoptalk.integrations.kokoro_vocoder import Vocoder
 
 KOKORO_RATE_HZ = 24_000
 DURATION_STEP_S = 0.025
@@ -38,9 +41,11 @@ Style = npt.NDArray[np.float32]
 class Kokoro:
     """A loaded model with its voices; `speak` and `speak_timed` as in `protocols.Tts`."""
 
-    def __init__(self, graph: Path, voices: Path) -> None:
+    def __init__(self, graph: Path, voices: Path, vocoder: Path | None = None) -> None:
+        """`vocoder` has the weights of `kokoro_vocoder`, for a graph that ends before it."""
         self._session = onnx.session(graph, threads=1)
         self._voices = voices
+        self._vocoder = _vocoder(vocoder) if vocoder else None
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """Samples at 16 kHz, silence at both ends cut to `EDGE_S`; `TermError`: nothing or too much to say."""
@@ -65,8 +70,12 @@ class Kokoro:
         return resample(samples_T, from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
 
     def _run(self, sounds: str, voice: str, speed: float) -> list[npt.NDArray[np.float32]]:
-        """The graph's outputs, flat: samples, and from graphs that tell them the steps that each phoneme lasts."""
-        outputs = self._session.run(None, _inputs(sounds, blend(self._voices, voice), speed))
+        """Flat: samples, and from graphs that tell them the steps that each phoneme lasts."""
+        inputs = _inputs(sounds, blend(self._voices, voice), speed)
+        outputs = self._session.run(None, inputs)
+        if self._vocoder:
+            hidden_1CK, source_1T, steps = outputs
+            outputs = [self._vocoder.sound(hidden_1CK[0], source_1T[0], _timbre(inputs)), steps]
         return [np.asarray(output, np.float32).reshape(-1) for output in outputs]
 
 
@@ -86,7 +95,7 @@ class BeforeVocoder:
     """Kokoro up to its vocoder, which takes eleven parts of twelve of the time."""
 
     def __init__(self, voices: Path) -> None:
-        target = cache_dir() / "derived" / f"kokoro-{_pinned()}-before-vocoder.onnx"
+        target = _derived("before-vocoder", ".onnx")
         if not target.is_file():
             kokoro_graph.leave_out_vocoder(store.path("kokoro-82m-int8"), target)
         self._session = onnx.session(target, threads=1)
@@ -98,9 +107,8 @@ class BeforeVocoder:
         inputs = _inputs(sounds, blend(self._voices, voice), speed)
         hidden_1CK, pitch_11K, steps = self._session.run(None, inputs)
         words = timed(word_spans(spoken, sounds, accent_of(voice), {}), steps)
-        timbre_S = inputs["style"].reshape(-1)[:TIMBRE]
         length_s = float(steps.sum()) * DURATION_STEP_S
-        return Acoustics(hidden_1CK[0], pitch_11K.reshape(-1), timbre_S, words, length_s)
+        return Acoustics(hidden_1CK[0], pitch_11K.reshape(-1), _timbre(inputs), words, length_s)
 
 
 def timed(
@@ -136,13 +144,39 @@ def _inputs(sounds: str, style: Style, speed: float) -> dict[str, Any]:
     }
 
 
+def _timbre(inputs: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    """The part of the voice's style that the vocoder reads, (TIMBRE,)."""
+    style: npt.NDArray[np.float32] = inputs["style"].reshape(-1)[:TIMBRE]
+    return style
+
+
+def _vocoder(weights: Path) -> "Vocoder":
+    runtime.start()  # before PyTorch is imported
+    try:
+        from shoptalk.integrations.kokoro_vocoder import Vocoder
+    except ImportError:
+        raise MissingToolError(
+            "PyTorch or numba is missing; install the extra: pip install 'shoptalk[corpus]'"
+        ) from None
+    return Vocoder(weights)
+
+
 def _pinned() -> str:
     return next(iter(store.model("kokoro-82m-int8").files.values())).sha256[:8]
 
 
+class Files(NamedTuple):
+    """What Kokoro is loaded from."""
+
+    graph: Path
+    vocoder: Path | None
+    """The weights of a vocoder that the graph lacks."""
+
+
 def load() -> Kokoro:
     """Kokoro from the model store, fetched if absent; fetch in the parent before a pool of processes calls this."""
-    return Kokoro(prepare(), store.path("kokoro-voices"))
+    files = prepare()
+    return Kokoro(files.graph, store.path("kokoro-voices"), files.vocoder)
 
 
 def load_published() -> Kokoro:
@@ -150,16 +184,26 @@ def load_published() -> Kokoro:
     return Kokoro(store.path("kokoro-82m-int8"), store.path("kokoro-voices"))
 
 
-def prepare() -> Path:
-    """The graph this machine runs fastest: fetched, verified, and rewritten once (see `kokoro_graph`)."""
+def prepare() -> Files:
+    """The files of the graph that this machine runs fastest: fetched, verified, and made once (see `kokoro_graph`)."""
     store.path("kokoro-voices")
     published = store.path("kokoro-82m-int8")
-    is_rewritten = device.kokoro_graph(device.processor()) == "rewritten"
-    make = kokoro_graph.rewrite if is_rewritten else kokoro_graph.tell_durations
-    target = cache_dir() / "derived" / f"kokoro-{_pinned()}-{make.__name__}-v{kokoro_graph.GRAPH_VERSION}.onnx"
+    kind = device.kokoro_graph(device.processor())
+    if kind == "split":
+        graph, weights = _derived("split", ".onnx"), _derived("split", ".safetensors")
+        if not (graph.is_file() and weights.is_file()):
+            kokoro_graph.split(published, graph, weights)
+        return Files(graph, weights)
+    make = kokoro_graph.rewrite if kind == "rewritten" else kokoro_graph.tell_durations
+    target = _derived(make.__name__, ".onnx")
     if not target.is_file():
         make(published, target)
-    return target
+    return Files(target, None)
+
+
+def _derived(name: str, ending: str) -> Path:
+    """Where something that is made of the pinned graph is kept."""
+    return cache_dir() / "derived" / f"kokoro-{_pinned()}-{name}-v{kokoro_graph.GRAPH_VERSION}{ending}"
 
 
 def accent_of(voice: str) -> Accent:

@@ -3,8 +3,10 @@
 The published graph holds `ConvInteger` nodes with unsigned weights, for which ONNX Runtime has no fast kernel. The
 same sums (exact, in int32) come from gathering the taps of each output step into a row and multiplying it with signed
 weights. Only the bias differs: it is added in float instead of being rounded to the product's scale. Signed 8-bit
-products need VNNI or ARM's dot product; on older x86 they would saturate, so the published graph is used there
-(`core.device.kokoro_graph`).
+products need VNNI or ARM's dot product; on older x86 they would saturate, so the published graph is used there.
+
+With VNNI it is faster still to leave the vocoder to `kokoro_vocoder`: `split` writes the graph up to it, unchanged, and
+the vocoder's weights (`core.device.kokoro_graph` chooses).
 """
 
 from collections import defaultdict
@@ -12,15 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from shoptalk.core.files import write_file
+from shoptalk.integrations import onnx as onnxruntime
 
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 """Part of the cached file's name; raise it when the rewriting changes."""
 DURATIONS = "/encoder/Clip_output_0"
 """How long each phoneme lasts, in steps of 25 ms."""
 HIDDEN = "/decoder/decoder/decode.3/Div_4_output_0"
 PITCH = "/decoder/decoder/Unsqueeze_output_0"
 """What the vocoder reads beside the voice, for each 12.5 ms: hidden state (1, 512, K) and pitch in Hz (1, 1, K)."""
+SOURCE = "/decoder/decoder/generator/Reshape_3_output_0"
+"""The source that the vocoder shapes into speech, samples at 24 kHz, padded for its short-time Fourier transform."""
 _LAST = 2**63 - 1
+_VOCODER = "/decoder/decoder/generator"
+_VOCODER_WEIGHTS = "decoder.decoder.generator."
+_HARMONICS = f"{_VOCODER}/m_source/l_sin_gen/Mul_6_output_0"
+"""Sines of the pitch and its multiples, (1, T, 9); zeros where nothing is voiced."""
+_SPECTRUM = f"{_VOCODER}/Concat_3_output_0"
+"""Magnitudes and phases of the source's frames, (1, 22, N)."""
 
 
 def rewrite(source: Path, target: Path) -> int:
@@ -57,6 +68,82 @@ def tell_durations(source: Path, target: Path) -> None:
     model = onnx.load(source)
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(DURATIONS))
     _save(model, target)
+
+
+def split(source: Path, graph: Path, weights: Path) -> None:
+    """Write the graph up to its vocoder (outputs `HIDDEN`, `SOURCE`, `DURATIONS`) and what `kokoro_vocoder` reads."""
+    import onnx
+    from safetensors.numpy import save_file
+
+    model = onnx.load(source)
+    tensors = _vocoder_weights(model.graph)
+    tensors["unvoiced"] = _unvoiced(model)
+    with write_file(weights) as partial:
+        save_file(tensors, partial)
+    del model.graph.output[:]
+    model.graph.output.extend(map(onnx.helper.make_empty_tensor_value_info, (HIDDEN, SOURCE, DURATIONS)))
+    _keep_what_is_used(model.graph, list(model.graph.node))
+    _save(model, graph)
+
+
+def _vocoder_weights(graph: Any) -> dict[str, Any]:
+    """The vocoder's tensors by the names of its parts: convolutions as signed bytes with a scale, all else in float."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    given = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    tensors: dict[str, Any] = {}
+    for node in graph.node:
+        if not node.name.startswith(_VOCODER) or node.op_type not in ("ConvInteger", "MatMulInteger"):
+            continue
+        name = node.name.removeprefix(f"{_VOCODER}/").replace("/", ".")
+        weight = given[node.input[1]].astype(np.int16) - given[node.input[3]].astype(np.int16)
+        scale = given[node.input[1].replace("_quantized", "_scale")]
+        if node.op_type == "ConvInteger":
+            part = name.removesuffix(".Conv_quant")
+            attributes = _attributes(node)
+            steps = [attributes["strides"][0], attributes["pads"][0], attributes["dilations"][0]]
+            tensors |= {f"{part}.weight": weight.astype(np.int8), f"{part}.scale": scale}
+            tensors |= {f"{part}.steps": np.array(steps), f"{part}.bias": given[f"{_VOCODER_WEIGHTS}{part}.bias"]}
+        else:
+            part = name.removesuffix(".fc.Gemm_MatMul_quant")
+            tensors[f"{part}.weight"] = weight * scale
+            tensors[f"{part}.bias"] = given[f"{_VOCODER_WEIGHTS}{part}.fc.bias"]
+    for name, tensor in given.items():
+        if name.startswith(_VOCODER_WEIGHTS) and ".alpha" in name:
+            tensors[name.removeprefix(_VOCODER_WEIGHTS)] = tensor.reshape(-1)
+    for part, name in (("ups.0", "Mul_output_0"), ("ups.1", "Mul_1_output_0"), ("conv_post", "Mul_2_output_0")):
+        tensors[f"{part}.weight"] = given[f"{_VOCODER}/{name}"]
+        tensors[f"{part}.bias"] = given[f"{_VOCODER_WEIGHTS}{part}.bias"]
+    edge = given[f"{_VOCODER_WEIGHTS}stft.istft.stft.window_sum"]
+    tensors["edge"] = np.where(edge > np.finfo(np.float32).tiny, edge, 1.0)
+    tensors["inverse_basis"] = given[f"{_VOCODER_WEIGHTS}stft.istft.stft.inverse_basis"][:, 0]
+    tensors["window"] = given[f"{_VOCODER}/Constant_17_output_0"]
+    tensors["gain"] = given[f"{_VOCODER}/istft/stft/Constant_19_output_0"]
+    return {
+        name: np.ascontiguousarray(tensor, tensor.dtype if tensor.dtype.kind == "i" else np.float32)
+        for name, tensor in tensors.items()
+    }
+
+
+def _unvoiced(model: Any) -> Any:
+    """The spectrum (22,) of a frame in which nothing is voiced, as the published graph computes it.
+
+    Most of its bins hold rounding errors, whose phases the vocoder reads all the same.
+    """
+    import numpy as np
+    import onnx
+
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    del part.graph.input[:], part.graph.output[:]
+    shape = [1, None, 9]
+    part.graph.input.append(onnx.helper.make_tensor_value_info(_HARMONICS, onnx.TensorProto.FLOAT, shape))
+    part.graph.output.append(onnx.helper.make_empty_tensor_value_info(_SPECTRUM))
+    _keep_what_is_used(part.graph, [node for node in part.graph.node if _HARMONICS not in node.output])
+    session = onnxruntime.session(part.SerializeToString(), threads=1)
+    (spectrum_1CN,) = session.run(None, {_HARMONICS: np.zeros((1, 600, 9), np.float32)})
+    return spectrum_1CN[0, :, spectrum_1CN.shape[2] // 2].copy()
 
 
 def leave_out_vocoder(source: Path, target: Path) -> None:

@@ -10,15 +10,16 @@ import numpy.typing as npt
 from shoptalk.core.errors import MissingToolError
 
 
-def session(path: Path, *, threads: int) -> Any:
-    """An `onnxruntime.InferenceSession`; with one thread, run one process per core instead."""
+def session(graph: Path | bytes, *, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` of a file or its bytes; with one thread, run one process per core instead."""
     try:
         import onnxruntime
     except ImportError:
         raise MissingToolError("ONNX Runtime is missing; install the extra: pip install 'shoptalk[corpus]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = graph if isinstance(graph, bytes) else str(graph)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 # Numbers of fields in onnx.proto, as https://github.com/onnx/onnx/blob/main/onnx/onnx.proto has them.
