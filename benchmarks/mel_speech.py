@@ -47,7 +47,7 @@ def measure(sentences: int) -> dict[str, Any]:
     from shoptalk.core.examples import read_manifest
     from shoptalk.core.models import store
     from shoptalk.integrations import nemo
-    from shoptalk.integrations.kokoro import BeforeVocoder, Kokoro, prepare
+    from shoptalk.integrations.kokoro import BeforeVocoder, load
     from shoptalk.scoring.wer import count_words, total
     from shoptalk.tuning.mel_decoder import MelDecoder, seen
 
@@ -55,7 +55,7 @@ def measure(sentences: int) -> dict[str, Any]:
     featurize = nemo.featurizer(model)
     decoder = MelDecoder.restore(torch.load(DECODER, weights_only=True))
     voices = store.path("kokoro-voices")
-    whole, before = Kokoro(prepare(), voices), BeforeVocoder(voices)
+    whole, before = load(), BeforeVocoder(voices)
     rows = [row for row in read_manifest(TEST) if row.source == "synthetic"][:sentences]
     seconds, features = {"sound": 0.0, "features": 0.0}, {"sound": [], "features": []}
     rng = np.random.default_rng(7)

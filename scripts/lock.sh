@@ -37,7 +37,7 @@ for name in "${CLIENTS[@]}"; do
 done
 for extra in "${EXTRAS[@]}"; do
     inputs=(pyproject.toml "$work/setuptools.in" --extra "$extra")
-    case $extra in tuning | engine | serve) inputs+=(requirements/torch.in) ;; esac
+    case $extra in corpus | tuning | engine | serve) inputs+=(requirements/torch.in) ;; esac
     compile "$work/$extra.lock" "${inputs[@]}" --constraint "$work/all.lock"
 done
 for extra in "${EXTRAS[@]}" "${CLIENTS[@]}"; do

@@ -41,10 +41,10 @@ def test_the_processor_is_read_from_the_kernel(tmp_path: Path) -> None:
     ("flags", "isa", "bfloat16", "bits", "graph"),
     [
         (AVX2, "avx2", False, 7, "published"),
-        (f"{AVX2} avx_vnni", "avx_vnni", False, 8, "rewritten"),
+        (f"{AVX2} avx_vnni", "avx_vnni", False, 8, "split"),
         (AVX512, "avx512f", False, 7, "published"),
-        (EPYC, "avx512_vnni", True, 8, "rewritten"),
-        (XEON, "amx_int8", True, 8, "rewritten"),
+        (EPYC, "avx512_vnni", True, 8, "split"),
+        (XEON, "amx_int8", True, 8, "split"),
     ],
 )
 def test_what_processors_can_do_and_what_is_chosen_by_it(

@@ -213,19 +213,20 @@ def test_another_process_gives_the_same_samples() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("graph", ["rewritten", "published"])
-def test_both_graphs_say_the_same_whichever_this_processor_would_choose(
+@pytest.mark.parametrize("graph", ["split", "rewritten", "published"])
+def test_all_graphs_say_the_same_whichever_this_processor_would_choose(
     graph: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from shoptalk.integrations import kokoro
 
     here = device.read_processor(device.CPU_INFO)  # ONNX Runtime is not narrowed
-    if graph == "rewritten" and not device.multiplies_signed_bytes(here):
-        pytest.skip("signed products saturate on this processor, so that the rewritten graph says something else")
+    if graph != "published" and not device.multiplies_signed_bytes(here):
+        pytest.skip("signed products saturate on this processor, so that these graphs say something else")
     monkeypatch.setattr(device, "kokoro_graph", lambda processor: graph)
     monkeypatch.setattr(kokoro, "cache_dir", lambda: tmp_path)
-    path = kokoro.prepare()
-    assert ("rewrite" in path.name) is (graph == "rewritten")
+    files = kokoro.prepare()
+    assert (graph[:5] in files.graph.name) is (graph != "published")
+    assert (files.vocoder is not None) is (graph == "split")
     how = {"voice": "am_liam", "speed": 1.0, "pronunciations": {}}
     samples_T, words = kokoro.load().speak_timed("Take metformin twice.", **how)  # type: ignore[arg-type]
     expected_T = kokoro.load_published().speak("Take metformin twice.", **how)  # type: ignore[arg-type]
@@ -236,3 +237,26 @@ def test_both_graphs_say_the_same_whichever_this_processor_would_choose(
     shorter = min(samples_T.size, expected_T.size) // 800 * 800
     loudness, expected = (np.square(part[:shorter].reshape(-1, 800)).mean(axis=1) for part in (samples_T, expected_T))
     assert np.corrcoef(loudness, expected)[0, 1] > 0.95, "the loudness of each 50 ms"
+
+
+@pytest.mark.slow
+def test_the_vocoder_shapes_the_published_waveform_and_its_padding_changes_no_bit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from shoptalk.core.models import store
+    from shoptalk.integrations import kokoro, kokoro_graph, kokoro_vocoder
+
+    if not device.sums_int8_exactly(device.read_processor(device.CPU_INFO)):
+        pytest.skip("sums of 8-bit products overflow on this processor")
+    graph, weights = tmp_path / "split.onnx", tmp_path / "split.safetensors"
+    kokoro_graph.split(store.path("kokoro-82m-int8"), graph, weights)
+    split, published = kokoro.Kokoro(graph, store.path("kokoro-voices"), weights), kokoro.load_published()
+    how = {"voice": "bm_lewis", "speed": 1.0, "pronunciations": {}}
+    for sentence in ("No chest pain today.", "Take one tablet by mouth, and rest."):
+        samples_T = split.speak_untrimmed(sentence, **how)  # type: ignore[arg-type]
+        expected_T = published.speak_untrimmed(sentence, **how)  # type: ignore[arg-type]
+        assert samples_T.size == expected_T.size, "lengths are the published graph's"
+        assert np.corrcoef(samples_T, expected_T)[0, 1] > 0.97, "phase by phase"
+        monkeypatch.setattr(kokoro_vocoder, "FRAMES_STEP", 1)
+        assert np.array_equal(samples_T, split.speak_untrimmed(sentence, **how))  # type: ignore[arg-type]
+        monkeypatch.undo()
