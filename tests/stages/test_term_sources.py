@@ -151,6 +151,8 @@ def test_every_form_can_be_written(tmp_path: Path, name: str) -> None:
         ("lexicon import rows.csv", "unknown columns name; known: id, text"),
         ("lexicon import rows.csv --column text=title", "has no column title; its columns are name"),
         ("lexicon mine nothing", "no such file"),
+        ("lexicon mine nothing --to rows.csv", "rows.csv: is there already"),
+        ("lexicon mine nothing --to mined.docx", "mined.docx: a lexicon is written as .txt, .csv"),
     ],
 )
 def test_what_cannot_be_read_is_named(

@@ -53,6 +53,7 @@ def import_terms(parsed: argparse.Namespace) -> None:
     """Write the terms of lists, tables, RxNorm and ICD-10-CM as a lexicon."""
     from shoptalk.stages import term_sources
 
+    term_sources.require_free(parsed.to)
     given = {
         "rxnorm_source": parsed.sab,
         "rxnorm_kinds": tuple(parsed.tty.split(",")) if parsed.tty else None,
@@ -72,6 +73,7 @@ def mine(parsed: argparse.Namespace) -> None:
     """Write the terms of transcripts as a lexicon, with their counts."""
     from shoptalk.stages import term_sources
 
+    term_sources.require_free(parsed.to)
     found = term_sources.mine(
         parsed.texts, known=parsed.known, at_least=parsed.at_least, in_texts=parsed.in_texts, most=parsed.most
     )
@@ -86,6 +88,7 @@ def from_misses(parsed: argparse.Namespace) -> None:
     from shoptalk.core.errors import LexiconError
     from shoptalk.stages import term_sources
 
+    term_sources.require_free(parsed.to)
     match parsed.paths:
         case [run]:
             if parsed.lexicon or parsed.common:
@@ -102,11 +105,11 @@ def from_misses(parsed: argparse.Namespace) -> None:
 
 def _write(path: Path, found: "Found", *, head: str) -> None:
     from shoptalk.core.progress import say
-    from shoptalk.stages import term_sources
+    from shoptalk.corpus import term_files
 
     for sentence in found.told:
         say(f"note: {sentence}")
-    term_sources.write(path, found, head=head)
+    term_files.write(path, found.terms, remarks=found.remarks, head=head)
     for term in found.terms[:SHOWN]:
         remark = found.remarks.get(term.id, "")
         print(f"{term.text:<28} {term.weight:4.2f}  {remark}".rstrip() if found.remarks else term.text)

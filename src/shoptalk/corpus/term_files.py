@@ -151,6 +151,7 @@ def write(path: Path, terms: Sequence[Term], *, remarks: Mapping[str, str] | Non
     have no comments, and leave them out. A plain list holds texts and nothing else. `LexiconError`: the name has
     another ending, or the form cannot hold a term.
     """
+    require_form(path)
     beside = remarks or {}
     kind = path.suffix.lower()
     if kind in (".yaml", ".yml"):
@@ -159,11 +160,15 @@ def write(path: Path, terms: Sequence[Term], *, remarks: Mapping[str, str] | Non
         text = "".join(json.dumps(_filled(term), ensure_ascii=False) + "\n" for term in terms)
     elif kind in (".csv", ".tsv"):
         text = _table(path, terms, "\t" if kind == ".tsv" else ",")
-    elif kind == ".txt":
-        text = _comment(head) + "".join(_list_line(path, term) for term in terms)
     else:
-        raise LexiconError(f"{path}: a lexicon is written as {', '.join(KINDS)}; end its name with one of these")
+        text = _comment(head) + "".join(_list_line(path, term) for term in terms)
     files.write_text(path, text)
+
+
+def require_form(path: Path) -> None:
+    """`LexiconError`: the ending of the name is that of no form of a lexicon."""
+    if path.suffix.lower() not in KINDS:
+        raise LexiconError(f"{path}: a lexicon is written as {', '.join(KINDS)}; end its name with one of these")
 
 
 def _filled(term: Term) -> dict[str, Any]:

@@ -61,11 +61,11 @@ def general() -> Frequencies:
     return general_english.frequencies(word_frequencies.load())
 
 
-def write(path: Path, found: Found, *, head: str) -> None:
-    """Write a lexicon where none is yet. `LexiconError`: something is there, or its form is unknown."""
+def require_free(path: Path) -> None:
+    """`LexiconError`: something lies where a lexicon is to be written, or its name tells no form."""
     if path.exists():
         raise LexiconError(f"{path}: is there already; move it away, or name another file with --to")
-    term_files.write(path, found.terms, remarks=found.remarks, head=head)
+    term_files.require_form(path)
 
 
 def read_sources(paths: Sequence[Path], wishes: Wishes) -> Found:
