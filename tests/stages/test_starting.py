@@ -95,10 +95,17 @@ def test_a_list_that_cannot_be_used_writes_nothing(tmp_path: Path, content: str,
     assert not (tmp_path / "bar").exists()
 
 
+@pytest.mark.parametrize("trade", ["", "a coffee bar", 'Joe\'s "bar": coffee # tea', "ein Café"])
+def test_the_trade_stands_in_the_recipe(tmp_path: Path, trade: str) -> None:
+    (tmp_path / "menu.txt").write_text(MENU)
+    recipe_path, _, _ = starting.start(tmp_path / "bar", [tmp_path / "menu.txt"], trade=trade)
+    assert config.load(recipe_path).transcripts.trade == trade
+
+
 def test_from_a_list_to_stage_10(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("spellchecker")
     (tmp_path / "menu.txt").write_text(MENU)
-    assert shoptalk("init", tmp_path / "menu.txt", "--to", tmp_path / "bar") == 0
+    assert shoptalk("init", tmp_path / "menu.txt", "--trade", "a coffee bar", "--to", tmp_path / "bar") == 0
     assert "the lexicon: your terms" in capsys.readouterr().out
     assert shoptalk("lexicon", "--recipe", tmp_path / "bar" / "recipe.yaml", "--run", tmp_path / "run") == 0
     weights = {term.text: term.weight for term in lexicon.load([tmp_path / "run" / "10-lexicon.jsonl"])}

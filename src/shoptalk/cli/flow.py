@@ -18,6 +18,8 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     start = commands.add_parser("init", help="write a recipe, a lexicon and a policy to edit")
     terms = "terms of yours: a list (.txt), a table, or any source of `shoptalk lexicon import`; examples without"
     start.add_argument("sources", metavar="TERMS", nargs="*", type=Path, help=terms)
+    trade = "where the terms are said, e.g. 'a coffee bar'; found by a language model without"
+    start.add_argument("--trade", default="", help=trade)
     start.add_argument("--to", metavar="FOLDER", default=".", help="where; this folder without")
     start.set_defaults(call=init)
     for stage in STAGES:
@@ -48,7 +50,7 @@ def init(parsed: argparse.Namespace) -> None:
     purposes = dict(starting.FILES)
     if parsed.sources:
         purposes[starting.LEXICON] = "the lexicon: your terms"
-    for path in starting.start(folder, parsed.sources):
+    for path in starting.start(folder, parsed.sources, trade=parsed.trade):
         print(f"{path}: {purposes[path.name]}")
     command = ["shoptalk", "run", "--recipe", str(folder / starting.RECIPE), "--run", str(folder / "runs" / "first")]
     first = "Read" if parsed.sources else "Edit"

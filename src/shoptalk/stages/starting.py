@@ -1,5 +1,6 @@
 """`shoptalk init`: a recipe, a lexicon and a policy to edit, in the user's folder, with the user's terms if given."""
 
+import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -30,8 +31,8 @@ _HEAD = """Your terms, from {sources}. This file counts from now on: edit it her
 """
 
 
-def start(folder: Path, sources: Sequence[Path] = ()) -> list[Path]:
-    """Write the files into a folder, made if need be, with the terms of `sources` if given.
+def start(folder: Path, sources: Sequence[Path] = (), *, trade: str = "") -> list[Path]:
+    """Write the files into a folder, made if need be, with the terms of `sources` and their `trade` if given.
 
     A lexicon that lies at its place in the folder already stays as it is. `RecipeError`, and nothing written: a file
     is in the way. `LexiconError`: the sources cannot be read, or have fewer than two terms.
@@ -51,7 +52,7 @@ def start(folder: Path, sources: Sequence[Path] = ()) -> list[Path]:
             term_files.write(folder / name, terms, head=head)
         else:
             text = _template(name)
-            write_text(folder / name, _weighed(text) if name == RECIPE and terms else text)
+            write_text(folder / name, _recipe_for(text, trade=trade, weighs=bool(terms)) if name == RECIPE else text)
     return [folder / name for name in FILES]
 
 
@@ -66,7 +67,12 @@ def _template(name: str) -> str:
     return resources.files("shoptalk.stages").joinpath("start").joinpath(name).read_text(encoding="utf-8")
 
 
-def _weighed(recipe: str) -> str:
-    """The recipe with sentences by rarity and risk, for terms of the user's own."""
-    line = "  weigh: true                # more sentences for rare terms and for those of high risk\n"
-    return recipe.replace(_TRANSCRIPTS, line + _TRANSCRIPTS)
+def _recipe_for(text: str, *, trade: str, weighs: bool) -> str:
+    """The recipe with the trade, and with sentences by rarity and risk where the terms are the user's own."""
+    if trade:
+        line = f"  trade: {json.dumps(trade, ensure_ascii=False)}  # where the terms are said\n"
+        text = text.replace(_TRANSCRIPTS, _TRANSCRIPTS + line)
+    if weighs:
+        line = "  weigh: true                # more sentences for rare terms and for those of high risk\n"
+        text = text.replace(_TRANSCRIPTS, line + _TRANSCRIPTS)
+    return text
