@@ -36,7 +36,7 @@ TERMS = terms_of(list(KINDS))
 
 
 def ask(llm: FakeLlm, terms: Sequence[Term] = TERMS, done: Sequence[Proposal] = (), **given: str) -> list[Proposal]:
-    return list(propose(llm, terms, seed=3, refused=Counter(), done=done, **given))  # type: ignore[arg-type]
+    return list(propose(llm, terms, seed=3, refused=Counter(), done=done, **given))
 
 
 def test_a_bare_list_gets_a_trade_categories_and_contexts() -> None:
@@ -81,6 +81,20 @@ def test_kinds_that_the_model_names_only_while_it_places_words_are_taken() -> No
     categories = proposed(ask(llm)).categories
     assert categories["small"] == categories["large"] == "size"
     assert categories["vanilla-syrup"] == "syrup"  # three end in it: nobody is asked
+
+
+def test_a_kind_that_was_missed_is_taken_where_two_neighbours_are_given_it() -> None:
+    """The sample's answers name no sizes; those for the batch do."""
+    asked = Counter[str]()
+
+    def late(kind: str, seed: int) -> str | None:
+        asked[kind] += 1
+        if kind == "categories":
+            return "drink, pastry, milk, syrup"
+        return "small: unknown\nlarge: unknown" if kind == "placing" and asked[kind] <= 4 else None
+
+    categories = proposed(ask(FakeLlm(kinds=KINDS, wrong=late))).categories
+    assert categories["small"] == categories["large"] == "size"
 
 
 def test_a_term_that_no_answer_places_stays_unplaced() -> None:

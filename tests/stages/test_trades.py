@@ -167,3 +167,26 @@ def test_the_demo_asks_nothing_more_than_it_did() -> None:
     assert proposed.is_clinical and trades.placed(terms, proposed) == terms
     assert trades.usable_bank(bank, proposed.trade) == bank
     assert trades.has_usual_prompts(recipe.transcripts, proposed) and recipe.transcripts.live_carriers == 10
+
+
+@pytest.mark.slow
+def test_a_real_small_model_writes_sentences_with_slots_that_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 0.5B model; whatever it proposes, what is kept passes, and where it is not enough, the error says so."""
+    from shoptalk.core.models import store
+    from shoptalk.integrations.llm_embedded import EmbeddedLlm
+
+    listed(tmp_path, {text: kind for text, kind in COFFEE.items() if kind == "drink"})
+    name = "qwen2.5-coder-0.5b-instruct"
+    llm = EmbeddedLlm(store.path(name), name=name, temperature=0.6)
+    few = {"train_per_term": 1, "test_per_term": 1, "contexts": ["a customer orders at the counter"]}
+    try:
+        transcripts = made(tmp_path, llm, monkeypatch, trade="a coffee bar", **few)
+    except CoverageError as error:
+        assert name in str(error) and "transcripts." in str(error)
+        return
+    named = {transcript.term_ids[0] for transcript in transcripts if transcript.term_ids}
+    assert named == {"flat-white", "cortado", "mocha", "espresso"}
+    for carrier in files.read(tmp_path / "run" / "20-carriers.jsonl", Carrier):
+        assert carrier.text.count(f"{{{carrier.category}}}") == 1 and carrier.source == f"llm:{name}"

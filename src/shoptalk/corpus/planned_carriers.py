@@ -106,11 +106,12 @@ OPENINGS = (
 )
 """Beginnings that the prompts ask for; some have the slot itself, so that terms stand at the start, too."""
 
+_UNFINISHED = re.compile(r"\b(?:a|an|the|and|or)[.?]$")
 _SYSTEM = (
     "You write what people really say at work: short, plain, sensible sentences. Each has the given slot exactly once, "
     "where a word of that kind belongs."
 )
-_SHOTS = (
+_SHOTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "Place: a hardware store. Situation: a customer asks at the counter.\n"
         "{tool} stands for words such as claw hammer, angle grinder.",
@@ -330,14 +331,17 @@ def _fault(carrier: Carrier, writer: Writer, index: Index, kept: Sequence[Carrie
         return reason
     shown = [sentence for _, _, sentences in _SHOTS for sentence in sentences]
     bare = SLOT.sub(" ", carrier.text)
-    checks = (
-        ("names a term", lambda: bool(occurrences_of_all(index, bare))),
-        ("near duplicate of an example", lambda: bool(near_duplicates([carrier.text], shown))),
-        ("near duplicate of another", lambda: bool(near_duplicates([carrier.text], [each.text for each in kept]))),
-        ("copy of the domain's texts", lambda: writer.texts.has_copy_of(bare)),
-        ("unfinished", lambda: re.search(r"\b(?:a|an|the|of|with|for|to|and|or) ?[.?]$", bare) is not None),
-    )
-    return next((kind for kind, is_wrong in checks if is_wrong()), "")
+    if occurrences_of_all(index, bare):
+        return "names a term"
+    if near_duplicates([carrier.text], shown):
+        return "near duplicate of an example"
+    if near_duplicates([carrier.text], [other.text for other in kept]):
+        return "near duplicate of another"
+    if writer.texts.has_copy_of(bare):
+        return "copy of the domain's texts"
+    if _UNFINISHED.search(carrier.text):
+        return "unfinished"
+    return ""
 
 
 def _as_said(carrier: Carrier, seed: int) -> Carrier:

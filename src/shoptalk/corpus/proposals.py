@@ -421,7 +421,9 @@ def _places(
 ) -> Iterator[tuple[Term, str]]:
     """Each term that is not `done` with its category, batch by batch: of `VOTES` answers the commonest.
 
-    A group whose last word is the name of a category is not asked for. A term that no answer places stays unplaced.
+    A group whose last word is the name of a category is not asked for. Lists often have what belongs together side by
+    side: where no answer takes an offered kind, one that two words of a batch share is taken. Otherwise a term stays
+    unplaced.
     """
     asked = []
     for group in _groups(unplaced):
@@ -435,10 +437,20 @@ def _places(
         if not missing:
             continue
         ballots = _ballots(asking, trade, list(batch), names, f"batch {start}", rounds=VOTES)
+        shared = Counter(name for ballot in ballots.values() for name in ballot)
         for word, group in batch.items():
-            votes = Counter({name: count for name, count in ballots[word].items() if name in names})
-            category = votes.most_common(1)[0][0] if votes else UNPLACED
+            category = _chosen(ballots[word], names, shared)
             yield from ((term, category) for term in group if term.id not in done)
+
+
+def _chosen(ballot: Counter[str], names: Sequence[str], shared: Mapping[str, int]) -> str:
+    """The commonest of the offered kinds; without any, the commonest that another word of the batch was given, too."""
+    offered = Counter({name: count for name, count in ballot.items() if name in names})
+    others = Counter({name: count for name, count in ballot.items() if shared[name] > 1})
+    for votes in (offered, others):
+        if votes:
+            return votes.most_common(1)[0][0]
+    return UNPLACED
 
 
 def _ballots(
