@@ -9,6 +9,7 @@ ShoptalkError
 ├── TextError (ValueError)        a file that is no text; says what was tried
 ├── CoverageError (ValueError)      a stage could not make what the recipe asks for
 │   └── ProposalError               a language model proposed nothing usable for a list of terms
+├── PrivacyError (ValueError)       a sentence may tell who a person is
 ├── LeakError (ValueError)          something of the test data reached the training data
 ├── AudioError (ValueError)         audio that cannot be used
 │   └── AudioTooLongError           more seconds than allowed
@@ -78,6 +79,10 @@ class CoverageError(ShoptalkError, ValueError):
 
 
 class ProposalError(CoverageError):
+    pass
+
+
+class PrivacyError(ShoptalkError, ValueError):
     pass
 
 

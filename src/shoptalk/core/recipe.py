@@ -92,6 +92,11 @@ class TranscriptsSection(Section):
     """Dev sentences of each trained term."""
     test_per_term: int = Field(default=6, ge=1)
     """Test sentences of each term; held-out terms have test sentences only."""
+    check_privacy: bool = True
+    """Refuse sentences that may tell who a person is: names, dates of birth, record and telephone numbers, addresses
+    ([privacy.md](privacy.md)). Off only for texts of which you know better."""
+    allowed_words: tuple[str, ...] = ()
+    """Words with a capital that are nobody's name, beside those of the lexicon, e.g. places and makes."""
     min_words: int = 4
     """Shortest sentence, in words."""
     max_words: int = 24

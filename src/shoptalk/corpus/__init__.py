@@ -22,6 +22,7 @@
 - `transcripts`: 20: carriers filled, checked and split
 - `dictations`: 20: whole dictations by a large model
 - `answers`: 20: what a large model answers instead of a dictation
+- `privacy`: 20: what in a sentence may tell who a person is
 - `verbalise`: 20: written text as it is spoken, and the way back
 - `numerals`: sentences with numbers, for the training of a base
 - `voices`: 30: who speaks which sentence

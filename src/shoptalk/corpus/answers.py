@@ -69,6 +69,17 @@ def fault(answer: str) -> str:
     return next((kind for kind, is_wrong in checks if is_wrong), "")
 
 
+def chatter(line: str) -> str:
+    """``refusal`` or ``remark`` for a line in which a model speaks of itself or its answer; else empty.
+
+    >>> chatter("Sure, here are five sentences with {drug}.")
+    'remark'
+    """
+    if _REFUSAL.search(line):
+        return "refusal"
+    return "remark" if _REMARK.search(line) else ""
+
+
 def told(refused: Counter[str]) -> str:
     """``12 refusal, 3 cut off``: how many of which kind, the commonest first."""
     return ", ".join(f"{count} {kind}" for kind, count in refused.most_common())

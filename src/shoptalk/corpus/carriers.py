@@ -14,7 +14,8 @@ from shoptalk.core import files
 from shoptalk.core.errors import CoverageError, LlmAnswerError
 from shoptalk.core.protocols import Llm
 from shoptalk.core.records import Record, Term
-from shoptalk.corpus.answers import told
+from shoptalk.corpus import privacy
+from shoptalk.corpus.answers import chatter, told
 from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form, normal_words
 
 MIN_WORDS, MAX_WORDS = 4, 16
@@ -189,7 +190,7 @@ def write_carriers(
             answer = llm.complete(prompt.messages, seed=_number_seed(seed, number), max_tokens=MAX_TOKENS)
         except LlmAnswerError as error:
             refused[error.kind] += 1
-            continue
+            answer = error.text.rpartition("\n")[0]  # lines before the one that was cut off are whole
         for carrier in parse(answer, prompt, source=f"llm:{llm.name}"):
             digest = carrier.id.rpartition("-")[2]
             if len(kept) >= count or digest in kept:
@@ -258,6 +259,8 @@ def screen(carrier: Carrier, terms: Sequence[Term], examples: Sequence[Carrier],
         ("length", not MIN_WORDS <= len(words) <= MAX_WORDS),
         ("names its category beside the slot", re.search(rf"\b{carrier.category}s?\b", bare) is not None),
         ("names a drug", clinical and _DRUG_LIKE.search(carrier.text) is not None),
+        ("refusal or remark", bool(chatter(carrier.text))),
+        ("may tell who a person is", bool(privacy.finding(carrier.text, privacy.plain_words(terms)))),
         ("repeats words", re.search(r"\b(\w+) \1\b", carrier.text, re.IGNORECASE) is not None),
         ("names a term", _names_term(carrier.text, terms)),
         ("near duplicate of a bank's", bool(near_duplicates([carrier.text], example_texts))),

@@ -14,7 +14,7 @@ from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Split, Term, Transcript
 from shoptalk.core.terms import Index, index_of, occurrences, occurrences_of_all
-from shoptalk.corpus import verbalise
+from shoptalk.corpus import privacy, verbalise
 from shoptalk.corpus.answers import fault, told
 from shoptalk.corpus.carriers import OPENINGS, SETTINGS
 from shoptalk.corpus.splits import clusters, draw_key
@@ -75,7 +75,8 @@ def write_dictations(
     `GIVE_UP` answers in a row are refused.
     """
     held_out = index_of([term for term in terms if not term.taught])
-    ask = partial(_answers, llm, held_out=held_out, seed=seed)
+    plain = privacy.plain_words(terms, config.allowed_words) if config.check_privacy else None
+    ask = partial(_answers, llm, held_out=held_out, plain=plain, seed=seed)
     made = list(done)
     orders = list(_orders(terms, config, seed))
     for turn in range(ROUNDS):
@@ -248,7 +249,7 @@ class _Answers(NamedTuple):
     """The last of these answers."""
 
 
-def _answers(llm: Llm, order: _Order, *, held_out: Index, seed: int) -> _Answers:
+def _answers(llm: Llm, order: _Order, *, held_out: Index, plain: privacy.PlainWords | None, seed: int) -> _Answers:
     """The first answer that passes the checks, and what was wrong with those before."""
     refused: list[str] = []
     last = ""
@@ -263,7 +264,7 @@ def _answers(llm: Llm, order: _Order, *, held_out: Index, seed: int) -> _Answers
         kind = fault(answer)
         transcript = None if kind else _transcript(" ".join(answer.split()), order, source=f"llm:{llm.name}")
         if transcript:
-            kind = _fault(transcript, order, held_out)
+            kind = _fault(transcript, order, held_out, plain)
         if not kind:
             return _Answers(transcript, tuple(refused), last)
         refused.append(kind)
@@ -287,7 +288,7 @@ def _transcript(text: str, order: _Order, *, source: str) -> Transcript:
     )
 
 
-def _fault(transcript: Transcript, order: _Order, held_out: Index) -> str:
+def _fault(transcript: Transcript, order: _Order, held_out: Index, plain: privacy.PlainWords | None) -> str:
     """The kind of what is wrong with a transcript; empty if nothing."""
     sentences = len(_SENTENCE_END.findall(transcript.text))
     leaks = order.split != "test" and occurrences_of_all(held_out, transcript.text)
@@ -298,6 +299,7 @@ def _fault(transcript: Transcript, order: _Order, held_out: Index) -> str:
         ("too long", len(transcript.text.split()) > MAX_WORDS),
         ("names a held-out term", leaks),
         ("a term in an unknown form", any(occurrences(term, transcript.carrier) for term in order.terms)),
+        ("may tell who a person is", plain and privacy.finding(transcript.text, plain)),
     )
     return next((kind for kind, is_wrong in checks if is_wrong), "")
 

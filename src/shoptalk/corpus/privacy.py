@@ -2,23 +2,27 @@
 
 The check knows this, and nothing more:
 
-- names: about 400 given names and surnames; a word behind a title (Mr, Dr, Nurse …); initials before a surname; any word
-  with a capital that is no plain English word, no word of the lexicon, and not in the lists below
+- names: about 500 given names and surnames; a word behind a title (Mr, Dr, Nurse …); initials before a surname; any
+  word with a capital that is no plain English word, no word of the lexicon, and not in the lists below
 - dates of birth: "born on …", "DOB", and whole dates before `BIRTHS_BEFORE`
 - record numbers: MRN, NHS, SSN, passport and the like; seven digits or more in a row, also in words
 - telephone numbers, postal addresses, ZIP codes and postcodes, e-mail and web addresses
 - what cannot be judged: no letters, letters other than Latin and Greek, characters that are not seen, `MAX_CHARACTERS`
 
-A name that is also a plain word (Mark, Rose, Young) is told only within a sentence, by its capital. A name in lower case
-is told only if it is listed. The lists are English; in another language more sentences are refused.
+A name that is also a plain word (Mark, Rose, Young) is told only within a sentence, by its capital; one after which
+something is named (Parkinson, Murphy) only behind a title. A name in lower case is told only if it is listed. The lists
+are English; in another language more sentences are refused.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from shoptalk.core import resources, tables
+from shoptalk.core.errors import PrivacyError
+from shoptalk.core.records import Term, Transcript
 
 PLAIN_WORDS = Path("lexicons/plain-words.txt")
 """English words that are no names, one on a line."""
@@ -28,64 +32,68 @@ MAX_CHARACTERS = 2_000
 
 _NAMES = frozenset(
     """
-    aaron abdul abigail adam adele agnes ahmed aisha alan albert alejandro alex alexander alexandra alexis alfred alice
-    alicia allison amanda amelia amy ana andre andrea andrew angela anita ann anna anne annie anthony antonio arthur
-    ashley audrey barbara beatrice ben benjamin bernard beth betty beverly bob bobby bradley brandon brenda brian
-    bridget bruce caleb cameron carl carla carlos carmen carol caroline catherine cathy chad charles charlie charlotte
-    chen cheryl chloe chris christian christina christine christopher claire clara connie craig crystal cynthia daisy
-    daniel danielle darren dave david deborah debra dennis derek diana diane diego dominic donald donna doris dorothy
-    douglas dylan eddie edith edward eileen elena elijah elizabeth ella ellen emily emma eric erica erik ernest ethan
-    eugene evelyn fatima fernando fiona florence francis frank fred frederick gabriel gareth gary geoffrey george gerald
-    gladys glenn gloria gordon graham greg gregory hannah harold harry harvey hassan heather hector helen henry herbert
-    howard hugh hussein ian ibrahim irene isaac isabel isabella ivan jack jackie jacob jacqueline jake james jamie jan
-    jane janet janice jasmine jason javier jay jean jeff jeffrey jennifer jenny jeremy jerry jesse jessica jesus jill jim
-    jimmy joan joanna joe joel johan john johnny jon jonathan jorge jose joseph josephine joshua juan juanita judith judy
-    julia julian julie justin karen karl kate katherine kathleen kathryn kathy katie keith kelly ken kenneth kevin kim
-    kimberly kumar kyle larry laura lauren leah lee leo leon leonard leroy leslie lewis liam lillian linda lisa lois
-    lopez lori louis louise lucas lucia lucy luis luke lydia lynn madison maggie malcolm manuel marcus margaret maria
-    marie marilyn mario marjorie martha martin mary matthew maureen maurice megan melanie melissa michael michelle
-    miguel mike mildred miriam mohamed mohammed molly monica muhammad nancy naomi natalie natasha nathan neil nguyen
-    nicholas nicole nigel nina noah nora norma norman oliver olivia omar oscar owen pamela patricia patrick paul paula
-    pauline pedro peggy peter philip phillip phyllis priya rachel ralph ramon raymond rebecca ricardo richard rick
-    robert roberta roberto robin rodney roger ronald rosa rosemary roy russell ruth ryan sally sam samantha samuel
-    sandra sara sarah scott sean sebastian sergio seth shannon sharon shawn sheila shirley simon sofia sophia sophie
-    stacey stacy stanley stella stephanie stephen steve steven stuart susan suzanne sylvia tamara tammy tania tara ted
-    teresa terry theodore theresa thomas tiffany tim timothy tina todd tom tommy tony tracy travis trevor tyler valerie
-    vanessa vera veronica victor victoria vincent virginia vivian walter wanda wayne wendy wesley william yolanda yusuf
-    yvonne zachary zoe
+    aaron abdul abigail adam adele agnes ahmed aisha alan albert alejandro alex alexander alexandra alexis alfred
+    alice alicia allison amanda amelia amy ana andre andrea andrew angela anita ann anna anne annie anthony antonio
+    arthur ashley audrey barbara beatrice ben benjamin bernard beth betty beverly bob bobby bradley brandon brenda
+    brian bridget bruce caleb cameron carl carla carlos carmen carol caroline catherine cathy chad charles charlie
+    charlotte chen cheryl chloe chris christian christina christine christopher claire clara connie craig crystal
+    cynthia daisy daniel danielle darren dave david deborah debra dennis derek diana diane diego dominic donald
+    donna doris dorothy douglas dylan eddie edith edward eileen elena elijah elizabeth ella ellen emily emma eric
+    erica erik ernest ethan eugene evelyn fatima fernando fiona florence francis frank fred frederick gabriel gareth
+    gary geoffrey george gerald gladys glenn gloria gordon graham greg gregory hannah harold harry harvey hassan
+    heather hector helen henry herbert howard hugh hussein ian ibrahim irene isaac isabel isabella ivan jack jackie
+    jacob jacqueline jake james jamie jan jane janet janice jasmine jason javier jay jean jeff jeffrey jennifer
+    jenny jeremy jerry jesse jessica jesus jill jim jimmy joan joanna joe joel johan john johnny jon jonathan jorge
+    jose joseph josephine joshua juan juanita judith judy julia julian julie justin karen karl kate katherine
+    kathleen kathryn kathy katie keith kelly ken kenneth kevin kim kimberly kumar kyle larry laura lauren leah lee
+    leo leon leonard leroy leslie lewis liam lillian linda lisa lois lopez lori louis louise lucas lucia lucy luis
+    luke lydia lynn madison maggie malcolm manuel marcus margaret maria marie marilyn mario marjorie martha martin
+    mary matthew maureen maurice megan melanie melissa michael michelle miguel mike mildred miriam mohamed mohammed
+    molly monica muhammad nancy naomi natalie natasha nathan neil nguyen nicholas nicole nigel nina noah nora norma
+    norman oliver olivia omar oscar owen pamela patricia patrick paul paula pauline pedro peggy peter philip phillip
+    phyllis priya rachel ralph ramon raymond rebecca ricardo richard rick robert roberta roberto robin rodney roger
+    ronald rosa rosemary roy russell ruth ryan sally sam samantha samuel sandra sara sarah scott sean sebastian
+    sergio seth shannon sharon shawn sheila shirley simon sofia sophia sophie stacey stacy stanley stella stephanie
+    stephen steve steven stuart susan suzanne sylvia tamara tammy tania tara ted teresa terry theodore theresa
+    thomas tiffany tim timothy tina todd tom tommy tony tracy travis trevor tyler valerie vanessa vera veronica
+    victor victoria vincent virginia vivian walter wanda wayne wendy wesley william yolanda yusuf yvonne zachary zoe
     adams anderson bailey bennett brooks bryant campbell chavez clark coleman collins cruz davies davis diaz edwards
-    evans fernandez flores foster garcia gibson gomez gonzalez graham griffin gutierrez hamilton harris harrison henderson
-    hernandez holmes hughes jackson jenkins jimenez johnson jones khan kowalski lawson martinez mcdonald mendoza miller
-    mitchell moore morales morgan morris mueller murphy murray nelson ortiz parker patel patterson perez perry peterson
-    phillips powell quinn ramirez ramos reyes reynolds richardson rivera roberts robertson robinson rodriguez rogers
-    rossi ruiz sanchez sanders schmidt schneider sharma silva simmons simpson singh smith stevens stewart sullivan taylor
-    thompson torres tran turner vasquez walker wallace washington watson williams williamson wilson wright
+    evans fernandez flores foster garcia gibson gomez gonzalez graham griffin gutierrez hamilton harris harrison
+    henderson hernandez holmes hughes jackson jenkins jimenez johnson jones khan kowalski lawson martinez mcdonald
+    mendoza miller mitchell moore morales morgan morris mueller murphy murray nelson ortiz parker patel patterson
+    perez perry peterson phillips powell quinn ramirez ramos reyes reynolds richardson rivera roberts robertson
+    robinson rodriguez rogers rossi ruiz sanchez sanders schmidt schneider sharma silva simmons simpson singh smith
+    stevens stewart sullivan taylor thompson torres tran turner vasquez walker wallace washington watson williams
+    williamson wilson wright
     """.split()
 )
 _PLAIN_NAMES = frozenset(
     """
-    april art august austin baker bell bill black brown carter chase chuck cook dawn dean drew ellis faith fisher ford fox
-    gene grace grant gray green hall harper hill hope hunter iris ivy jackson joy june kay kelly king lane law long major
-    mark marsh mason may miles mills nick north olive page pat pearl penny pierce pope powers price ray reed rich rob rod
-    rose sage shaw sky small stone sue summer victor ward warren webb west white will wood woods young
+    april art august austin baker bell bill black brown carter chase chuck cook dawn dean drew ellis faith fisher
+    ford fox gene grace grant gray green hall harper hill hope hunter iris ivy jackson joy june kay kelly king lane
+    law long major mark marsh mason may miles mills nick north olive page pat pearl penny pierce pope powers price
+    ray reed rich rob rod rose sage shaw sky small stone sue summer victor ward warren webb west white will wood
+    woods young
     """.split()
 )
 """Names that are plain words too."""
 _CAPITALISED = frozenset(
     """
     january february march april may june july august september october november december monday tuesday wednesday
-    thursday friday saturday sunday christmas easter thanksgiving ramadan
-    english spanish french german american british european african asian chinese greek latin hispanic caucasian
-    addison alzheimer apgar babinski baker barrett barthel basedow bell braden burkitt celsius charcot chvostek colles
-    conn coombs crohn cushing doppler down dupuytren ebstein epstein ewing fahrenheit fallot foley fontan glasgow gleason
-    gram graves guillain hashimoto hartmann hodgkin holter homan horner huntington kaposi kawasaki kegel klebsiella
-    korsakoff kussmaul lasix lhermitte lyme mallory marfan meckel meniere murphy osler paget parkinson peyronie pick
-    raynaud reye ringer romberg rorschach sjogren starling tourette trendelenburg turner valsalva virchow wernicke
-    whipple whipple wilms wilson escherichia pseudomonas staphylococcus streptococcus candida medicare medicaid braille
+    thursday friday saturday sunday christmas easter thanksgiving ramadan english spanish french german american
+    british european african asian chinese greek latin hispanic caucasian addison alzheimer apgar babinski baker
+    barrett barthel basedow bell braden burkitt celsius charcot chvostek colles conn coombs crohn cushing doppler
+    down dupuytren ebstein epstein ewing fahrenheit fallot foley fontan glasgow gleason gram graves guillain
+    hashimoto hartmann hodgkin holter homan horner huntington kaposi kawasaki kegel klebsiella korsakoff kussmaul
+    lasix lhermitte lyme mallory marfan meckel meniere murphy osler paget parkinson peyronie pick raynaud reye
+    ringer romberg rorschach sjogren starling tourette trendelenburg turner valsalva virchow wernicke whipple
+    whipple wilms wilson escherichia pseudomonas staphylococcus streptococcus candida medicare medicaid braille
     """.split()
 )
 """Words with a capital that name no patient: dates, languages, and people after whom something is named."""
-_TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Mx|Miss|Dr|Prof|Doctor|Professor|Nurse|Sister|Judge|Captain)\b\.? +[A-Z][a-z'’-]+")
+_TITLE = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Mx|Miss|Dr|Prof|Doctor|Professor|Nurse|Sister|Judge|Captain)\b\.? +([A-Z][a-z'’-]+)"
+)
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?)+([A-Z][a-z]+)\b")
 _BIRTH = re.compile(
     r"\b(?:d\.?o\.?b\.?|date of birth|birth ?date|birthday is)\b|\bborn (?:on|in)\b.{0,20}\d|\bborn \d", re.IGNORECASE
@@ -102,7 +110,7 @@ _DATES = re.compile(
 _TWO_DIGIT_YEAR = re.compile(r"(?<![\d/.-])\d{1,2}([/-])\d{1,2}\1\d{2}(?![\d/.-])")
 _RECORD = re.compile(
     r"\b(?:MRN|SSN|NHS (?:number|no)|social security (?:number|no)|(?:medical |health )?record (?:number|no\b|#)"
-    r"|(?:chart|account|case|member|policy|patient|insurance|hospital|passport|licen[cs]e) (?:id\b|identifier|number|no\.|#)"
+    r"|(?:chart|account|case|member|policy|patient|insurance|hospital|licen[cs]e) (?:id\b|identifier|number|no\.|#)"
     r"|passport|licen[cs]e plate)",
     re.IGNORECASE,
 )
@@ -148,7 +156,9 @@ _BEFORE = re.compile(r"\A(?:re|un|over|under|de|non|pre|post|sub|anti|hyper|hypo
 class PlainWords:
     """Words, in lower case, that name nobody."""
 
-    words: frozenset[str]
+    english: frozenset[str]
+    given: frozenset[str] = frozenset()
+    """Of the lexicon, and what the recipe allows: no names, whatever else they look like."""
 
     def has(self, word: str) -> bool:
         """Whether a word is one of them, an inflected or compound form of one, or has a scientific ending."""
@@ -156,24 +166,50 @@ class PlainWords:
         return self._is_form(word) or self._is_form(_BEFORE.sub("", word)) or bool(_LATIN.search(word))
 
     def _is_form(self, word: str) -> bool:
-        if word in self.words:
+        if self._knows(word):
             return True
         for ending in _ENDINGS:
             stem = word.removesuffix(ending)
-            if stem != word and len(stem) > 2 and (stem in self.words or f"{stem}e" in self.words):
+            if stem != word and len(stem) > 2 and (self._knows(stem) or self._knows(f"{stem}e")):
                 return True
-            if stem != word and len(stem) > 3 and stem[-1] == stem[-2] and stem[:-1] in self.words:
+            if stem != word and len(stem) > 3 and stem[-1] == stem[-2] and self._knows(stem[:-1]):
                 return True
         return False
 
+    def _knows(self, word: str) -> bool:
+        return word in self.english or word in self.given
 
-def plain_words(texts: Iterable[str] = (), allowed: Collection[str] = ()) -> PlainWords:
-    """English's plain words, every word of `texts` (the lexicon's), and what the recipe allows."""
-    listed = tables.read_text(resources.locate(PLAIN_WORDS)).split()
+
+def plain_words(terms: Iterable[Term] = (), allowed: Iterable[str] = ()) -> PlainWords:
+    """English's plain words, every word that the terms are written and spoken with, and what the recipe allows."""
+    texts = list(allowed)
+    for term in terms:
+        texts += (term.text, *term.variants, *term.spoken)
+        for values in term.facts.values():
+            texts += values
     given: set[str] = set()
-    for text in (*texts, *allowed):
+    for text in texts:
         given.update(word.casefold() for word in _WORD.findall(text))
-    return PlainWords(frozenset(listed) | given)
+    return PlainWords(_english(), frozenset(given))
+
+
+@cache
+def _english() -> frozenset[str]:
+    return frozenset(tables.read_text(resources.locate(PLAIN_WORDS)).split())
+
+
+def require_private(transcripts: Iterable[Transcript], plain: PlainWords) -> None:
+    """`PrivacyError` that lists sentences which may tell who a person is, and what to do about them."""
+    told: dict[str, str] = {}
+    for transcript in transcripts:
+        if what := finding(transcript.text, plain):
+            told.setdefault(transcript.text, f"{transcript.id}: {what} in {transcript.text!r}")
+    if told:
+        shown = "\n  ".join([*told.values()][:20])
+        raise PrivacyError(
+            f"{len(told)} sentences may tell who a person is. Write them differently; or name words that are nobody's "
+            f"in `transcripts.allowed_words`; the check knows what docs/privacy.md says of it:\n  {shown}"
+        )
 
 
 def finding(text: str, plain: PlainWords) -> str:
@@ -192,7 +228,7 @@ def finding(text: str, plain: PlainWords) -> str:
         ("a telephone number", _telephone(numbers)),
         ("an address", _ADDRESS.search(bare) or _POSTCODE.search(bare)),
         ("an internet address", _INTERNET.search(bare)),
-        ("a name", _TITLE.search(bare)),
+        ("a name", _titled(bare, plain)),
     )
     for kind, match in checks:
         if match:
@@ -235,6 +271,14 @@ def _telephone(text: str) -> re.Match[str] | None:
     return None
 
 
+def _titled(text: str, plain: PlainWords) -> re.Match[str] | None:
+    """A word with a capital behind a title."""
+    for match in _TITLE.finditer(text):
+        if match.group(1).casefold() not in plain.given:
+            return match
+    return None
+
+
 def _name(text: str, plain: PlainWords) -> str:
     """The first word that may be a person's name."""
     for match in _INITIALS.finditer(text):
@@ -243,12 +287,12 @@ def _name(text: str, plain: PlainWords) -> str:
     for match in _WORD.finditer(text):
         word = match.group()
         folded = word.casefold().replace("’", "'").removesuffix("'s")
-        if folded in _NAMES and folded not in plain.words and folded not in _CAPITALISED:
+        if folded in _NAMES and folded not in plain.given and folded not in _CAPITALISED:
             return word
-        if not word[0].isupper() or _is_acronym(word, text, match) or folded in _CAPITALISED:
+        if not word[0].isupper() or folded in plain.given or _is_acronym(word, text, match) or folded in _CAPITALISED:
             continue
         starts = _SENTENCE_START.search(text[: match.start()]) is not None
-        if not starts and folded in _PLAIN_NAMES:
+        if not starts and folded in _PLAIN_NAMES and folded not in plain.given:
             return word
         if not plain.has(word):
             return word

@@ -146,14 +146,14 @@ class OpenAiLlm:
         url = self._endpoint.base_url
         if answer.content is None:
             raise LlmAnswerError(f"{url} answered without text (a tool call, or all tokens reasoned)", kind="no text")
+        content = without_reasoning(answer.content)
+        is_reasoning = _REASONING_LEFT.search(content) is not None
         if answer.finish == "length":
-            raise LlmAnswerError(
-                f"{url} answered what is cut off: {answer.content[:300]}", kind="cut off", text=answer.content
-            )
+            text = "" if is_reasoning else content
+            raise LlmAnswerError(f"{url} answered what is cut off: {content[:300]}", kind="cut off", text=text)
         if answer.finish == "content_filter":
             raise LlmAnswerError(f"{url} answered what its filter cut: {answer.content[:300]}", kind="filtered")
-        content = without_reasoning(answer.content)
-        if _REASONING_LEFT.search(content):
+        if is_reasoning:
             raise LlmAnswerError(f"{url} answered reasoning without an end: {content[:300]}", kind="reasoning")
         return content
 

@@ -1,7 +1,7 @@
 """Stages 10 to 50: open the inputs, hand over the integrations, write the product, say what was made."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -62,17 +62,18 @@ def transcripts(run: StageRun) -> None:
     terms = list(files.read(run.product("lexicon"), Term))
     bank = read_banks([run.resolve(file) for file in section.carrier_files])
     llm = cache(partial(_llm, section.llm, run.folder))
-    proposed = trades.settled(run, terms, bank, llm)
-    terms = trades.placed(terms, proposed)
     with _asking_anew_next_time(run):
+        proposed = trades.settled(run, terms, bank, llm)
+        terms = trades.placed(terms, proposed)
         if section.writes_dictations and proposed.is_clinical:
             made, problems = _dictations(run, terms, llm)
         else:
             made, problems = _filled(run, terms, trades.usable_bank(bank, proposed.trade), proposed, llm)
-    for problem in problems:
-        if problem.term_id == "*":
-            say(f"note: {problem.message}")
-    require_coverage(problems)
+        for problem in problems:
+            if problem.term_id == "*":
+                say(f"note: {problem.message}")
+        require_coverage(problems)
+    _require_private(run, made, terms)
     write(run, lambda done: (transcript for transcript in made if transcript.id not in done))
     by_source = Counter(transcript.source for transcript in made)
     for source, count in by_source.most_common():
@@ -114,8 +115,8 @@ def _filled(
                 made.append(carrier)
                 count += 1
                 yield carrier
-        if count < by_settings:  # what is there stays unfinished, so that the next run asks again
-            require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
+            if count < by_settings:  # what is there stays unfinished, so that the next run asks again
+                require_coverage(compose(terms, [*bank, *made], section, seed=seed)[1])
 
     live: list[Carrier] = []
     if open_categories or section.live_carriers:
@@ -147,6 +148,15 @@ def _dictations(run: StageRun, terms: list[Term], llm: Callable[[], Llm]) -> tup
 
     once(path, written, signature=run.signature())
     return settle(list(files.read(path, Transcript)), terms, section)
+
+
+def _require_private(run: StageRun, transcripts: Iterable[Transcript], terms: Iterable[Term]) -> None:
+    """`PrivacyError` for sentences that may tell who a person is, whoever wrote them."""
+    from shoptalk.corpus import privacy
+
+    section = run.recipe.transcripts
+    if section.check_privacy:
+        privacy.require_private(transcripts, privacy.plain_words(terms, section.allowed_words))
 
 
 @contextmanager
@@ -213,7 +223,8 @@ def speech(run: StageRun) -> None:
     section = run.recipe.speech
     written = list(files.read(run.product("transcripts"), Transcript))
     spoken = [transcript for transcript in written if section.speaks(transcript.split)]
-    terms = files.read(run.product("lexicon"), Term)
+    terms = list(files.read(run.product("lexicon"), Term))
+    _require_private(run, spoken, terms)
     make_tts, workers, identity = synthesiser(run)
     sounds = pronunciations(terms, espeak.ipa)
 

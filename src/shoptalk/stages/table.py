@@ -45,7 +45,7 @@ STAGES = (
         product="20-transcripts.jsonl",
         inputs=("lexicon",),
         reads=("transcripts", "seed"),
-        code_version=4,
+        code_version=5,
     ),
     Stage(
         number=30,
@@ -53,7 +53,7 @@ STAGES = (
         purpose="speak them in many voices",
         product="30-speech.jsonl",
         inputs=("lexicon", "transcripts"),
-        reads=("speech", "seed"),
+        reads=("speech", "seed", "transcripts.check_privacy", "transcripts.allowed_words"),
         code_version=3,
     ),
     Stage(
