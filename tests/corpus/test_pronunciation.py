@@ -28,6 +28,8 @@ def test_table_uses_the_spoken_form_and_refuses_contradictions() -> None:
     a1c = Term(id="a1c", text="HbA1c", category="lab", spoken=("Hemoglobin A one C",), ipa=("ˌeɪ wʌn ˈsiː",))
     plain = Term(id="x", text="Aspirin", category="drug")
     assert pronunciations([a1c, plain], no_rules) == {"hemoglobin a one c": ("ˌeɪ wʌn ˈsiː",)}
+    covid = Term(id="covid", text="COVID-19", category="condition", ipa=("ˈeɪ",))
+    assert pronunciations([covid], no_rules) == {"covid-nineteen": ("ˈeɪ",)}, "as stage 20 puts it into sentences"
     with pytest.raises(TermError, match="in another term"):
         pronunciations([a1c, a1c.model_copy(update={"id": "again", "ipa": ("ˈeɪ",)})], no_rules)
 

@@ -34,6 +34,21 @@ def test_english_in_both_accents() -> None:
     assert from_text(spoken, "en-gb", {}) == "ðə nˈɜːsɪz ʧˈɛː, ə lˈɪtᵊl wˈɔːtə; fˈIv mˈɪlɪɡɹˌamz twˈIs?"
 
 
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("hepatitis A virus", "hˌɛpətˈITɪs ˈA vˈIɹəs"),
+        ("A B G drawn.", "ˈA bˈi ʤˈi dɹˈɔn."),
+        ("The A one C is high.", "ðɪ ˈA wˈʌn sˈi ɪz hˈI."),
+        ("A one C.", "ˈA wˈʌn sˈi."),
+        ("Plan A. A nurse came.", "plˈæn ˈA. ə nˈɜɹs kˈAm."),
+        ("A one-time dose.", "ə wˈʌntˈIm dˈOs."),
+    ],
+)
+def test_the_letter_a_is_told_from_the_article(text: str, phonemes: str) -> None:
+    assert from_text(text, "en-us", {}) == phonemes
+
+
 def test_overrides_reach_the_phonemes_whatever_the_case_and_place() -> None:
     table = {"metformin": "mɛtˈfɔːrmɪn", "amlodipine": "æmˈloʊdɪpiːn"}
     got = from_text("Metformin and the metformin, an amlodipine's dose.", "en-us", table)

@@ -35,7 +35,7 @@ def pronunciations(terms: Iterable[Term], g2p: stems.G2p) -> Mapping[str, tuple[
             continue
         for ipa in accepted:
             check_ipa(ipa)
-        spoken = verbalise.spoken(term.as_spoken).casefold()
+        spoken = spoken_form(term).casefold()
         if table.setdefault(spoken, accepted) != accepted:
             raise TermError(
                 f"{term.id}: {spoken!r} has the pronunciations {', '.join(table[spoken])} and, in another term, "
@@ -44,11 +44,16 @@ def pronunciations(terms: Iterable[Term], g2p: stems.G2p) -> Mapping[str, tuple[
     return table
 
 
+def spoken_form(term: Term) -> str:
+    """What stands for a term in the sentences that are spoken."""
+    return verbalise.spoken(term.as_spoken)
+
+
 def ipa_of(term: Term, g2p: stems.G2p) -> tuple[str, ...]:
     """The accepted IPA of a term of stage 10; empty where the letter-to-sound rules speak it."""
     if term.ipa or term.pronounced_by != "stem":
         return term.ipa
-    return (stems.of_phrase(verbalise.spoken(term.as_spoken), g2p),)
+    return (stems.of_phrase(spoken_form(term), g2p),)
 
 
 def drawn(accepted: Sequence[str], transcript_id: str, split: Split, *, seed: int) -> str:

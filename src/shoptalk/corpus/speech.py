@@ -25,7 +25,7 @@ from shoptalk.core.records import Samples, Transcript, Utterance, Word
 from shoptalk.corpus import voices
 from shoptalk.corpus.pronunciation import drawn
 
-SPEECH_VERSION = 2
+SPEECH_VERSION = 3
 """Part of every audio file's name; raise it when the same text would now sound otherwise."""
 SECONDS_PER_CHARACTER = (0.025, 0.22)
 """English read aloud takes about 0.065; beyond these, words were dropped or the synthesiser babbled."""

@@ -54,7 +54,7 @@ STAGES = (
         product="30-speech.jsonl",
         inputs=("lexicon", "transcripts"),
         reads=("speech", "seed", "transcripts.check_privacy", "transcripts.allowed_words"),
-        code_version=3,
+        code_version=4,
     ),
     Stage(
         number=40,
