@@ -42,9 +42,9 @@ jobs-kills: setup  ## jobs while processes are killed at random times, over SQLi
 	$(PYTHON_IN_VENV) -m tests.service.jobs.kills --kills $(or $(KILLS),50)
 	$(PYTHON_IN_VENV) -m tests.service.jobs.kills --kills $(or $(KILLS),50) --postgres --servers 2
 
-page: setup  ## the page for people in Chromium: files, microphone, keyboard, accessibility
+page: setup  ## the pages for people in Chromium: files, microphone, keyboard, accessibility
 	scripts/debian.sh chromium
-	$(PYTHON_IN_VENV) -m pytest -q -m page tests/service/web
+	$(PYTHON_IN_VENV) -m pytest -q -m page tests/service/web tests/stages/audition
 
 service: setup  ## the service as a whole: its faults, the clients of others, and a soak of a minute
 	$(PYTHON_IN_VENV) -m pytest -q -m faults tests/service

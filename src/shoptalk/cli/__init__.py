@@ -2,6 +2,7 @@
 
 - `flow`: `init`, the stages 10 to 80, `run` and `demo`
 - `lexicons`: `lexicon import`, `mine` and `from-misses`
+- `audition`: `audition`
 - `recognition`: `serve`, `transcribe` and `export`
 - `scores`: `results` and `gate`
 - `texts`: `score`
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from shoptalk.cli import (
+    audition,
     capacity,
     corrections,
     flow,
@@ -88,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for group in (
         flow,
+        audition,
         recognition,
         scores,
         texts,

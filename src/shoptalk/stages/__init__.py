@@ -7,6 +7,7 @@
 - `execution`: a recipe's stages, made where they are not current
 - `term_sources`: lexicons made of lists, texts and misses
 - `corpus`: 10 to 50
+- `audition`: a page to listen to the terms
 - `trades`: 20: proposals and carriers for trades and categories that nothing ships for
 - `training`: 60
 - `evaluation`: 70
