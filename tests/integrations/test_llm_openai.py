@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from shoptalk.core.errors import LlmAnswerError, LlmError
+from shoptalk.core.errors import LlmAnswerError, LlmBudgetError, LlmError
+from shoptalk.core.pace import Pace
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Transcript
 from shoptalk.core.terms import occurrences
-from shoptalk.corpus import dictations, lexicon, splits
+from shoptalk.corpus import carriers, dictations, lexicon, splits
+from shoptalk.integrations.kept_answers import KeptAnswers
 from shoptalk.integrations.llm_openai import OpenAiLlm
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,8 @@ class Server(ThreadingHTTPServer):
         self.most_at_once = self.at_once = 0
         self.lock = threading.Lock()
         self.template: str | None = None
+        self.retry_after: list[str | None] = []
+        """Of the next answers; then a hundredth of a second."""
         self.every = 1
         """Each so many-th answer is the template's, if there is one."""
 
@@ -49,18 +53,20 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.requests.append(body | {"path": self.path, "key": self.headers.get("Authorization")})
             status, content = self.server.script.pop(0) if self.server.script else (200, "")
+            retry_after = self.server.retry_after.pop(0) if self.server.retry_after else "0.01"
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
             written = dictation(body)
             if self.server.template is not None and len(self.server.requests) % self.server.every == 0:
-                written = self.server.template.format(named=named_in(body), words=noise_of(body["seed"]))
+                written = self.server.template.format(named=named_in(body), words=noise_of(body.get("seed", 1)))
         answer = content or json.dumps({"choices": [{"message": {"role": "assistant", "content": written}}]})
         threading.Event().wait(0.01)
         with self.server.lock:
             self.server.at_once -= 1
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer.encode())))
-        self.send_header("Retry-After", "0.01")
+        if retry_after is not None:
+            self.send_header("Retry-After", retry_after)
         self.end_headers()
         self.wfile.write(answer.encode())
 
@@ -85,8 +91,8 @@ def noise_of(seed: int) -> str:
 
 def dictation(body: dict) -> str:  # type: ignore[type-arg]
     """Different words for each seed; the first answer for a seed divisible by five lacks its terms."""
-    noise = noise_of(body["seed"])
-    if body["seed"] % 5 == 0:
+    noise = noise_of(body.get("seed", 1))
+    if body.get("seed", 1) % 5 == 0:
         return f"Nothing {noise}. Really nothing."
     return f"Seen {noise} in 2024. There is {named_in(body)} at 5 mg now."
 
@@ -269,3 +275,168 @@ def test_dictations_that_are_too_alike_are_replaced_by_others(server: Server) ->
     kept, problems = dictations.settle(written, TERMS, CONFIG)
     assert len(kept) < len(written) and problems == []
     assert any(one.id == "metformin.dev.1" for one in kept), "of the second round"
+
+
+# ---- waits, limits, a budget, answers that are kept
+
+
+def answered(content: str, finish: str = "stop", prompt_tokens: int = 30, answer_tokens: int = 20) -> str:
+    choice = {"message": {"content": content}, "finish_reason": finish}
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": answer_tokens}
+    return json.dumps({"choices": [choice], "usage": usage})
+
+
+def asked(llm: OpenAiLlm, seed: int) -> str:
+    return llm.complete(ASKED, seed=seed, max_tokens=50)
+
+
+def test_it_waits_as_long_as_the_server_asks(server: Server) -> None:
+    clock = [100.0]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+
+    server.script = [(429, "slow down"), (503, "busy")]
+    server.retry_after = ["90", None]
+    assert asked(OpenAiLlm(server.url, name="big", pace=Pace(clock=lambda: clock[0], sleep=sleep)), 1)
+    assert waits[0] == 90.0 and waits[1:] == [1.0], "as asked; then by the back-off of a second attempt"
+    server.script, server.retry_after = [(429, "come back tomorrow")], ["86400"]
+    with pytest.raises(LlmError, match="left alone for 86400 s.*goes on where it stopped"):
+        asked(OpenAiLlm(server.url, name="big"), 1)
+
+
+def test_no_answer_is_paid_for_twice(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "20-answers.jsonl"
+
+    def llm(temperature: float = 0.3) -> OpenAiLlm:
+        return OpenAiLlm(server.url, name="big", temperature=temperature, answers=KeptAnswers(path))
+
+    server.script = [(200, answered("He was well.")), (200, answered("He was", "length")), (200, "<html>")]
+    assert asked(llm(), 1) == "He was well."
+    for _ in range(2):
+        with pytest.raises(LlmAnswerError, match="cut off"):
+            asked(llm(), 2)
+    with pytest.raises(LlmAnswerError, match="no chat completion"):
+        asked(llm(), 3)
+    assert asked(llm(), 1) == "He was well."
+    assert len(server.requests) == 3
+    server.script = [(200, answered("She was well.")), (200, answered("All were well."))]
+    assert asked(llm(), 3) == "She was well.", "what was no answer is asked for again"
+    assert asked(llm(0.9), 1) == "All were well.", "another temperature is another question"
+    assert KeptAnswers(path).spent == 4 * 50
+
+
+def test_a_torn_line_of_kept_answers_is_cut(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "20-answers.jsonl"
+    server.script = [(200, answered("He was well."))] * 2
+    assert asked(OpenAiLlm(server.url, name="big", answers=KeptAnswers(path)), 1)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"id": "torn", "con')
+    assert asked(OpenAiLlm(server.url, name="big", answers=KeptAnswers(path)), 2)
+    assert path.read_bytes().startswith(whole) and path.read_bytes().count(b"\n") == 2
+
+
+def test_answers_that_were_of_no_use_are_asked_for_anew(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "20-answers.jsonl"
+    server.script = [(200, answered("I'm sorry.")), (200, answered("He was well."))]
+    assert asked(OpenAiLlm(server.url, name="big", answers=KeptAnswers(path)), 1) == "I'm sorry."
+    KeptAnswers(path).forget()
+    assert asked(OpenAiLlm(server.url, name="big", answers=KeptAnswers(path)), 1) == "He was well."
+    assert KeptAnswers(path).spent == 100
+
+
+def test_a_budget_stops_before_it_is_spent_and_goes_on_under_a_larger_one(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "20-answers.jsonl"
+
+    def written(budget: int) -> list[str]:
+        llm = OpenAiLlm(server.url, name="big", answers=KeptAnswers(path), token_budget=budget)
+        return [asked(llm, seed) for seed in range(4)]
+
+    server.script = [(200, answered(f"Answer {number}.")) for number in range(4)]
+    with pytest.raises(LlmBudgetError, match=r"100 tokens are spent on 2 answers.*token_budget` is 150\. Raise it"):
+        written(150)
+    assert len(server.requests) == 2
+    assert written(1_000) == [f"Answer {number}." for number in range(4)]
+    assert len(server.requests) == 4
+
+
+def test_at_once_no_more_is_set_aside_than_the_budget_has() -> None:
+    answers = KeptAnswers()
+    assert [answers.reserve(60, budget=100), answers.reserve(60, budget=100)] == [True, False]
+    answers.release(60)
+    assert answers.reserve(60, budget=100)
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        ("Unsupported parameter: 'max_tokens'; use 'max_completion_tokens' instead.", "max_completion_tokens"),
+        ("Unsupported value: 'temperature' does not support 0.3.", "max_tokens"),
+        ("unknown field: seed", "max_tokens"),
+    ],
+)
+def test_a_parameter_that_the_server_lacks_is_sent_otherwise_or_not(server: Server, words: str, sent: str) -> None:
+    server.script = [(400, words), (200, answered("He was well."))]
+    llm = OpenAiLlm(server.url, name="big", temperature=0.3, reasoning_tokens=100)
+    assert asked(llm, 1) == "He was well."
+    assert server.requests[-1][sent] == 150
+    for name in ("temperature", "seed"):
+        assert (name in server.requests[-1]) == (name not in words)
+    server.script = [(400, words)] * 3
+    with pytest.raises(LlmError, match="refused: HTTP 400"):
+        asked(llm, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ("<think>Two sentences with it.</think>\nHe was well.", "He was well."),
+        ("<thinking>a</thinking><thinking>b</thinking>He was well.", "He was well."),
+        ("So I write it.\n</think>\n\nHe was well.", "He was well."),
+        ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>He was well.<|return|>",
+         "He was well."),
+        ("<think>He was well. He was", ""),
+        ("<|channel|>analysis<|message|>He was well.", ""),
+    ],
+)  # fmt: skip
+def test_reasoning_never_reaches_a_sentence(server: Server, content: str, kept: str) -> None:
+    server.script = [(200, answered(content))]
+    llm = OpenAiLlm(server.url, name="big")
+    if kept:
+        assert asked(llm, 1) == kept
+        return
+    with pytest.raises(LlmAnswerError) as caught:
+        asked(llm, 1)
+    assert (caught.value.kind, caught.value.text) == ("reasoning", "")
+
+
+# ---- carriers by an endpoint
+
+
+CARRIERS = "\n".join(
+    f"{number}. The {word} was seen before {{drug}} was given." for number, word in enumerate("cough rash scan".split())
+)
+ODD = {
+    "refusal": "I'm sorry, but I cannot write about {drug} here.",
+    "remark": "Sure, here are sentences with {drug} for you.",
+    "fenced": "```\n**The nurse gave {drug} today.**\n```",
+    "private": "Mrs Okonkwo was given {drug} before the scan.",
+    "reasoning": "<think>\nThe nurse wants a sentence with {drug}.",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_carriers_by_an_endpoint_have_nothing_of_a_bad_answer(server: Server, kind: str) -> None:
+    null = '{"choices": [{"message": {"content": null}}]}'
+    cut = answered(CARRIERS + "\n4. The liver was examined before {drug} was", "length")
+    server.script = [(200, answered(ODD[kind])), (200, null), (200, '{"choices": [{"mess'), (200, cut)]
+    refused: Counter[str] = Counter()
+    llm = OpenAiLlm(server.url, name="big")
+    drugs = [term for term in TERMS if term.category == "drug"]
+    written = carriers.write_carriers(llm, 3, seed=7, done=frozenset(), terms=drugs, examples=[], refused=refused)
+    assert [carrier.text for carrier in written] == [line[3:] for line in CARRIERS.splitlines()]
+    assert refused["no text"] == refused["no chat completion"] == refused["cut off"] == 1
+    assert kind == "empty" or refused.total() > 3
