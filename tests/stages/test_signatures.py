@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from shoptalk.core.recipe import LlmSection, NoEffect, OtherSection, Recipe
+from shoptalk.core.recipe import AugmentSection, LlmSection, NoEffect, OtherSection, Recipe
 from shoptalk.stages.run import Run, UndeclaredError
 from shoptalk.stages.table import BY_NAME, STAGES
 
@@ -174,6 +174,14 @@ def test_each_key_makes_stale_what_it_can_change(key: str, folder: Path) -> None
 def test_training_on_manifests_depends_on_the_noise_and_on_no_corpus(key: str, first: str | None, folder: Path) -> None:
     trained = stale(folder, ON_MANIFESTS, key) & {"train"}
     assert trained == ({first} if first else set())
+
+
+def test_training_that_augments_anew_depends_on_how(folder: Path) -> None:
+    values = merged(ON_MANIFESTS, {"train": {"rerecorded": 0.5}})
+    for key in ("augment.room", "augment.noise_classes", "augment.codec"):
+        assert "train" in stale(folder, values, key)
+    run = Run(folder / "run", Recipe.model_validate(values), folder)
+    assert run.of_stage("train").recipe.augment.room == AugmentSection().room
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,22 @@ def test_processes_share_the_steps() -> None:
         a.features.shape != b.features.shape or not torch.equal(a.features, b.features)
         for a, b in zip(*parts, strict=True)
     )
+
+
+def test_a_part_of_the_draws_is_recorded_anew() -> None:
+    asked: list[float] = []
+
+    def rerecord(entry: Example, speed: float, rng: np.random.Generator) -> np.ndarray | None:
+        asked.append(speed)
+        return None if entry.id == "0" else np.full((50, MELS), 7.0, np.float32) + rng.normal(size=(50, MELS))
+
+    def made(part: float) -> int:
+        config = CONFIG.model_copy(update={"rerecorded": part, "eval_every_steps": 30})
+        pools = [Recordings(cache([0.1] * 8), [[1, 1]] * 8, [None] * 8, 1.0)]
+        batches = Rounds(pools, config, noise=None, snr_db=(0, 5), seed=3, rerecord=rerecord)
+        asked.clear()
+        return sum(len(batch.tokens) for batch in batches)
+
+    assert made(0.0) and not asked
+    drawn = made(0.5)
+    assert set(asked) == {1.0} and len(asked) == pytest.approx(drawn / 2, rel=0.2)

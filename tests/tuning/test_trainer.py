@@ -17,6 +17,7 @@ from tests.tuning import speech
 from shoptalk.core import audio, config, text
 from shoptalk.core.errors import ModelError, TrainingError
 from shoptalk.core.examples import read_manifest
+from shoptalk.core.noise import NoiseSet
 from shoptalk.integrations import nemo
 from shoptalk.tuning.trainer import ASRTrainer, TrainingData, sum_over_processes
 
@@ -341,3 +342,19 @@ def test_a_model_from_scratch_has_the_shape_of_the_recipe(setting: Setting, tmp_
     nemo.check_is_tdt(model)
     assert model.tokenizer.vocab_size == 100 and model.cfg.loss.tdt_kwargs.omega == 0.2
     assert nemo.durations(model) == (0, 1, 2, 3, 4) and model.cfg.encoder.d_model == 16
+
+
+def test_a_recording_made_anew_without_effects_has_the_features_that_are_kept(setting: Setting, tmp_path: Path) -> None:
+    none = ("noise=0", "room=0", "telephone=0", "codec=0", "gain_db=[0, 0]")
+    settings = (*SETTINGS, *(f"augment.{effect}" for effect in none), "train.feature_noise=0")
+    data = TrainingData([setting.manifest], [], [setting.manifest], [], NoiseSet((), tmp_path))
+    batches = []
+    for part in (0, 1):
+        recipe = config.changed((*settings, f"train.rerecorded={part}"))
+        trainer = ASRTrainer(recipe, data, tmp_path, init=str(setting.init), say=lambda line: None)
+        trainer.prepare()
+        batches.append(next(iter(trainer.rounds(trainer.restore()))))
+    kept, anew = batches
+    assert torch.equal(kept.tokens, anew.tokens) and torch.equal(kept.frames, anew.frames)
+    assert not torch.equal(kept.features, anew.features), "kept features are rounded to 16 bits"
+    torch.testing.assert_close(anew.features, kept.features, atol=0.03, rtol=0)

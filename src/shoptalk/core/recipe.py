@@ -353,6 +353,9 @@ class TrainSection(Section):
     """Part of the recordings that lose everything above 2.5 to 7 kHz."""
     feature_ends: float = Field(default=0.0, ge=0, le=1)
     """Part of the recordings whose start and end are clipped, or have up to a second of quiet before and behind."""
+    rerecorded: float = Field(default=0.0, ge=0, le=1)
+    """Part of the drawn recordings that get the effects of `augment` anew each time, on their sound. Slower than what
+    works on features: each is decoded, and its features are made again."""
     joined: float = Field(default=0.0, ge=0, lt=1)
     """Part of the drawn utterances that are two to four recordings in a row, up to `max_utterance_s` long."""
     wordless: float = Field(default=0.0, ge=0, lt=1)

@@ -74,7 +74,7 @@ class Run:
         if own:
             return digest(["own", content_digests(self.resolve(own), "*")])
         stage = BY_NAME[name]
-        values = {key: self._value(key) for key in stage.reads}
+        values = {key: self._value(key) for key in self.reads(stage)}
         content = {key: effective(value) for key, value in values.items()}
         files = [content_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
         inputs = [self.signature(needed) for needed in self.inputs(name)]
@@ -84,9 +84,15 @@ class Run:
         """The stages whose products a stage reads; training on manifests of the recipe's own reads none."""
         return () if name == "train" and self.recipe.train.manifests else BY_NAME[name].inputs
 
+    def reads(self, stage: Stage) -> tuple[str, ...]:
+        """The keys that a stage reads; a training that augments recordings anew reads all of `augment`."""
+        if stage.name == "train" and self.recipe.train.rerecorded:
+            return (*stage.reads, "augment")
+        return stage.reads
+
     def files_of(self, stage: Stage) -> Iterator[Path]:
         """The files that the keys of a stage name, as the recipe writes them."""
-        for key in stage.reads:
+        for key in self.reads(stage):
             yield from named_files(self._value(key))
 
     def _value(self, key: str) -> Any:
@@ -158,7 +164,9 @@ class StageRun:
     @cached_property
     def recipe(self) -> Recipe:
         """The declared part of the recipe."""
-        return cast(Recipe, RecipeView(self.run.recipe, (*self.stage.reads, *self.stage.shows), self.stage.name))
+        return cast(
+            Recipe, RecipeView(self.run.recipe, (*self.run.reads(self.stage), *self.stage.shows), self.stage.name)
+        )
 
     def product(self, name: str) -> Path:
         """Where an input of the stage lies, or its own product."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from shoptalk.core import config, files, runtime
 from shoptalk.core.bundle import TRAINED_ON, corrections_of
 from shoptalk.core.examples import read_manifest
+from shoptalk.core.noise import Noise, NoiseSet, path_of
 from shoptalk.core.progress import say
 from shoptalk.core.records import CORRECTION
 from shoptalk.stages.run import AnyRun, StageRun
@@ -38,7 +39,9 @@ def train(run: StageRun) -> None:
         training = [dataset / "train.jsonl"]
         rehearsal = [dataset / "rehearsal.jsonl"]
         dev = [dataset / "dev.jsonl"]
-    data = TrainingData(training, rehearsal, dev, _noise(run))
+    noise = _noise(run)
+    rerecording = noise if section.rerecorded else None
+    data = TrainingData(training, rehearsal, dev, _files_of(noise), rerecording)
     signature = run.signature()
     trainer = ASRTrainer(run.recipe, data, run.product("train"), init=base_of(run), signature=signature, say=say)
     # The stages after this one, and the processes that they start, find the process as it was.
@@ -70,12 +73,15 @@ def is_first_process() -> bool:
     return all(config.environment(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 
 
-def _noise(run: StageRun) -> list[Path]:
-    from shoptalk.core.noise import Noise, path_of
-
+def _noise(run: StageRun) -> NoiseSet:
     path = run.resolve(run.recipe.augment.noise_manifest)
-    records = [record for record in files.read(path, Noise) if record.kind == "noise" and record.split == "train"]
-    return [path_of(record, path.parent) for record in records]
+    return NoiseSet(tuple(files.read(path, Noise)), path.parent)
+
+
+def _files_of(noise: NoiseSet) -> list[Path]:
+    """The recordings of noise for training."""
+    records = [record for record in noise.recordings if record.kind == "noise" and record.split == "train"]
+    return [path_of(record, noise.folder) for record in records]
 
 
 def base_of(run: AnyRun) -> str:

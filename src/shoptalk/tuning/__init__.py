@@ -12,6 +12,7 @@
 - `features`: cached log-mel features
 - `mel_effects`: voices, noise, rooms and lines on features
 - `variety`: which of these effects an utterance gets
+- `rerecording`: recordings augmented anew each time, as stage 40 does
 - `packing`: features in little space, to carry them to another machine
 - `material`: packed features in memory, and batches drawn from them
 - `device_effects`: the effects for whole batches on a device

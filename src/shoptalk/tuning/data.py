@@ -17,6 +17,7 @@ from shoptalk.tuning.alignment import UNKNOWN, frame_tokens
 from shoptalk.tuning.batches import Item, Pool, Row, draw_rows, padded_frames, plan_round, with_rows
 from shoptalk.tuning.features import FeatureCache, FeatureCaches
 from shoptalk.tuning.module import Batch
+from shoptalk.tuning.rerecording import Rerecord
 from shoptalk.tuning.variety import PAUSE_FRAMES, happens, varied, without_words
 
 HOPS_PER_S = 100
@@ -47,6 +48,7 @@ class Rounds:
         noise: FeatureCache | None,
         snr_db: tuple[float, float],
         seed: int,
+        rerecord: Rerecord | None = None,
     ):
         self.round = 0
         self.rank, self.processes = 0, 1
@@ -56,6 +58,7 @@ class Rounds:
         self._config = config
         self._noise = noise
         self._snr_db = snr_db
+        self._rerecord = rerecord
         self._seed = seed
         self._planned = [Pool(pool.cache.lengths, pool.share) for pool in pools]
         self._timed = [_only_timed(pool) for pool in pools]
@@ -139,7 +142,7 @@ class Rounds:
         tokens: list[int] = []
         for member in row.entries:
             tokens += pool.tokens[member]
-        clean = [pool.cache.get(member, speed).astype(np.float32) for member in row.entries]
+        clean = [self._recorded(pool, member, speed, rng) for member in row.entries]
         clean_TM = mel_effects.join(clean, pauses=row.pauses, rng=rng) if row.pauses else clean[0]
         if not self._aligned and happens(config.wordless, rng):
             frames, mels = clean_TM.shape
@@ -155,6 +158,14 @@ class Rounds:
         varied_TM = varied(clean_TM, config, rng, noise=self._noise, snr_db=self._snr_db, another=another)
         known_S = None if row.pauses else pool.alignments[entry]
         return varied_TM, tokens, _stretched(known_S, len(varied_TM))
+
+    def _recorded(self, pool: Recordings, entry: int, speed: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Features as they are kept, or in a part of the draws of the sound under effects that are drawn anew."""
+        if self._rerecord and happens(self._config.rerecorded, rng):
+            made_TM = self._rerecord(pool.cache.entries[entry], self._config.feature_speeds[speed], rng)
+            if made_TM is not None:
+                return made_TM
+        return pool.cache.get(entry, speed).astype(np.float32)
 
 
 class _Made(IterableDataset[Batch]):

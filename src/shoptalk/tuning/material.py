@@ -150,6 +150,8 @@ class Draws:
         snr_db: tuple[float, float],
         seed: int,
     ):
+        if config.rerecorded:
+            raise TrainingError("packed features have no sound to augment anew; set train.rerecorded=0")
         self._material = material
         self._tokens = tokens
         self._config = config

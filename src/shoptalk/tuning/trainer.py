@@ -17,6 +17,7 @@ from shoptalk.core import device, runtime, text
 from shoptalk.core.errors import AudioError, ManifestError, TrainingError
 from shoptalk.core.examples import listed, read_manifest
 from shoptalk.core.files import partial_path, put_in_place, write_text
+from shoptalk.core.noise import NoiseSet
 from shoptalk.core.progress import counted
 from shoptalk.core.recipe import Recipe, TrainSection
 from shoptalk.core.recordings import load, recording_s
@@ -28,6 +29,7 @@ from shoptalk.tuning.cpu_speed import quicken
 from shoptalk.tuning.data import HOPS_PER_S, Recordings, Rounds, recordings
 from shoptalk.tuning.features import FeatureCache, FeatureCaches, make, opened, remove_others
 from shoptalk.tuning.module import TuningModule, centre_input
+from shoptalk.tuning.rerecording import Rerecord, rerecorder
 from shoptalk.tuning.selection import DATA, Selection, left_out, select
 from shoptalk.tuning.tokenizer import train_tokenizer
 
@@ -43,6 +45,8 @@ class TrainingData:
     dev: Sequence[Path]
     noise: Sequence[Path] = ()
     """Files of ambient noise for `train.feature_noise`."""
+    rerecording: NoiseSet | None = None
+    """Noise and rooms for `train.rerecorded`; None: no recording is augmented anew."""
 
 
 class ASRTrainer:
@@ -221,7 +225,21 @@ class ASRTrainer:
         pools = [self._pool(model, pool, manifests, share_of[pool]) for pool, manifests in self._pools()]
         entries = self._noise()
         noise = opened(self._features, entries, (1.0,), mels=model.cfg.preprocessor.features) if entries else None
-        return Rounds(pools, self.config, noise=noise, snr_db=self.recipe.augment.snr_db, seed=self.recipe.seed)
+        return Rounds(
+            pools,
+            self.config,
+            noise=noise,
+            snr_db=self.recipe.augment.snr_db,
+            seed=self.recipe.seed,
+            rerecord=self._rerecord(model, pools),
+        )
+
+    def _rerecord(self, model: nemo.Model, pools: Sequence[Recordings]) -> Rerecord | None:
+        """What augments recordings anew, if the recipe wants it; babble is made of the domain's speech."""
+        if not self.config.rerecorded or self.data.rerecording is None:
+            return None
+        speech, seed = pools[0].cache.entries, self.recipe.seed
+        return rerecorder(self.recipe.augment, self.data.rerecording, nemo.featurizer(model), speech, seed=seed)
 
     def _noise(self) -> list[Example]:
         """The recordings of noise, if the recipe adds any."""
