@@ -64,7 +64,7 @@ install_packages() {
     local extra locks=() torch=()
     for extra in "${extras[@]}"; do
         locks+=(--requirement "requirements/$extra.lock")
-        case $extra in tuning | engine | serve) torch=("torch==$TORCH_VERSION") ;; esac
+        case $extra in corpus | tuning | engine | serve) torch=("torch==$TORCH_VERSION") ;; esac
     done
     local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input)
     # setuptools first and alone, so that the few packages without a wheel are built by the pinned one, not by
