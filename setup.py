@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 RESOURCES = ("assets", "lexicons", "models/shoptalk-base-en-tiny", "recipes")
 """What defaults, recipes and documents name by its path in a clone; `shoptalk.core.resources` finds it."""
-FIGURES = ("service.json", "live.json", "engine_gpu.json", "engine-cpu.json")
+FIGURES = ("service.json", "live.json", "engine_gpu.json", "engine-cpu.json", "corpus_speed.json", "corpus.json")
 """Of results/: the measured figures that `shoptalk capacity` plans by."""
 
 

@@ -1,7 +1,8 @@
-"""`shoptalk capacity`: devices and cost for a load, from measured figures."""
+"""`shoptalk capacity`: devices and cost for a load or for a corpus, from measured figures."""
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ WAYS = ("requests", "streams", "jobs")
 
 def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Add the parser of the command."""
-    parser = commands.add_parser("capacity", help="devices and cost for a load, from measured figures")
+    parser = commands.add_parser("capacity", help="devices and cost for a load or a corpus, from measured figures")
     load = parser.add_argument_group("load, one of the first three").add_argument
     load("--consultations-per-week", type=float, metavar="N", help="each of --minutes")
     load("--audio-hours-per-day", type=float, metavar="H")
@@ -43,6 +44,9 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
     bought("--node", dest="units_per_node", type=int, metavar="N", help="cores or GPUs of a node; as measured without")
     bought("--spare", dest="spare_nodes", type=int, metavar="N", help="nodes that may fail at the peak; 1 without")
     bought("--price-per-hour", dest="price_per_hour", type=float, metavar="PRICE", help="of a node, in any currency")
+    corpus = parser.add_argument_group("a corpus instead of a load").add_argument
+    corpus("--corpus-hours", type=float, metavar="H", help="hours of speech to be made by stages 30 to 50")
+    corpus("--within-days", type=float, metavar="D", help="on as many nodes as that takes")
     parser.add_argument("--for", dest="ways", action="append", choices=WAYS, help="this way of working; all without")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(call=capacity)
@@ -50,9 +54,15 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def capacity(parsed: argparse.Namespace) -> None:
     """Print the plan."""
+    from shoptalk.core.errors import CapacityError
     from shoptalk.release import capacity as planning
     from shoptalk.release import measured
 
+    if parsed.corpus_hours is not None:
+        _corpus(parsed)
+        return
+    if parsed.within_days is not None:
+        raise CapacityError("--within-days belongs to a corpus; give --corpus-hours")
     known = measured.devices(parsed.figures)
     device = _chosen(parsed.device, known)
     target = planning.Target(**_given(parsed, planning.Target))
@@ -61,6 +71,34 @@ def capacity(parsed: argparse.Namespace) -> None:
     fleet = planning.Fleet(**_given(parsed, planning.Fleet))
     plan = planning.plan(load, target, device, fleet, ways=parsed.ways or planning.WAYS, others=others)
     print(json.dumps(as_json(device, plan), indent=1) if parsed.json else as_text(device, plan))
+
+
+def _corpus(parsed: argparse.Namespace) -> None:
+    """Print the plan of a corpus."""
+    from shoptalk.core.errors import CapacityError
+    from shoptalk.release import capacity as planning
+    from shoptalk.release import corpus_plan
+
+    of_a_service = [*_given(parsed, planning.Load), *_given(parsed, planning.Target)]
+    for name in ("consultations_per_week", "audio_hours_per_day", "requests_per_second", "minutes", "device", "ways"):
+        if getattr(parsed, name) is not None:
+            of_a_service.append(name)
+    if parsed.spare_nodes is not None:
+        of_a_service.append("spare_nodes")
+    if of_a_service:
+        raise CapacityError(
+            f"--corpus-hours plans no service; leave away what is given of one: {', '.join(of_a_service)}"
+        )
+    if len(parsed.figures) > 1:
+        raise CapacityError("--corpus-hours reads one file of figures; give --figures once")
+    figures, source = corpus_plan.measured(parsed.figures[0] if parsed.figures else None)
+    fleet = planning.Fleet(**_given(parsed, planning.Fleet))
+    plan = corpus_plan.plan(parsed.corpus_hours, fleet, figures, source=source, within_days=parsed.within_days)
+    if parsed.json:
+        lines = {line.name: _line_as_json(line) for line in plan.lines}
+        print(json.dumps({"what": plan.machine, "corpus": lines}, indent=1))
+    else:
+        print(_figures_as_text(plan.machine, {"corpus": plan.lines}))
 
 
 def _chosen(name: str | None, known: "dict[str, Device]") -> "Device":
@@ -117,16 +155,23 @@ def _line_as_json(line: "Line") -> dict[str, Any]:
 
 def as_text(device: "Device", plan: "Plan") -> str:
     """A line for each figure, with what it is; where measured ones come from stands below."""
-    lines = [f"{device.name}: {device.what}" if device.what else device.name]
+    heading = f"{device.name}: {device.what}" if device.what else device.name
+    return _figures_as_text(heading, plan.parts, plan.absent)
+
+
+def _figures_as_text(
+    heading: str, parts: Mapping[str, "Sequence[Line]"], absent: Mapping[str, str] | None = None
+) -> str:
+    lines = [heading]
     sources: dict[str, int] = {}
-    for part, figures in plan.parts.items():
+    for part, figures in parts.items():
         lines += ["", part]
         for line in figures:
             behind = f"; {line.source}" if line.source else ""
             if line.origin == "measured":
                 behind = f" [{sources.setdefault(line.source, len(sources) + 1)}]"
             lines.append(f"  {line.name:<58} {_shown(line.value):>9} {line.unit:<14} {line.origin}{behind}")
-    lines += [f"\n{part}\n  not measured: {reason}" for part, reason in plan.absent.items()]
+    lines += [f"\n{part}\n  not measured: {reason}" for part, reason in (absent or {}).items()]
     lines += ["", *(f"[{number}] {source}" for source, number in sources.items())]
     return "\n".join(lines)
 

@@ -92,7 +92,7 @@ class Acoustics(NamedTuple):
 
 
 class BeforeVocoder:
-    """Kokoro up to its vocoder, which takes eleven parts of twelve of the time."""
+    """Kokoro up to its vocoder, which takes eleven parts of twelve of the published graph's time."""
 
     def __init__(self, voices: Path) -> None:
         target = _derived("before-vocoder", ".onnx")

@@ -7,6 +7,7 @@
 - `judging`: a run's scores judged, and the verdict written beside them
 - `gate_page`: what the gate decided, for the console and as a page
 - `capacity`: devices and cost for a load
+- `corpus_plan`: core-hours and cost for a corpus
 - `measured`: what devices were measured to do
 - `queueing`: the laws of queues that capacity is planned by
 """
