@@ -1,6 +1,9 @@
 """Written text as it is read aloud, and the way back: a golden file, an example of each rule, and laws."""
 
+import doctest
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from shoptalk.core import text
 from shoptalk.corpus import verbalise
-from shoptalk.corpus.verbalise import english, writing
+from shoptalk.corpus.verbalise import english, spanish, writing
 from shoptalk.corpus.verbalise.numbers import MONTHS, decade, number, ordinal, year
 from shoptalk.corpus.verbalise.rules import Rule
 
@@ -50,12 +53,15 @@ def taking_part(rules: tuple[Rule, ...], text: str) -> set[str]:
     return changing
 
 
-TABLES = [("english", english.RULES, verbalise.spoken), ("writing", writing.RULES, verbalise.written)]
+TABLES = [
+    ("english", english.RULES, verbalise.spoken),
+    ("spanish", spanish.RULES, partial(verbalise.spoken, language="es")),
+    ("writing", writing.RULES, verbalise.written),
+]
 
 
 @pytest.mark.parametrize(("rules", "function"), [table[1:] for table in TABLES], ids=[table[0] for table in TABLES])
-def test_each_rule_has_an_example_that_it_changes(rules: tuple[Rule, ...], function: object) -> None:
-    assert callable(function)
+def test_each_rule_has_an_example_that_it_changes(rules: tuple[Rule, ...], function: Callable[[str], str]) -> None:
     for rule in rules:
         before, after = rule.example
         assert function(before) == after, rule.name
@@ -176,6 +182,43 @@ def test_plain_words_are_written_as_they_are(plain: str) -> None:
 )
 def test_references_in_words_become_figures(said: str, usual: str) -> None:
     assert verbalise.written(said) == usual
+
+
+def test_the_examples_of_the_docstrings_hold() -> None:
+    assert doctest.testmod(verbalise) == (0, 3)
+
+
+# ---- other languages
+
+SPANISH = [
+    tuple(line.split("\t"))
+    for line in Path(__file__).with_name("golden-verbalise-es.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize(("written", "said"), SPANISH)
+def test_spanish_forms_are_said_so(written: str, said: str) -> None:
+    assert verbalise.spoken(written, language="es") == said
+    assert verbalise.spoken(said, language="es") == said
+
+
+@settings(max_examples=100)
+@given(st.text(alphabet="0123456789 ./:-+<>%ºª,°½²(UImghLd", max_size=24))
+def test_no_digit_is_left_in_spanish(written: str) -> None:
+    assert not re.search(r"[0-9]", verbalise.spoken(written, language="es"))
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
+        ("fr", "500 mg, 2,5 mg", "cinq cents mg, deux virgule cinq mg"),
+        ("de", "21 Tage", "einundzwanzig Tage"),
+        ("xx", "500 mg", "500 mg"),
+    ],
+)
+def test_other_languages_have_numbers_where_num2words_knows_them(language: str, written: str, said: str) -> None:
+    assert verbalise.spoken(written, language=language) == said
 
 
 # ---- numbers

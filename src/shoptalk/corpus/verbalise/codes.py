@@ -22,7 +22,7 @@ def _phone_or_range(match: re.Match[str]) -> str:
 
 
 def _version(match: re.Match[str]) -> str:
-    return " point ".join(cardinal(int(part)) for part in match.group().split("."))
+    return " point ".join(map(number, match.group().split(".")))
 
 
 def _suture(match: re.Match[str]) -> str:

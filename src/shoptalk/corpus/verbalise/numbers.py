@@ -1,6 +1,8 @@
 """Numbers in words, by num2words: cardinals, ordinals, decimals, years, and digits one by one; and the months."""
 
+from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from shoptalk.core.errors import MissingToolError
 
@@ -26,12 +28,21 @@ MOST_DIGITS = 15
 
 @lru_cache(maxsize=65_536)
 def _words(value: int, form: str, language: str) -> str:
+    said: str = _num2words().num2words(value, lang=language, to=form)
+    return said.replace(",", "").replace(" and ", " ") if language == "en" else said
+
+
+def _num2words() -> Any:
     try:
-        from num2words import num2words  # takes 0.07 s, so only when a number comes
+        import num2words  # takes 0.07 s, so only when a number comes
     except ImportError:
         raise MissingToolError("num2words is not installed; run `pip install 'shoptalk[corpus]'`") from None
-    said: str = num2words(value, lang=language, to=form)
-    return said.replace(",", "").replace(" and ", " ") if language == "en" else said
+    return num2words
+
+
+def is_known(language: str) -> bool:
+    """Whether num2words has the language, as ``es``, ``pt_BR``."""
+    return language in _num2words().CONVERTER_CLASSES
 
 
 def cardinal(value: int, language: str = "en") -> str:
@@ -42,6 +53,12 @@ def cardinal(value: int, language: str = "en") -> str:
 def ordinal(value: int, language: str = "en") -> str:
     """``21`` → ``twenty-first``; ``0`` → ``zeroth``."""
     return _words(value, "ordinal", language)
+
+
+def decimal(written: str, language: str) -> str:
+    """``2.5`` → ``deux virgule cinq``."""
+    said: str = _num2words().num2words(Decimal(written), lang=language)
+    return said
 
 
 def number(written: str) -> str:

@@ -178,7 +178,7 @@ QUANTITIES = (
     ),
     rule("cents", r"(?<=\d)\s?¢", " cents", "50¢", "fifty cents"),
     rule("thousands", r"(?<=\d)K\b", " thousand", "150K", "one hundred fifty thousand"),
-    rule("ordinals", r"\b(\d+)(?i:st|nd|rd|th)\b", lambda match: ordinal(int(match[1])), "the 1st", "the first"),
+    rule("ordinals", r"\b(\d{1,12})(?i:st|nd|rd|th)\b", lambda match: ordinal(int(match[1])), "the 1st", "the first"),
     rule(
         "numbers and units",
         _QUANTITY,
