@@ -15,6 +15,8 @@ _ORDINALS = (
     "ninetieth hundredth thousandth"
 ).split()
 
+_CARDINAL_OF = dict(zip(_ORDINALS, [*_ONES, *_TEENS, *_TENS, "hundred", "thousand"], strict=True))
+
 # ---- patterns
 
 _ONE_TO_NINE = "|".join(_ONES)
@@ -81,7 +83,12 @@ def in_figures(match: re.Match[str]) -> str:
     whole, point, decimals = words.partition("point ")
     if point:
         return f"{alpha2digit(whole, 'en', 0).strip() or 0}.{one_by_one(decimals)}"
-    figures: str = alpha2digit(words, "en", 0)
+    *before, last = re.split(r"(?<=[- ])", words)
+    is_ordinal = last in _CARDINAL_OF
+    cardinal = "".join(before) + _CARDINAL_OF.get(last, last)
+    figures = alpha2digit(cardinal, "en", 0)
+    if is_ordinal:  # text2num does not know "sixtieth"
+        figures += _suffix(int(figures))
     is_small = re.fullmatch(r"\d(?:st|nd|rd|th)?", figures) is not None
     if is_small and not _asks_for_digit(match, figures):
         return words
@@ -95,6 +102,10 @@ def _asks_for_digit(match: re.Match[str], figures: str) -> bool:
     if figures != "1" and _TIME_BEHIND.match(behind):
         return True
     return bool(_ASKING_BEHIND.match(behind) or _ASKING_BEFORE.search(before))
+
+
+def _suffix(value: int) -> str:
+    return "th" if value % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(value % 10, "th")
 
 
 def _grouped(match: re.Match[str]) -> str:
