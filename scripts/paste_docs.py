@@ -373,7 +373,6 @@ def training_table(result: dict[str, Any]) -> str:
 CAPACITY = {
     "gpus": "--consultations-per-week 2400000 --minutes 10 --device h100-0.6b --price-per-hour 4",
     "cores": "--consultations-per-week 2400 --minutes 10 --device cpu-tiny --node 8 --price-per-hour 0.40",
-    "corpus": "--corpus-hours 1000 --within-days 1 --node 8 --price-per-hour 0.40",
 }
 
 
