@@ -53,9 +53,6 @@ _PLACEHOLDERS = {False: "zimzam", True: "imzam"}
 _LETTER_A = r"(?<=\w )A\b(?!')|\bA(?= [B-Z]\b| one C\b)"
 """A capital A inside a sentence, or before another letter that is spelled; eSpeak would take it for the article."""
 _SILENT = ' ˈˌː;:,.!?—…"()“”'
-_NUMBERS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
-_LETTER_A = re.compile(rf"(?<=[^\W_] )A(?![\w'’])|(?<![\w'’])A(?= (?:(?:{_NUMBERS}) )?[A-Z](?![\w'’]))")
-"""A capital that is no article: within a clause ("hepatitis A"), or before another letter ("A B G", "A one C")."""
 _CLAUSE_END = re.compile(r"\s*([.,;:!?…—]+)\s*")
 
 
@@ -71,7 +68,7 @@ def from_ipa(ipa: str, accent: Accent) -> str:
 def from_text(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> str:
     """Kokoro's phonemes of an English text; words and phrases in `pronunciations` (→ IPA) are spoken as given there."""
     spoken, given = _with_placeholders(text, accent, {key.casefold(): ipa for key, ipa in pronunciations.items()})
-    parts = _CLAUSE_END.split(_LETTER_A.sub("eigh", spoken))  # eSpeak takes any A before a word for the article
+    parts = _CLAUSE_END.split(spoken)
     sounds = [phonemes(part, accent) if part.strip() else "" for part in parts[::2]]
     marks = [mark[0] for mark in parts[1::2]] + [""]
     joined = " ".join(_mapped(sound, accent) + mark for sound, mark in zip(sounds, marks, strict=True)).strip()
