@@ -7,12 +7,11 @@ import pytest
 from tests.corpus.fake_llm import FakeLlm
 
 from shoptalk.core.errors import ProposalError
-from shoptalk.core.records import Term
+from shoptalk.core.records import UNSORTED, Term
 from shoptalk.corpus.proposals import (
     CLINIC_CATEGORIES,
     CLINIC_CONTEXTS,
     COMMON_CONTEXTS,
-    UNPLACED,
     Proposal,
     is_clinical,
     is_written,
@@ -29,7 +28,7 @@ KINDS = {
 
 
 def terms_of(texts: Sequence[str]) -> list[Term]:
-    return [Term(id=text.replace(" ", "-"), text=text, category=UNPLACED) for text in texts]
+    return [Term(id=text.replace(" ", "-"), text=text, category=UNSORTED) for text in texts]
 
 
 TERMS = terms_of(list(KINDS))
@@ -99,7 +98,7 @@ def test_a_kind_that_was_missed_is_taken_where_two_neighbours_are_given_it() -> 
 
 def test_a_term_that_no_answer_places_stays_unplaced() -> None:
     kinds = {text: kind for text, kind in KINDS.items() if text != "mocha"}
-    assert proposed(ask(FakeLlm(kinds=kinds))).categories["mocha"] == UNPLACED
+    assert proposed(ask(FakeLlm(kinds=kinds))).categories["mocha"] == UNSORTED
 
 
 def test_a_clinic_has_the_categories_and_contexts_that_ship() -> None:

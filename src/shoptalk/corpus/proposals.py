@@ -11,13 +11,11 @@ from typing import Literal
 
 from shoptalk.core.errors import LlmAnswerError, ProposalError
 from shoptalk.core.protocols import Llm
-from shoptalk.core.records import Record, Term
+from shoptalk.core.records import UNSORTED, Record, Term
 from shoptalk.core.terms import Index, index_of, occurrences_of_all
 from shoptalk.corpus.answers import told
 from shoptalk.corpus.splits import draw_key
 
-UNPLACED = "term"
-"""The category of a term whose list gives none."""
 ATTEMPTS = 6
 """Answers that are asked for until one passes."""
 VOTES = 3
@@ -250,10 +248,10 @@ def _steps(
         if not _of(known, "trade"):
             yield Proposal(id="trade", kind="trade", text=_trade(asking, terms, words))
         trade = _of(known, "trade")[0].text
-    unplaced = [term for term in terms if term.category == UNPLACED]
+    unplaced = [term for term in terms if term.category == UNSORTED]
     if unplaced:
         if not _of(known, "category"):
-            given = {term.category for term in terms} - {UNPLACED}
+            given = {term.category for term in terms} - {UNSORTED}
             names = _categories(asking, trade, unplaced, given, offered)
             for name in names:
                 yield Proposal(id=f"category-{name}", kind="category", text=name)
@@ -450,7 +448,7 @@ def _chosen(ballot: Counter[str], names: Sequence[str], shared: Mapping[str, int
     for votes in (offered, others):
         if votes:
             return votes.most_common(1)[0][0]
-    return UNPLACED
+    return UNSORTED
 
 
 def _ballots(

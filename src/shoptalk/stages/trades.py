@@ -9,12 +9,12 @@ from shoptalk.core.errors import CoverageError
 from shoptalk.core.progress import say
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import Term
+from shoptalk.core.records import UNSORTED, Term
 from shoptalk.corpus import proposals
 from shoptalk.corpus.carriers import Carrier
 from shoptalk.corpus.domain_texts import DomainTexts, read_texts
 from shoptalk.corpus.planned_carriers import Writer, by_hand, plan, shape, uncovered, write_planned
-from shoptalk.corpus.proposals import CLINICAL, UNPLACED, Proposal, Proposed, is_clinical, propose, proposed
+from shoptalk.corpus.proposals import CLINICAL, Proposal, Proposed, is_clinical, propose, proposed
 from shoptalk.corpus.transcripts import compose
 from shoptalk.stages.products import kept_of, once
 from shoptalk.stages.run import StageRun
@@ -76,7 +76,7 @@ def usable_bank(bank: Sequence[Carrier], trade: str) -> list[Carrier]:
 
 def needs_proposals(trade: str, terms: Sequence[Term], bank: Sequence[Carrier], section: TranscriptsSection) -> bool:
     """Whether something is left open that only the model can fill in."""
-    if any(term.category == UNPLACED for term in terms):
+    if any(term.category == UNSORTED for term in terms):
         return True
     is_asked = bool(uncovered(terms, bank)) or section.live_carriers > 0
     return is_asked and not section.contexts and not is_clinical(trade)
