@@ -117,7 +117,9 @@ def joined(*parts: object) -> st.SearchStrategy[str]:
 
 
 two_digits = st.integers(10, 59)
-pressures = st.tuples(st.integers(75, 240), st.integers(35, 130)).map(lambda both: f"BP {both[0]}/{both[1]}")
+pressures = st.tuples(st.integers(75, 240), st.integers(10, 110)).map(
+    lambda drawn: f"BP {drawn[0]}/{max(30, drawn[0] - drawn[1])}"
+)
 vertebrae = st.tuples(st.sampled_from("CTL"), st.integers(1, 6)).map(lambda at: f"{at[0]}{at[1]}-{at[1] + 1}")
 ranges = st.tuples(st.integers(2, 500), st.integers(1, 500), units).map(
     lambda drawn: f"{drawn[0]}-{drawn[0] + drawn[1]} {drawn[2]}"

@@ -19,6 +19,7 @@ _SPELLED = alternatives(LETTERS)
 _EVERY = "h|hrs?|hours?|d|days?|wks?|weeks?|min|minutes?|mos?|months?"
 _WORDS = {
     "s/p": "status post",
+    "S/P": "status post",
     "c/o": "complains of",
     "h/o": "history of",
     "r/o": "rule out",
@@ -76,6 +77,13 @@ def _aged(match: re.Match[str]) -> str:
 
 ABBREVIATIONS = (
     rule("for words", rf"(?<![\w/])(?:{alternatives(_WORDS)})(?![\w/])", _word, "s/p a fall", "status post a fall"),
+    rule(
+        "secondary to",
+        r"(?<![\d/])2/2 (?=[a-z]+\b)(?!pulses|strength|of\b)",
+        "secondary to ",
+        "pain 2/2 a fall",
+        "pain secondary to a fall",
+    ),
     rule("with", r"\bw/\s?(?=\w)", "with ", "w/ food", "with food"),
     rule("titles", rf"\b({alternatives(_TITLES)})\b\.?(?=\s[A-Z])", _title, "Dr. Smith", "Doctor Smith"),
     rule("versus", r"\bvs\b\.?", "versus", "this vs. that", "this versus that"),
@@ -119,7 +127,7 @@ ABBREVIATIONS = (
         "5 mg p.o. b.i.d. Then rest.",
         "five milligrams P O B I D. Then rest.",
     ),
-    rule("small letters", r"\b(?:tid|qid|qod|qhs|prn|npo|qd)\b", _spelled, "rest prn", "rest P R N"),
+    rule("small letters", r"\b(?:tid|qid|qod|qhs|qHS|prn|npo|qd)\b", _spelled, "rest prn", "rest P R N"),
     rule(
         "small letters of a vein",
         r"\biv\b(?=\s(?:fluids?|antibiotics|abx|push|drip|bolus|access|lines?|infusion|contrast))",

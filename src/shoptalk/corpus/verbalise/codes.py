@@ -82,6 +82,15 @@ def _left_over(match: re.Match[str]) -> str:
     return digits(match.group()) if len(match.group()) > 3 else number(match.group())
 
 
+def _positive_or_negative(match: re.Match[str]) -> str:
+    """``HER2-`` → ``HER2 negative``; a slash behind it is not said."""
+    return f"{match[1]} {'positive' if match[2] == '+' else 'negative'}"
+
+
+def _sevenths(match: re.Match[str]) -> str:
+    return f"{match[1]} and {cardinal(int(match[2]))} seventh{'' if match[2] == '1' else 's'}"
+
+
 def _gases(match: re.Match[str]) -> str:
     return match.group().replace("/", ", ")
 
@@ -155,9 +164,26 @@ CODES = (
     rule("hemoglobin A1c", r"\bHb\s?A1[cC]\b", "H b A one C", "HbA1c 7.4%", "H b A one C seven point four percent"),
     rule("A1c", r"\bA1[cC]\b", "A one C", "A1c of 7.2", "A one C of seven point two"),
     rule(
+        "positive and negative",
+        r"\b(ER|PR|HER2|HIV|HCV|HBV|HBsAg|A N A|EGFR|ALK|MRSA|GBS|TB|CD\d+)([+-])(?![\w+-])",
+        _positive_or_negative,
+        "ER+/PR+/HER2-",
+        "ER positive PR positive HER two negative",
+    ),
+    rule(
+        "weeks and days",
+        r"\b(\d{1,2}) ?w(?:ks?)? ?(\d) ?d\b",
+        r"\1 weeks \2 days",
+        "at 39w2d",
+        "at thirty-nine weeks two days",
+    ),
+    rule(
+        "sevenths of a week", r"\b(\d\d) ([1-6])/7\b", _sevenths, "39 2/7 weeks", "thirty-nine and two sevenths weeks"
+    ),
+    rule(
         "signs of a blood group",
         r"\b(Rh|AB|O|(?:(?<=type )|(?<=group ))[AB])([+-])(?![\w+-])",
-        lambda match: f"{match[1]} {'positive' if match[2] == '+' else 'negative'}",
+        _positive_or_negative,
         "O+ blood, Rh-, type A+",
         "O positive blood, Rh negative, type A positive",
     ),

@@ -181,6 +181,7 @@ DATES = (
         "the 1980s, HR 120s",
         "the nineteen eighties, HR one twenties",
     ),
+    rule("years in short", r"(?<!\w)'(?=\d\d\b)", "", "class of '98", "class of ninety-eight"),
     rule(
         "years",
         rf"(?<![\w.,/$€£-])(?<!\d ){_YEAR}(?![\w%°/-])(?!\.\d|,\d)(?! ?(?:{UNIT}|{_THINGS})(?![A-Za-z]))",
@@ -199,6 +200,13 @@ DATES = (
 """Before the times of day."""
 
 TIMES = (
+    rule(
+        "from time to time",
+        r"(?:(?<=:\d\d)|(?<=[aApP][mM])|(?<=noon))\s?-\s?(?=\d)",
+        " to ",
+        "7:30-8:15, 9am-5pm",
+        "seven thirty to eight fifteen, nine A M to five P M",
+    ),
     rule(
         "ratios that look like times",
         rf"({RATIO_OF})(\d+):(\d+)",

@@ -23,6 +23,7 @@ _ONE_TO_NINE = "|".join(_ONES)
 _TEEN = "|".join(_TEENS)
 _TEN = "|".join(_TENS)
 DIGIT = rf"(?:zero|oh|{_ONE_TO_NINE})"
+ONE_TO_NINE = f"(?:{_ONE_TO_NINE})"
 OH_DIGIT = rf"oh (?:{_ONE_TO_NINE})"
 TWO_DIGITS = rf"(?:{_TEEN}|(?:{_TEN})(?:-(?:{_ONE_TO_NINE}))?)"
 """``ten`` to ``ninety-nine``."""

@@ -92,6 +92,14 @@ def _part(above: int, below: int, portion: str | None) -> str:
     return f"{part} {of}{article} {singular}"
 
 
+def _strengths(match: re.Match[str]) -> str:
+    """``5/325`` → ``five three twenty-five``; ``500-1000 mg`` is a range, ``875-125 mg`` is none."""
+    first, second = int(match["first"]), int(match["second"])
+    if match["sign"] == "-" and first < second:
+        return match.group()
+    return f"{in_pairs(first)} {in_pairs(second)}" + (" milligrams" if match["unit"] else "")
+
+
 def _ratio(match: re.Match[str]) -> str:
     """A blood pressure, or how sharp someone sees: 20/40 has no "over"."""
     above, below = match["above"], match["below"]
@@ -150,6 +158,27 @@ POWERS = (
     ),
 )
 FRACTIONS = (
+    rule(
+        "strengths of two drugs",
+        r"(?<![\w./-])(?P<first>\d{1,4})(?P<sign>[/-])(?P<second>\d{2,4})(?P<unit>\s?mg)\b",
+        _strengths,
+        "875/125 mg, 5/325 mg",
+        "eight seventy-five one twenty-five milligrams, five three twenty-five milligrams",
+    ),
+    rule(
+        "strengths without units",
+        r"(?<![\w./-])(?!20/)(?P<first>\d{1,2}|[3-9]\d\d)(?P<sign>/)(?P<second>\d{3})(?P<unit>)(?![\w/])",
+        _strengths,
+        "Percocet 5/325, Bactrim 800/160",
+        "Percocet five three twenty-five, Bactrim eight hundred one sixty",
+    ),
+    rule(
+        "mixed insulins",
+        r"\b((?:[Ii]nsulin|Novolin|Humulin|Humalog|[Mm]ix) )([57]\d)/([235]\d)\b",
+        r"\1\2 \3",
+        "insulin 70/30",
+        "insulin seventy thirty",
+    ),
     rule("always", r"\b24/7\b", "twenty-four seven", "24/7", "twenty-four seven"),
     rule(
         "blood pressure and vision",

@@ -10,7 +10,7 @@ _NUMERAL = alternatives(ROMAN)
 _NUMERAL_BUT_I = alternatives(ROMAN[1:])
 COUNTED = (
     r"(?i:type|stage|grade|class|phase|factor|level|category|group|zone|schedule|chapter|volume|part|act|NYHA|ASA|CN|"
-    r"nerves?|leads?|Mobitz|Bethesda|Gustilo|Clark|Mallampati|Fitzpatrick|Salter-Harris|Le Fort|World War|KDIGO)"
+    r"nerves?|leads?|Mobitz|Bethesda|Gustilo|Clark|Mallampati|Fitzpatrick|Salter-Harris|Le Fort|World War|KDIGO|FIGO)"
 )
 """Words before a Roman numeral."""
 _OF_TYPE_I = (

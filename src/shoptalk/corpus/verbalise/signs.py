@@ -74,6 +74,8 @@ ONE_WAY = (
         "a dash that is a pause", "(?<=[a-z])\\s?[\u2013-\u2015]\\s?(?=[A-Za-z])", ", ", "rest—no work", "rest, no work"
     ),
     rule("a hyphen that is a pause", "(?<=[a-z]) - (?=[A-Za-z])", ", ", "Plan - rest", "Plan, rest"),
+    rule("arrows of two signs", "\\s?[-=]+>\\s?", " → ", "K 3.1 -> 4.0", "K three point one to four point zero"),
+    rule("the numero sign", "№ ?", "number ", "№ 5", "number five"),
     rule("other dashes", f"[{DASHES}]", "-", "5–10 mg", "five to ten milligrams"),
     rule("the Greek mu", "\u03bc", "\u00b5", "5 \u03bcg", "five micrograms"),
     rule("the slashes", "[\u2044\u2215]", "/", "1⁄2 tablet", "half a tablet"),
@@ -129,11 +131,12 @@ NAMES = (
     rule("equals and arrows", r"\s?(?:=|→|↑|↓)\s?", _named, "n=12", "n equals twelve"),
     rule(
         "between measures",
-        r"(?<=\d)(\s?(?:cm|mm|m|in|ft))?\s?[x×]\s?(?=\d)",
+        r"(?<=\d)(\s?(?:cm|mm|m|in|ft))?(?: [x×] |[x×])(?=\d)",
         lambda match: f"{match[1] or ''} by ",
         "5x3 cm, 2 cm x 3 cm",
         "five by three centimeters, two centimeters by three centimeters",
     ),
+    rule("times, behind letters", r"(?<=[A-Z])[x×](?=\d\b)", " times ", "A&Ox4", "A and O times four"),
     rule("times, in front", r"(?<!\w)[x×]\s?(?=\d)", "times ", "x3 days", "times three days"),
     rule("times, behind", r"(?<=\d)[x×](?!\w)", " times", "3x/day", "three times per day"),
     rule("plus out of", r"(?<=\d)\+/(?=\d)", " plus out of ", "reflexes 2+/4", "reflexes two plus out of four"),

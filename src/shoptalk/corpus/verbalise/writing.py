@@ -11,6 +11,7 @@ from shoptalk.corpus.verbalise.number_words import (
     MINUTES,
     MONTH,
     OH_DIGIT,
+    ONE_TO_NINE,
     SMALL,
     TIME_UNIT,
     TWO_DIGITS,
@@ -38,6 +39,9 @@ _PAIR = rf"(?:{OH_DIGIT}|{TWO_DIGITS})"
 _FIGURE = r"-?\d[\d,]*(?:\.\d+)?"
 _NUMBER = rf"(?<![\w.]){_FIGURE}"
 _NO_UNIT = rf"(?! (?:{UNIT_NAME}|percent)\b)"
+
+_NAMES = r"[B-HJ-Z]|p(?= (?:16|27|53)\b)|BRCA|FEV|CD|HER|CO|O|HCO|CYP|PD-L|BCR-ABL|SGLT|PCV|PCSK"
+"""What has a number behind it, without a space; a single letter is one, but for "A" and "I"."""
 
 # ---- letters
 
@@ -77,6 +81,11 @@ def _vision(match: re.Match[str]) -> str:
 def _pair_behind(match: re.Match[str]) -> str:
     """``one twenty`` → ``120``; ``nineteen oh five`` → ``1905``."""
     return f"{small(match[1])}{small(match[2]):02}"
+
+
+def _strengths(match: re.Match[str]) -> str:
+    hundreds = small(match[1]) if match[1] else ""
+    return f"{hundreds}{small(match[2])}/{small(match[3])}{small(match[4]):02}"
 
 
 def _allele(match: re.Match[str]) -> str:
@@ -206,6 +215,13 @@ _WORDS = (
     ),
     rule("pressures", rf"\b(one|two) ({_PAIR})(?= over\b)", _pair_behind, "one twenty over eighty", "120/80"),
     rule("lower pressures", rf"(?<=over )(one|two) ({_PAIR})\b", _pair_behind, "two hundred over one ten", "200/110"),
+    rule(
+        "strengths of two drugs",
+        rf"\b(?:({ONE_TO_NINE}) )?({TWO_DIGITS}|{ONE_TO_NINE}) ({ONE_TO_NINE}) ({TWO_DIGITS})(?= milligrams\b)",
+        _strengths,
+        "five three twenty-five milligrams, eight seventy-five one twenty-five milligrams",
+        "5/325 mg, 875/125 mg",
+    ),
     rule("alleles", rf"\bHLA ([A-Z]) ({_PAIR}) ({_PAIR})\b", _allele, "HLA B fifty-seven oh one", "HLA-B*5701"),
     rule(
         "versions",
@@ -347,7 +363,7 @@ _FIGURES = (
 )
 _CODES = (
     rule("grades", r"\b([Gg]rade \d) (\d)\b", r"\1/\2", "grade three four", "grade 3/4"),
-    rule("letters of a stage", r"(?<=\b(?:stage|grade) \d) ([A-D])\b", r"\1", "stage three B", "stage 3B"),
+    rule("letters of a stage", r"\b((?i:stage|grade|FIGO) \d) ([A-D])\b", r"\1\2", "stage three B", "stage 3B"),
     rule(
         "Roman numerals",
         r"\b(?:[Ff]actor|[Cc]ranial nerves?|NYHA class) \d+(?:-\d+)?\b",
@@ -357,13 +373,19 @@ _CODES = (
     ),
     rule("heart sounds", r"\bS (\d) S (\d)\b", r"S\1 S\2", "S one S two", "S1 S2"),
     rule("vertebrae", r"\b([CTL]) (\d{1,2}) ([CTLS]) (\d{1,2})\b", r"\1\2-\3\4", "L four L five", "L4-L5"),
-    rule("vertebrae, in short", r"\b([CTL]) (\d) (\d)\b(?! [A-Z])", r"\1\2-\3", "C five six", "C5-6"),
+    rule("vertebrae, in short", r"\b([CTL]) (\d) (\d)\b(?! [A-Z]|[.,]\d)", r"\1\2-\3", "C five six", "C5-6"),
     rule("from letter to letter", r"\b([CTLSV]) (\d) to \1 (\d)\b", r"\1\2-\1\3", "V one to V four", "V1-V4"),
     rule("letters and digits", r"\b[cp]?[B-HJ-Z] \d+(?: [B-HJ-Z] \d+)+\b", _joined, "G two P one", "G2P1"),
-    rule("digits between letters", r"\b(?:D \d{1,2} W|T [12] DM)\b", _joined, "D five W, T two DM", "D5W, T2DM"),
+    rule(
+        "digits between letters",
+        r"\b(?:[B-HJ-Z] \d{1,4} [B-HJ-Z]|T [12] DM)\b",
+        _joined,
+        "D five W, T two DM",
+        "D5W, T2DM",
+    ),
     rule(
         "names with a number",
-        rf"\b(?:[B-HJ-Z]|BRCA|FEV|CD|HER|CO|O|HCO|CYP|PD-L) \d{{1,3}}\b(?: ?[A-Z] ?\d+\b)*"
+        rf"(?<![\w-])(?:{_NAMES}) \d{{1,3}}\b(?: ?[A-Z] ?\d+\b)*"
         rf"(?![.,/-]\d|[%°]| {SYMBOL}(?!\w))",
         _joined,
         "vitamin B twelve, BRCA one, CYP two D six",
@@ -372,7 +394,7 @@ _CODES = (
     rule("HER2/neu", r"\bHER2 neu\b", "HER2/neu", "HER two neu", "HER2/neu"),
     rule(
         "names with a hyphen",
-        r"\b(COVID|SARS-CoV|IL|TNF|omega|HLA) (?=\d|alpha\b|B\d)",
+        r"\b(COVID|SARS-CoV|IL|TNF|omega|HLA|GLP|DPP|HIV|HSV|Ki) (?=\d|alpha\b|B\d)",
         r"\1-",
         "COVID nineteen, IL six",
         "COVID-19, IL-6",
