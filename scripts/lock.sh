@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
-EXTRAS=(corpus tuning compare engine serve store dev)
+EXTRAS=(corpus tuning compare engine serve piper polly riva store dev)
 CLIENTS=(clients clients-openai2) # environments of their own, which share no version with the rest
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,6 +16,8 @@ trap 'rm -rf "$work"' EXIT
 
 # An impossible marker takes torch, and with it CUDA's wheels, out of the resolution.
 echo "torch ; python_version < '0'" > "$work/without-torch.txt"
+# nvidia-riva-client asks for an old websockets and for a compiler of messages; the messages that we use need neither.
+printf '%s\n' "websockets>=16" "grpcio-tools ; python_version < '0'" > "$work/riva.txt"
 echo "setuptools" > "$work/setuptools.in"
 if [ -z "${UPGRADE:-}" ]; then
     for extra in "${EXTRAS[@]}"; do cat "requirements/$extra.lock"; done > "$work/kept.txt" 2> /dev/null || true
@@ -30,7 +32,7 @@ compile() { # OUTPUT ARGUMENTS...: no --index-url lines, no machine names in wha
 }
 
 [ -s "$work/kept.txt" ] && cp "$work/kept.txt" "$work/all.lock"   # uv keeps the versions its output file has
-compile "$work/all.lock" pyproject.toml requirements/torch.in --all-extras
+compile "$work/all.lock" pyproject.toml requirements/torch.in --all-extras --override "$work/riva.txt"
 for name in "${CLIENTS[@]}"; do
     [ -n "${UPGRADE:-}" ] || ! [ -s "requirements/$name.lock" ] || cp "requirements/$name.lock" "$work/$name.lock"
     compile "$work/$name.lock" "requirements/$name.in"
@@ -38,7 +40,7 @@ done
 for extra in "${EXTRAS[@]}"; do
     inputs=(pyproject.toml "$work/setuptools.in" --extra "$extra")
     case $extra in corpus | tuning | engine | serve) inputs+=(requirements/torch.in) ;; esac
-    compile "$work/$extra.lock" "${inputs[@]}" --constraint "$work/all.lock"
+    compile "$work/$extra.lock" "${inputs[@]}" --constraint "$work/all.lock" --override "$work/riva.txt"
 done
 for extra in "${EXTRAS[@]}" "${CLIENTS[@]}"; do
     {
