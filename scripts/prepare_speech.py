@@ -236,8 +236,9 @@ def _with_numbers() -> list[Row]:
     drawn = {}
     for number in range(SENTENCES_WITH_NUMBERS):
         name = f"numerals-{number:05}"
-        written, spoken = sentence(np.random.default_rng(list(name.encode())))
-        drawn.setdefault(written, {"id": name, "text": written, "spoken": spoken, "source": "numerals"})
+        made = sentence(np.random.default_rng(list(name.encode())))
+        row = {"id": name, "text": made.written, "spoken": made.spoken, "source": "numerals"}
+        drawn.setdefault(made.written, row)
     return list(drawn.values())
 
 

@@ -36,7 +36,7 @@ from tests.documents import (
 from shoptalk.cli import build_parser, main
 from shoptalk.core import config, records
 from shoptalk.core.recipe import EngineSection, Recipe
-from shoptalk.corpus import carriers, lexicon
+from shoptalk.corpus import carriers, frames, lexicon
 from shoptalk.release.gate_policy import Policy, read_policy
 from shoptalk.service.settings import Settings
 from shoptalk.stages.table import BY_NAME
@@ -54,7 +54,7 @@ SERVED = "http://127.0.0.1:8178"
 
 SUBCOMMANDS = argparse._SubParsersAction
 
-RECORDS = (records.Term, records.Transcript, records.Utterance, records.Hypothesis, carriers.Carrier)
+RECORDS = (records.Term, records.Transcript, records.Utterance, records.Hypothesis, carriers.Carrier, frames.Frame)
 TRACKED_SUFFIXES = (".py", ".sh", ".md", ".svg", ".png", ".css", ".j2", ".lock", ".yaml", ".tsv", ".txt")
 FILES_OF_A_RUN = (".jsonl", ".json", ".html", ".nemo", ".ckpt", ".pt")
 PRODUCTS = {"config.yaml", "vocab.txt", "terms.csv", "names.txt", "recipe.yaml", "report.md"}

@@ -45,6 +45,7 @@ def test_every_default_that_names_a_file_ships() -> None:
     named = [
         *defaults.lexicon.files,
         *defaults.transcripts.carrier_files,
+        *defaults.transcripts.frame_files,
         defaults.augment.noise_manifest,
         defaults.dataset.general,
         Path(defaults.train.init),

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoptalk.core.records import Term
-from shoptalk.corpus.dictations import _circles, _company
+from shoptalk.corpus.company import company
+from shoptalk.corpus.dictations import _circles
 
 
 def lexicon(taught: list[bool]) -> list[Term]:
@@ -21,11 +22,11 @@ def test_company_is_of_other_terms_and_none_that_is_held_out_trains(taught: list
     circles = _circles(terms, seed)
     for term in terms:
         for split in ("train", "dev", "test") if term.taught else ("test",):
-            company = _company(f"{term.id}.{split}.0", term, 2, circles[split], seed)
+            together = company(f"{term.id}.{split}.0", term, 2, circles[split], seed=seed)
             possible = [other for other in terms if other.taught or split == "test"]
-            assert company[0] == term and len({member.id for member in company}) == len(company)
-            assert len(company) == min(3, len(possible))
-            assert all(member in possible for member in company)
+            assert together[0] == term and len({member.id for member in together}) == len(together)
+            assert len(together) == min(3, len(possible))
+            assert all(member in possible for member in together)
 
 
 def test_a_term_more_changes_the_company_of_few_dictations() -> None:
@@ -33,7 +34,7 @@ def test_a_term_more_changes_the_company_of_few_dictations() -> None:
     few, more = _circles(terms[:-1], 7)["train"], _circles(terms, 7)["train"]
     changed = 0
     for term in terms[:-1]:
-        changed += _company(term.id, term, 2, few, 7) != _company(term.id, term, 2, more, 7)
+        changed += company(term.id, term, 2, few, seed=7) != company(term.id, term, 2, more, seed=7)
     assert changed < 20
-    together = {member.id for term in terms for member in _company(term.id, term, 2, more, 7)[1:]}
+    together = {member.id for term in terms for member in company(term.id, term, 2, more, seed=7)[1:]}
     assert len(together) > 100, "and it is not always the same few that are drawn"

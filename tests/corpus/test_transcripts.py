@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoptalk.core import config
 from shoptalk.core.errors import CoverageError
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import Term, Transcript
+from shoptalk.core.records import Example, Term, Transcript
+from shoptalk.core.sets import digest
 from shoptalk.core.terms import occurrences
 from shoptalk.corpus import carriers, lexicon, splits, transcripts
 from shoptalk.corpus.carriers import Carrier
+from shoptalk.corpus.kinds import beside
+from shoptalk.corpus.voices import draw_voice
 
 ROOT = Path(__file__).parents[2]
 CONFIG = TranscriptsSection()
@@ -149,6 +153,79 @@ def test_laws_of_compose(terms: list[Term], bank: list[Carrier], seed: int) -> N
         t.id for t in terms if any(counts[t.id, split] < n for split, n in transcripts.wanted_for(t, CONFIG).items())
     }
     assert {problem.term_id for problem in problems} - {"*"} == short
+
+
+@given(st.floats(0.01, 100), st.integers(1, 50))
+def test_sentences_rise_with_the_weight_within_bounds(weight: float, per_term: int) -> None:
+    section = TranscriptsSection(train_per_term=per_term)
+
+    def wanted(weight: float) -> int:
+        term = METFORMIN.model_copy(update={"weight": weight})
+        required = transcripts.required_for(term, section)
+        assert required["train"] == min(per_term, transcripts.wanted_for(term, section)["train"])
+        return transcripts.wanted_for(term, section)["train"]
+
+    assert wanted(1) == per_term == transcripts.wanted_for(None, section)["train"]
+    assert max(1, round(per_term / 2)) <= wanted(weight) <= wanted(2 * weight) <= 4 * per_term
+    held_out = METFORMIN.model_copy(update={"weight": weight, "taught": False})
+    assert transcripts.wanted_for(held_out, section) == {"test": section.test_per_term}
+
+
+def test_what_weight_adds_is_made_as_far_as_there_are_carriers() -> None:
+    heavy = METFORMIN.model_copy(update={"weight": 4.0, "facts": {}})
+    made, problems = transcripts.compose([heavy], BANK, TranscriptsSection(train_per_term=40), seed=7)
+    assert 40 < sum(one.split == "train" for one in made) < 160
+    assert [problem.message for problem in problems] == [
+        "1 terms have fewer training sentences than their weight asks for"
+    ]
+
+
+@given(st.permutations(BANK[:40]))
+def test_contexts_places_and_lengths_are_spread_over_any_beginning(bank: list[Carrier]) -> None:
+    ordered = transcripts.varied(bank)
+    assert sorted(one.id for one in ordered) == sorted(one.id for one in bank)
+    sizes = Counter(one.section for one in bank)
+    for end in range(len(ordered)):
+        counts = Counter(one.section for one in ordered[:end])
+        most = max(counts.values(), default=0)
+        assert all(counts[section] >= min(size, most - 1) for section, size in sizes.items())
+
+
+@pytest.mark.parametrize(
+    ("carrier", "place"),
+    [
+        ("{drug} was held overnight.", "start"),
+        ("Hold {drug} until noon today.", "start"),
+        ("We will stop {drug} and wait for it.", "middle"),
+        ("Nobody had told him of the {drug}.", "end"),
+        ("The belly is soft.", "none"),
+    ],
+)
+def test_the_place_of_a_term_is_a_third_of_its_sentence(carrier: str, place: str) -> None:
+    assert transcripts.place_of_term(carrier) == place
+
+
+def test_the_demo_tests_what_it_always_tested() -> None:
+    """The lists are pinned before anything is trained; they hang on ids, texts, terms and voices alone."""
+    recipe = config.load(ROOT / "recipes/demo.yaml")
+    files = [ROOT / file for file in recipe.lexicon.files]
+    terms = lexicon.load(files, only=recipe.lexicon.only)
+    terms = lexicon.hold_out(terms, part=recipe.lexicon.untaught, seed=recipe.seed)
+    made, problems = transcripts.compose(terms, BANK, recipe.transcripts, seed=recipe.seed)
+    transcripts.require_coverage(problems)
+    further, _ = beside(terms, made, BANK, [], recipe.transcripts, seed=recipe.seed)
+    trained = {term.id for term in terms if term.taught}
+    lists: dict[str, list[Example]] = {"taught": [], "untaught": []}
+    for one in [*made, *further]:
+        if one.split == "test":
+            voice, _ = draw_voice(one.id, "test", recipe.speech, seed=recipe.seed)
+            example = Example(
+                id=one.id, audio=Path("x"), duration_s=1, text=one.text, term_ids=one.term_ids, voice=voice
+            )
+            lists["taught" if trained.issuperset(one.term_ids) else "untaught"].append(example)
+    assert {name: digest(own) for name, own in lists.items()} == {
+        name: recipe.dataset.test_lists[name] for name in lists
+    }
 
 
 def test_a_term_is_drawn_alike_whatever_else_is_in_the_lexicon() -> None:

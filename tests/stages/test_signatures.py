@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from shoptalk.core.recipe import AugmentSection, LlmSection, NoEffect, OtherSection, Recipe
+from shoptalk.core.recipe import AugmentSection, LlmSection, MinimumSection, NoEffect, OtherSection, Recipe
 from shoptalk.stages.run import Run, UndeclaredError
 from shoptalk.stages.table import BY_NAME, STAGES
 
@@ -77,6 +77,8 @@ def other(kind: Any, value: Any) -> Any:
 
 
 def other_tuple(kinds: tuple[Any, ...], value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if kinds[0] is MinimumSection:
+        return (MinimumSection(of=("term",)),)
     if kinds[0] is OtherSection:
         return (OtherSection(kind="whisper", model="whisper-base-ct2"),)
     if len(kinds) == 2 and kinds[1] is not Ellipsis:
@@ -143,6 +145,8 @@ def expected(key: str) -> set[str]:
         return set()
     if key == "name":
         return {"evaluate", "package"}
+    if key in ("speech.tts", "speech.voices.train", "speech.accents"):  # which groups of voices a design has
+        return FROM["transcripts"]
     return FROM[{"seed": "lexicon", "engine": "evaluate"}.get(section, section)]
 
 

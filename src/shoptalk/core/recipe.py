@@ -66,6 +66,40 @@ class LlmSection(Section):
         return frozenset({"base_url", "reasoning_tokens"}) if self.kind == "embedded" else frozenset()
 
 
+class MinimumSection(Section):
+    """A minimum of the design table: a count for every combination of levels of some factors."""
+
+    of: tuple[Literal["term", "context", "voice", "condition"], ...]
+    """Factors, e.g. `[term, voice]`: each trained term with each group of voices. Contexts are the note sections that
+    sentences of the term's category have."""
+    at_least: int = Field(default=1, ge=1)
+    """Training sentences of each combination."""
+
+
+class CoverageSection(Section):
+    voices: bool = True
+    """Whether the training sentences of each term are spread evenly over the groups of voices: Kokoro's US and British
+    women and men, and the accents (unless `speech.accents` is 0); of `speech.voices` the languages. Otherwise voices
+    are drawn."""
+    conditions: tuple[str, ...] = ()
+    """Conditions of recording over which the augmented copies of each term are spread evenly: `clean`, `room`, `noise`,
+    `noisy-room`, `telephone`, `codec`. Empty: effects are drawn as `augment` says."""
+    minimum: tuple[MinimumSection, ...] = ()
+    """What the training sentences must have, or stage 20 stops and names the cells that are short, e.g.
+    `[{of: [term, voice], at_least: 3}, {of: [term, context]}]`."""
+
+    @model_validator(mode="after")
+    def _plans_what_it_counts(self) -> "CoverageSection":
+        for minimum in self.minimum:
+            if not minimum.of or len(set(minimum.of)) < len(minimum.of):
+                raise ValueError("transcripts.coverage.minimum: `of` names each factor once, and at least one")
+            if "voice" in minimum.of and not self.voices:
+                raise ValueError("transcripts.coverage.minimum counts voices, but coverage.voices is false")
+            if "condition" in minimum.of and not self.conditions:
+                raise ValueError("transcripts.coverage.minimum counts conditions, but coverage.conditions names none")
+        return self
+
+
 class TranscriptsSection(Section):
     llm: LlmSection = LlmSection()
     """The language model that writes sentences."""
@@ -87,7 +121,8 @@ class TranscriptsSection(Section):
     carrier_files: tuple[Path, ...] = (Path("lexicons/carriers-clinical.jsonl"),)
     """Banks of carriers: JSONL with `id`, `text`, `category`, `source`, and optionally `section`, `specialty`."""
     train_per_term: int = Field(default=20, ge=1)
-    """Training sentences of each trained term."""
+    """Training sentences of each trained term of weight 1. Others have so many times their weight, between 0.5 and 4;
+    what it adds is made as far as there are carriers."""
     dev_per_term: int = Field(default=2, ge=1)
     """Dev sentences of each trained term."""
     test_per_term: int = Field(default=6, ge=1)
@@ -101,6 +136,21 @@ class TranscriptsSection(Section):
     """Shortest sentence, in words."""
     max_words: int = 24
     """Longest sentence, in words."""
+    frame_files: tuple[Path, ...] = (Path("lexicons/frames-english.jsonl"),)
+    """Sentences for confused terms, for several terms and for none, and phrases that stand for a term: JSONL with `id`,
+    `kind` (`contrast`, `several`, `without`, `phrase`), `text`, `category`, `source`."""
+    contrast_per_pair: int = Field(default=2, ge=0)
+    """For each pair of trained terms that are confused: so many training sentences with both, and so many carriers that
+    are spoken with the one and with the other. Pairs sound alike, or are named by `confused_with`."""
+    several: float = Field(default=0.1, ge=0, le=1)
+    """Training sentences with several terms, as a part of the sentences of each term; beside those."""
+    without: float = Field(default=0.1, ge=0, le=1)
+    """Training and dev sentences without a term, as a part of those with one: carriers with a plain phrase in place of
+    the term, and others of the same kind."""
+    numbers: float = Field(default=0.1, ge=0, le=1)
+    """Likewise sentences about doses, values, dates, times and acronyms."""
+    coverage: CoverageSection = CoverageSection()
+    """The design: how training sentences are spread over contexts, voices and conditions."""
 
     @property
     def writes_dictations(self) -> bool:

@@ -95,7 +95,7 @@ class Transcript(Record):
     specialty: str = ""
     kind: Kind = "carrier"
     voice_group: str = ""
-    """Of `corpus.voices.GROUPS`, as planned; empty: any voice of the split."""
+    """Of `corpus.voices.groups`, as planned; empty: any voice of the split."""
     condition: str = ""
     """What the design plans for its copies, one of `draws.CONDITIONS`; empty: drawn as the recipe says."""
 

@@ -20,6 +20,10 @@
 - `disfluencies`: 20: how people stumble when they speak to each other
 - `domain_texts`: 20: a user's own texts, shown to the model and never copied
 - `transcripts`: 20: carriers filled, checked and split
+- `frames`: 20: sentences for several terms and for none, and plain phrases
+- `kinds`: 20: contrasts, several terms, no term, numbers
+- `coverage`: 20: the design of voices and conditions, and its table
+- `company`: 20: which terms stand together
 - `dictations`: 20: whole dictations by a large model
 - `answers`: 20: what a large model answers instead of a dictation
 - `privacy`: 20: what in a sentence may tell who a person is

@@ -1,7 +1,6 @@
 """Stage 20 with a large model: whole dictations around one to three terms, with carriers derived from them."""
 
 import re
-from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from shoptalk.core.terms import Index, index_of, occurrences, occurrences_of_all
 from shoptalk.corpus import privacy, verbalise
 from shoptalk.corpus.answers import fault, told
 from shoptalk.corpus.carriers import OPENINGS, SETTINGS
+from shoptalk.corpus.company import Circle, circle_of, company
 from shoptalk.corpus.splits import clusters, draw_key
 from shoptalk.corpus.transcripts import Problem, diversity_problems, duplicates, has_terms, is_clean, wanted_for
 
@@ -175,49 +175,17 @@ def _counts(transcripts: Sequence[Transcript]) -> Counter[tuple[str, Split]]:
     return counts
 
 
-class _Circle(NamedTuple):
-    """Terms in the order of a draw from (seed, id), the first behind the last."""
-
-    draws: tuple[str, ...]
-    terms: tuple[Term, ...]
-
-
-def _circles(terms: Sequence[Term], seed: int) -> Mapping[Split, _Circle]:
+def _circles(terms: Sequence[Term], seed: int) -> Mapping[Split, Circle]:
     """For each split the terms that its dictations may name: held-out ones only for testing."""
-    drawn = sorted((draw_key(seed, "company", term.id), term.id) for term in terms)
-    draws = {term_id: draw for draw, term_id in drawn}
-    by_id = {term.id: term for term in terms}
-    all_ids = [term_id for _, term_id in drawn]
-    trained_ids = [term_id for term_id in all_ids if by_id[term_id].taught]
-
-    def circle(ids: Sequence[str]) -> _Circle:
-        return _Circle(tuple(draws[term_id] for term_id in ids), tuple(by_id[term_id] for term_id in ids))
-
-    trained = circle(trained_ids)
-    return {"train": trained, "dev": trained, "test": circle(all_ids)}
+    trained = circle_of([term for term in terms if term.taught], seed=seed)
+    return {"train": trained, "dev": trained, "test": circle_of(terms, seed=seed)}
 
 
-def _company(name: str, term: Term, others: int, circle: _Circle, seed: int) -> tuple[Term, ...]:
-    """The term and so many others, each the first on the circle behind a draw of its own.
-
-    A term more in the lexicon changes the company of few dictations. No dictation looks at all terms.
-    """
-    chosen = {term.id: term}
-    for number in range(others):
-        start = bisect(circle.draws, draw_key(seed, "company", name, str(number)))
-        for step in range(len(circle.terms)):
-            other = circle.terms[(start + step) % len(circle.terms)]
-            if other.id not in chosen:
-                chosen[other.id] = other
-                break
-    return tuple(chosen.values())
-
-
-def _order(name: str, term: Term, split: Split, circle: _Circle, seed: int) -> _Order:
+def _order(name: str, term: Term, split: Split, circle: Circle, seed: int) -> _Order:
     def draw(what: str) -> int:
         return int(draw_key(seed, "dictation", name, what)[:12], 16)
 
-    company = _company(name, term, draw("count") % 3, circle, seed)
+    together = company(name, term, draw("count") % 3, circle, seed=seed)
     section, specialty = SETTINGS[draw("setting") % len(SETTINGS)]
     beginning = OPENINGS[draw("opening") % len(OPENINGS)]
     shown, shown_section = _STYLES[draw("shot") % len(_STYLES)]
@@ -225,7 +193,7 @@ def _order(name: str, term: Term, split: Split, circle: _Circle, seed: int) -> _
     if term.facts:
         first_values = ", ".join(values[0] for values in term.facts.values())
         facts = f" ({term.text}: {first_values})"
-    texts = "; ".join(member.text for member in company)
+    texts = "; ".join(member.text for member in together)
     asked = (
         f"Write 2 to 4 sentences of a {specialty} note, section {section}, beginning with the words {beginning!r} and "
         f"containing exactly as written: {texts}{facts}."
@@ -236,7 +204,7 @@ def _order(name: str, term: Term, split: Split, circle: _Circle, seed: int) -> _
         {"role": "assistant", "content": shown},
         {"role": "user", "content": asked},
     )
-    return _Order(name, split, company, section, specialty, messages)
+    return _Order(name, split, together, section, specialty, messages)
 
 
 class _Answers(NamedTuple):

@@ -3,7 +3,8 @@
 They name no drug: a base must not know the terms that it is later tuned on.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ class Sentence(NamedTuple):
 
     written: str
     spoken: str
+    frame: str
+    """The sentence with its slots empty, one of `FRAMES`."""
 
 
 FRAMES = (
@@ -84,6 +87,16 @@ FRAMES = (
     "Version {decimal} came out in {year}.",
 )
 """What the sentences look like; every slot is drawn anew."""
+_CLINICAL = re.compile(
+    r"\{(?:dose|pressure|temperature|acronym|vowel_acronym)\}"
+    r"|saturation|weighs|-year-old|pain|cough|[Ss]moked|bed |she felt better|appointment"
+)
+
+
+def frames_for(*, is_clinical: bool) -> tuple[str, ...]:
+    """The frames that fit the corpus of a domain; without those of clinics for any other."""
+    return tuple(frame for frame in FRAMES if is_clinical or not _CLINICAL.search(frame))
+
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _FREQUENCIES = (
@@ -106,9 +119,10 @@ _ACRONYMS = tuple("CT MRI CBC COPD UTI BMI GP PT TSH HIV BUN GFR PSA DVT TV CD P
 _VOWEL_ACRONYMS = tuple("MRI ECG EKG EEG ICU IV ID FBI ATM LED ENT X-ray".split())
 
 
-def sentence(rng: Rng) -> Sentence:
+def sentence(rng: Rng, frames: Sequence[str] = FRAMES) -> Sentence:
     """A frame with each of its slots drawn."""
-    rest = FRAMES[int(rng.integers(len(FRAMES)))]
+    frame = frames[int(rng.integers(len(frames)))]
+    rest = frame
     written = ""
     words = ""
     while rest:
@@ -120,7 +134,7 @@ def sentence(rng: Rng) -> Sentence:
             slot_written, slot_words = _SLOTS[slot](rng)
             written += slot_written
             words += slot_words
-    return Sentence(written, spoken(words))
+    return Sentence(written, spoken(words), frame)
 
 
 def _choice(rng: Rng, options: tuple[str, ...]) -> str:

@@ -93,7 +93,11 @@ def speak(  # noqa: PLR0913 - all of it is the stage's
     short or long for its text.
     """
     tasks = (
-        (transcript, *voices.draw_voice(transcript.id, transcript.split, config, seed=seed), folder)
+        (
+            transcript,
+            *voices.draw_voice(transcript.id, transcript.split, config, seed=seed, group=transcript.voice_group),
+            folder,
+        )
         for transcript in transcripts
         if transcript.id not in done
     )

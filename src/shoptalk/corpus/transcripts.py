@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import CoverageError
@@ -13,11 +14,18 @@ from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
 from shoptalk.corpus.splits import assign, draw_key, near_duplicates
+from shoptalk.corpus.weights import HIGHEST, LOWEST
 
 _MARKUP = re.compile(r"[{}\[\]*_#`|~\\]|</?[a-zA-Z!]|\.\.\.|…|https?:")
 _UNSPEAKABLE = re.compile(r"[<>=@&+^]")
 """Signs that `verbalise.spoken` has no words for where they stand."""
 _ARTICLE = re.compile(r"\b([Aa])n? $")
+LONG = 7
+"""Words of a carrier; half of those that ship have more."""
+
+Place = Literal["start", "middle", "end", "none"]
+"""Third of a sentence in which its first term stands; none: it has no term."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,25 +44,44 @@ def compose(
     Splits are drawn for clusters of near-duplicate carriers. Carriers written in this run only train where a bank
     covers the category, so that test lists do not depend on what a model wrote. Held-out terms are only tested.
     """
-    pools, problems = _pools(carriers, config, seed)
+    pools, problems = pools_of(carriers, config, seed=seed)
     held_out = term_forms.index_of([term for term in terms if not term.taught])
     transcripts: list[Transcript] = []
+    fewer = 0
     for term in terms:
         seen: set[str] = set()
+        required = required_for(term, config)
         for split, wanted in wanted_for(term, config).items():
             made = _fill_pool(term, pools[term.category, split], split, wanted, config, seed, seen, held_out)
             transcripts += made
-            if len(made) < wanted:
+            if len(made) < required[split]:
                 cure = f"add carriers of category {term.category!r} or facts to the term"
-                problems.append(Problem(term.id, f"{len(made)} of {wanted} {split} transcripts; {cure}"))
+                problems.append(Problem(term.id, f"{len(made)} of {required[split]} {split} transcripts; {cure}"))
+            elif len(made) < wanted:
+                fewer += 1
+    if fewer:
+        problems.append(Problem("*", f"{fewer} terms have fewer training sentences than their weight asks for"))
     return transcripts, problems + diversity_problems(transcripts)
 
 
 def wanted_for(term: Term | None, config: TranscriptsSection) -> dict[Split, int]:
-    """How many transcripts a term gets in each split; None stands for any trained term."""
+    """How many transcripts a term gets in each split; None stands for a trained term of weight 1.
+
+    A trained term has `train_per_term` times its weight, which counts within `weights.LOWEST` and `weights.HIGHEST`,
+    and one training sentence at least.
+    """
     wanted: dict[Split, int] = {"test": config.test_per_term}
     if term is None or term.taught:
-        wanted |= {"dev": config.dev_per_term, "train": config.train_per_term}
+        weight = min(max(term.weight, LOWEST), HIGHEST) if term else 1.0
+        wanted |= {"dev": config.dev_per_term, "train": max(1, round(config.train_per_term * weight))}
+    return wanted
+
+
+def required_for(term: Term, config: TranscriptsSection) -> dict[Split, int]:
+    """How many transcripts a term must have in each split: what a weight above 1 adds is wanted, not required."""
+    wanted = wanted_for(term, config)
+    if "train" in wanted:
+        wanted["train"] = min(wanted["train"], config.train_per_term)
     return wanted
 
 
@@ -67,10 +94,18 @@ def require_coverage(problems: Iterable[Problem]) -> None:
 
 def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, str]:
     """The sentence as written and as spoken."""
-    written = _put(carrier.text, {carrier.category: term.text, **facts})
-    name = verbalise.spoken(term.as_spoken)
-    spoken_facts = {slot: verbalise.spoken(value) for slot, value in facts.items()}
-    return written, _put(verbalise.spoken(carrier.text), {carrier.category: name, **spoken_facts})
+    said_facts = {slot: verbalise.spoken(value) for slot, value in facts.items()}
+    names = {carrier.category: term.text, **facts}
+    return put(carrier.text, names, {carrier.category: said_name(term), **said_facts})
+
+
+def put(text: str, written: Mapping[str, str], said: Mapping[str, str]) -> tuple[str, str]:
+    """A text with its slots filled, as written and as spoken."""
+    return _put(text, written), _put(verbalise.spoken(text), said)
+
+
+def said_name(term: Term) -> str:
+    return verbalise.spoken(term.as_spoken)
 
 
 def has_terms(transcript: Transcript, terms: Mapping[str, Term]) -> str:
@@ -139,7 +174,7 @@ def diversity_problems(transcripts: Sequence[Transcript]) -> list[Problem]:
 Pools = Mapping[tuple[str, str], Sequence[Carrier]]
 
 
-def _pools(carriers: Sequence[Carrier], config: TranscriptsSection, seed: int) -> tuple[Pools, list[Problem]]:
+def pools_of(carriers: Sequence[Carrier], config: TranscriptsSection, *, seed: int) -> tuple[Pools, list[Problem]]:
     """The carriers of each (category, split), and a word on live carriers that are fewer than asked for."""
     bank = [carrier for carrier in carriers if not carrier.is_live]
     covered = {carrier.category for carrier in bank}
@@ -200,7 +235,9 @@ def _fill_pool(
     """
     made: list[Transcript] = []
     ranked = sorted(pool, key=lambda carrier: draw_key(seed, "carrier", term.id, carrier.id))
-    for transcript in _candidates(term, ranked, split, seed):
+    if split == "train":
+        ranked = varied(ranked)
+    for transcript in candidates(term, ranked, split, seed=seed):
         if len(made) == wanted:
             break
         leaks = split != "test" and term_forms.occurrences_of_all(held_out, transcript.text)
@@ -210,7 +247,44 @@ def _fill_pool(
     return made
 
 
-def _candidates(term: Term, ranked: Sequence[Carrier], split: Split, seed: int) -> Iterator[Transcript]:
+def varied(carriers: Sequence[Carrier]) -> list[Carrier]:
+    """The carriers in an order of which every beginning has contexts spread evenly.
+
+    As far as that goes, places of the term, lengths, and carriers with doses or other facts are spread evenly, too.
+    """
+    return spread(spread(carriers, _shape), lambda carrier: carrier.section)
+
+
+def _shape(carrier: Carrier) -> tuple[Place, bool, bool]:
+    has_facts = len(SLOT.findall(carrier.text)) > 1
+    return place_of_term(carrier.text), len(carrier.text.split()) > LONG, has_facts
+
+
+def spread(items: Sequence[T], kind_of: Callable[[T], object]) -> list[T]:
+    """In rounds with one item of each kind, as long as a kind has any; otherwise in the order given."""
+    counts: Counter[object] = Counter()
+    rounds = []
+    for item in items:
+        kind = kind_of(item)
+        rounds.append(counts[kind])
+        counts[kind] += 1
+    order = sorted(range(len(items)), key=rounds.__getitem__)
+    return [items[index] for index in order]
+
+
+def place_of_term(carrier: str) -> Place:
+    """In which third of a carrier its first slot stands."""
+    words = carrier.split()
+    place = next((number for number, word in enumerate(words) if SLOT.search(word)), None)
+    if place is None:
+        return "none"
+    thirds: tuple[Place, ...] = ("start", "middle", "end")
+    return thirds[3 * place // len(words)]
+
+
+def candidates(term: Term, ranked: Iterable[Carrier], split: Split, *, seed: int) -> Iterator[Transcript]:
+    """The carriers filled with a term: each with facts of a draw, then again with the next ones."""
+    ranked = list(ranked)
     rounds = max([1, *(len(values) for values in term.facts.values())])
     for turn in range(rounds):
         for carrier in ranked:
@@ -263,5 +337,5 @@ def _has_vowel_sound(text: str) -> bool:
     if re.match(r"[A-Z]{2}", first):
         return first[0] in "AEFHILMNORSX"
     begins_with_vowel = re.match(r"(?i)[aeiou]", text) is not None
-    sounds_like_consonant = re.match(r"(?i)(?:eu|uni|ure|ura|one\b)", text) is not None
+    sounds_like_consonant = re.match(r"(?i)(?:eu|uni|ur[ea]|us[eu]|ut[ei]|one\b)", text) is not None
     return begins_with_vowel and not sounds_like_consonant

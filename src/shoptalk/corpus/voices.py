@@ -3,10 +3,12 @@
 The recipe names the voices of other engines (`speech.voices`).
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from shoptalk.core.errors import CoverageError
 from shoptalk.core.recipe import SpeechSection
 from shoptalk.core.records import Split
 
@@ -71,6 +73,7 @@ def name_at_engine(tts: str, voice: str) -> str:
 
 
 _ACCENTS = {voice.name: voice.language for voice in VOICES}
+_GENDERS = {voice.name: voice.gender for voice in VOICES}
 
 
 def accent(voice: str) -> str:
@@ -78,21 +81,74 @@ def accent(voice: str) -> str:
     return _ACCENTS.get(voice, "")
 
 
-def draw_voice(transcript_id: str, split: Split, config: SpeechSection, *, seed: int) -> tuple[str, float]:
-    """Voice (or blend) and speed of a transcript; a draw from (seed, id) alone, whatever else is spoken."""
+ACCENT = "accent"
+"""The group of all voices of other languages."""
+
+
+def groups(config: SpeechSection) -> tuple[str, ...]:
+    """The groups of training voices that a design spreads sentences over, e.g. ``en-us-female``.
+
+    Of voices that the recipe names it knows the languages only; an engine without training voices has no groups.
+    """
+    if config.voices.train:
+        return tuple(sorted(set(config.voices.train.values())))
+    if config.tts != "kokoro":
+        return ()
+    own = dict.fromkeys(group_of(name) for name in TRAIN_VOICES)
+    return (*own, ACCENT) if config.accents else tuple(own)
+
+
+def group_of(name: str) -> str:
+    """The group of one of Kokoro's voices: its language and gender in one word, or `ACCENT`."""
+    language = _ACCENTS[name]
+    return f"{language}-{_GENDERS[name]}" if language[:2] == "en" else ACCENT
+
+
+def draw_voice(
+    transcript_id: str, split: Split, config: SpeechSection, *, seed: int, group: str = ""
+) -> tuple[str, float]:
+    """Voice (or blend) and speed of a transcript; a draw from (seed, id) alone, whatever else is spoken.
+
+    With a `group`, a training voice is one of it, or a blend of which it is the larger part. `CoverageError`: there is
+    no such group.
+    """
     rng = np.random.default_rng([seed, *transcript_id.encode()])
     if given := config.voices.of(split):
-        name = str(rng.choice(sorted(given)))
+        in_group = [name for name in sorted(given) if not group or split != "train" or given[name] == group]
+        _require(in_group, group, config)
+        name = str(rng.choice(in_group))
         is_paced = split == "train" and config.takes_speed
         return full_name(config.tts, name), round(float(rng.uniform(*config.speed)), 2) if is_paced else 1.0
     if split != "train":
         kept_apart = TEST_VOICES if split == "test" else DEV_VOICES
         return str(rng.choice(kept_apart)), 1.0
     speed = round(float(rng.uniform(*config.speed)), 2)
+    if group:
+        return _drawn_of(group, config, rng), speed
     if rng.random() < config.accents:
         return str(rng.choice(ACCENT_VOICES)), speed
     if rng.random() >= config.blend:
         return str(rng.choice(TRAIN_VOICES)), speed
     first, second = rng.choice(TRAIN_VOICES, size=2, replace=False)
-    weight = round(float(rng.uniform(0.3, 0.7)), 2)  # nearer to 0 or 1 the blend would be a single voice again
-    return f"{first}*{weight:g}+{second}*{round(1 - weight, 2):g}", speed
+    return _blend(str(first), str(second), float(rng.uniform(0.3, 0.7))), speed
+
+
+def _drawn_of(group: str, config: SpeechSection, rng: np.random.Generator) -> str:
+    """A voice of a group; `config.blend` of those in English are blends, with any other training voice."""
+    members = [name for name in (*TRAIN_VOICES, *ACCENT_VOICES) if group_of(name) == group]
+    _require(members, group, config)
+    first = str(rng.choice(members))
+    if group == ACCENT or rng.random() >= config.blend:
+        return first
+    second = str(rng.choice([name for name in TRAIN_VOICES if name != first]))
+    return _blend(first, second, float(rng.uniform(0.5, 0.7)))
+
+
+def _require(members: Sequence[str], group: str, config: SpeechSection) -> None:
+    if not members:
+        raise CoverageError(f"{group!r} is no group of voices; there are {', '.join(groups(config))}")
+
+
+def _blend(first: str, second: str, share: float) -> str:
+    weight = round(share, 2)  # nearer to 0 or 1 the blend would be a single voice again
+    return f"{first}*{weight:g}+{second}*{round(1 - weight, 2):g}"

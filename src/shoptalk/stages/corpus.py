@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shoptalk.core import config, device, files
 from shoptalk.core.errors import CoverageError, LlmUselessError
@@ -26,6 +26,7 @@ ANSWERS = "20-answers.jsonl"
 if TYPE_CHECKING:
     from shoptalk.corpus.carriers import Carrier
     from shoptalk.corpus.proposals import Proposed
+    from shoptalk.corpus.transcripts import Problem
 
 
 def lexicon(run: StageRun) -> None:
@@ -53,37 +54,59 @@ def lexicon(run: StageRun) -> None:
 
 
 def transcripts(run: StageRun) -> None:
-    """20: carriers by the LLM and from the banks, filled; or whole dictations by an endpoint."""
+    """20: carriers by the LLM and from the banks, filled; or whole dictations by an endpoint. Beside them further kinds
+    of sentence; all of it spread over voices and conditions."""
+    from shoptalk.corpus import coverage
     from shoptalk.corpus.carriers import read_banks
+    from shoptalk.corpus.frames import read_frames
+    from shoptalk.corpus.kinds import beside
     from shoptalk.corpus.transcripts import require_coverage
     from shoptalk.stages import trades
 
-    section = run.recipe.transcripts
+    section, seed = run.recipe.transcripts, run.recipe.seed
+    levels = coverage.levels_of(section.coverage, run.recipe.speech)
+    frames = read_frames([run.resolve(file) for file in section.frame_files])
     terms = list(files.read(run.product("lexicon"), Term))
     bank = read_banks([run.resolve(file) for file in section.carrier_files])
     llm = cache(partial(_llm, section.llm, run.folder))
     with _asking_anew_next_time(run):
         proposed = trades.settled(run, terms, bank, llm)
         terms = trades.placed(terms, proposed)
+        carriers = trades.usable_bank(bank, proposed.trade)
         if section.writes_dictations and proposed.is_clinical:
-            made, problems = _dictations(run, terms, llm)
+            about_terms, problems = _dictations(run, terms, llm)
         else:
-            made, problems = _filled(run, terms, trades.usable_bank(bank, proposed.trade), proposed, llm)
-        for problem in problems:
-            if problem.term_id == "*":
-                say(f"note: {problem.message}")
+            about_terms, problems, live = _filled(run, terms, carriers, proposed, llm)
+            carriers += live
+        _note(problems)
         require_coverage(problems)
+    further, notes = beside(terms, about_terms, carriers, frames, section, seed=seed, is_clinical=proposed.is_clinical)
+    _note(notes)
+    made = coverage.planned([*about_terms, *further], levels, seed=seed)
     _require_private(run, made, terms)
+    covered = coverage.counted(made, terms, section.coverage, levels)
+    coverage.require_minima(covered, terms, levels)
+    files.write_text(run.folder / coverage.PRODUCT, covered.model_dump_json(indent=1) + "\n")
     write(run, lambda done: (transcript for transcript in made if transcript.id not in done))
     by_source = Counter(transcript.source for transcript in made)
     for source, count in by_source.most_common():
-        carriers = {transcript.carrier for transcript in made if transcript.source == source}
-        say(f"{count} transcripts of {len(carriers)} carriers from {source}")
+        written = {transcript.carrier for transcript in made if transcript.source == source}
+        say(f"{count} transcripts of {len(written)} carriers from {source}")
+    for line in coverage.told(covered):
+        say(line)
+
+
+def _note(problems: "Iterable[Problem]") -> None:
+    """Tell what is no term's problem, and so stops nothing."""
+    for problem in problems:
+        if problem.term_id == "*":
+            say(f"note: {problem.message}")
 
 
 def _filled(
     run: StageRun, terms: list[Term], bank: "list[Carrier]", proposed: "Proposed", llm: Callable[[], Llm]
-) -> tuple[list[Transcript], list[Any]]:
+) -> "tuple[list[Transcript], list[Problem], list[Carrier]]":
+    """The transcripts, what is missing, and the carriers that the model wrote."""
     from shoptalk.corpus.carriers import Carrier, write_carriers
     from shoptalk.corpus.planned_carriers import PREFIX, uncovered
     from shoptalk.corpus.transcripts import compose, require_coverage
@@ -122,10 +145,10 @@ def _filled(
     if open_categories or section.live_carriers:
         once(path, written, signature=run.signature())
         live = list(files.read(path, Carrier))
-    return compose(terms, [*bank, *live], section, seed=seed)
+    return *compose(terms, [*bank, *live], section, seed=seed), live
 
 
-def _dictations(run: StageRun, terms: list[Term], llm: Callable[[], Llm]) -> tuple[list[Transcript], list[Any]]:
+def _dictations(run: StageRun, terms: list[Term], llm: Callable[[], Llm]) -> "tuple[list[Transcript], list[Problem]]":
     from shoptalk.corpus.dictations import settle, write_dictations
     from shoptalk.corpus.transcripts import require_coverage
 

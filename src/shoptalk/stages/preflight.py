@@ -90,7 +90,11 @@ def _lexicon(run: Run) -> Iterable[str]:
 
 
 def _sentences(run: Run) -> Iterator[str]:
+    from shoptalk.corpus import coverage, frames
+
     section = run.recipe.transcripts
+    frames.read_frames([run.resolve(file) for file in section.frame_files])
+    coverage.levels_of(section.coverage, run.recipe.speech)
     if not asks_llm(run):
         return
     if section.llm.kind == "openai":

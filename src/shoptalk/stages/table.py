@@ -44,7 +44,7 @@ STAGES = (
         purpose="write sentences that say the terms",
         product="20-transcripts.jsonl",
         inputs=("lexicon",),
-        reads=("transcripts", "seed"),
+        reads=("transcripts", "seed", "speech.tts", "speech.voices.train", "speech.accents"),
         code_version=5,
     ),
     Stage(
