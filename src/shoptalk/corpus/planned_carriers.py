@@ -314,7 +314,7 @@ def _answered(writer: Writer, number: int, category: str) -> Iterator[Carrier]:
         answer = writer.llm.complete(prompt.messages, seed=draw, max_tokens=MAX_TOKENS)
     except LlmAnswerError as error:
         writer.refused[error.kind] += 1
-        return
+        answer = error.text.rpartition("\n")[0]  # lines before the one that was cut off are whole
     for carrier in carriers.parse(answer, prompt, source=f"llm:{writer.llm.name}"):
         yield carrier.model_copy(update={"id": f"{PREFIX}{category}-{number:04d}-{_digest(carrier)}"})
 
