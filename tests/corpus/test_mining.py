@@ -72,6 +72,11 @@ def test_texts_without_terms(texts: list[str]) -> None:
     assert mine(texts, ENGLISH, at_least=1, in_texts=1) == []
 
 
+def test_a_phrase_goes_over_no_sign() -> None:
+    texts = ["flat - white", "flat, white", "flat ’s white", "flat\nwhite", "flat (white)", "flat. White"] * 3
+    assert not any(" " in text for text in mined(texts, at_least=1, in_texts=1))
+
+
 words = st.sampled_from(["cortado", "flat", "white", "the", "Xylo", "12", "okay", "V60", "-", ".", "Mr", "’s", "œ"])
 
 

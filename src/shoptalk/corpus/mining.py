@@ -29,7 +29,6 @@ _TOGETHER = 0.15
 _LEFT_ALONE = 0.25
 """A word or phrase is dropped if it stands less than so often outside longer terms."""
 
-_BREAK = re.compile(r"[.?!,;:()\[\]\"“”\n\r\t]+(?=\s|$)|[\n\r\t()\[\]\"“”]|\s[-–—]+\s")
 _TOKEN = re.compile(r"[^\W_](?:[\w'’.&/+#*-]*[\w#+])?")
 _TITLES = frozenset("mr mrs ms miss dr doctor prof professor nurse sister".split())
 _CALLS = (("name", "is"), ("name's",), ("am", "called"))
@@ -164,11 +163,18 @@ def _grams(tokens: Sequence[str]) -> Iterator[tuple[int, Gram]]:
 
 
 def _segments(text: str) -> Iterator[list[str]]:
-    """The words of each stretch of text without punctuation; no phrase goes over its end."""
-    for stretch in _BREAK.split(text):
-        tokens = _TOKEN.findall(stretch)
-        if tokens:
+    """The words of each stretch in which nothing but spaces stands between them; no phrase goes over its end."""
+    tokens: list[str] = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        between = text[end : match.start()]
+        if tokens and (between.strip() or set(between) & set("\n\r\t")):
             yield tokens
+            tokens = []
+        tokens.append(match.group())
+        end = match.end()
+    if tokens:
+        yield tokens
 
 
 def _named(tokens: Sequence[str]) -> set[str]:
