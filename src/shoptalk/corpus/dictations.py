@@ -79,15 +79,16 @@ def write_dictations(
     ask = partial(_answers, llm, held_out=held_out, plain=plain, seed=seed)
     made = list(done)
     orders = list(_orders(terms, config, seed))
-    for turn in range(ROUNDS):
+    turn = rounds = 0
+    while orders and rounds < ROUNDS:
         known = {transcript.id for transcript in made}
         missing = [order for order in orders if order.id not in known]
+        rounds += bool(missing)  # rounds of earlier runs, of which all is there, do not count
         for transcript in _asked(ask, missing, refused, llm.name, workers):
             made.append(transcript)
             yield transcript
-        orders = _further(made, terms, config, seed, turn + 1)
-        if not orders:
-            return
+        turn += 1
+        orders = _further(made, terms, config, seed, turn)
 
 
 def _asked(
