@@ -20,8 +20,9 @@ from shoptalk.core.models import store
 from shoptalk.core.records import Term
 from shoptalk.corpus import lexicon
 from shoptalk.corpus.domain_texts import DomainTexts, read_texts
-from shoptalk.corpus.planned_carriers import Writer, shape, write_planned
+from shoptalk.corpus.planned_carriers import Writer, write_planned
 from shoptalk.corpus.proposals import CLINIC_CATEGORIES, CLINIC_CONTEXTS, CLINICAL, Proposed
+from shoptalk.corpus.transcripts import place_of_term
 from shoptalk.integrations.llm_embedded import EmbeddedLlm
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,8 @@ def measure(llm: EmbeddedLlm, terms: list[Term], paths: list[Path], count: int) 
         "usable": len(carriers),
         "usable_per_cpu_minute": round(60 * len(carriers) / spent, 2),
         "refused": dict(refused.most_common()),
-        "shape": shape(carriers),
+        "place_of_term": dict(Counter(place_of_term(carrier.text) for carrier in carriers)),
+        "median_words": sorted(len(carrier.text.split()) for carrier in carriers)[len(carriers) // 2],
         "sentences": [carrier.text for carrier in carriers],
     }
 

@@ -62,7 +62,8 @@ def test_a_bare_list_of_a_new_trade_is_covered(
     listed(tmp_path, kinds)
     llm = FakeLlm(trade=trade, kinds=kinds)
     transcripts = made(tmp_path, llm, monkeypatch, llm={"kind": kind, "base_url": "http://127.0.0.1:9/v1"})
-    per_term = Counter((transcript.term_ids[0], transcript.split) for transcript in transcripts if transcript.term_ids)
+    transcripts = [transcript for transcript in transcripts if transcript.kind == "carrier"]
+    per_term = Counter((transcript.term_ids[0], transcript.split) for transcript in transcripts)
     held_out = [term for term in kinds if (term.replace(" ", "-"), "train") not in per_term]
     assert 1 <= len(held_out) <= len(kinds) // 2
     for text in kinds:
@@ -71,10 +72,9 @@ def test_a_bare_list_of_a_new_trade_is_covered(
         assert text in held_out or (per_term[term_id, "train"] >= 3 and per_term[term_id, "dev"] >= 1)
     by_carrier: dict[str, set[str]] = {}
     for transcript in transcripts:
-        if transcript.term_ids:
-            by_carrier.setdefault(transcript.carrier, set()).add(transcript.split)
-            assert transcript.source == "llm:fake" and transcript.specialty == trade
-            assert f"{{{kinds[next(text for text in kinds if text in transcript.text)]}}}" in transcript.carrier
+        by_carrier.setdefault(transcript.carrier, set()).add(transcript.split)
+        assert transcript.source == "llm:fake" and transcript.specialty == trade
+        assert f"{{{kinds[next(text for text in kinds if text in transcript.text)]}}}" in transcript.carrier
     assert all(len(splits) == 1 for splits in by_carrier.values())
 
 
@@ -96,7 +96,7 @@ def test_a_bare_list_of_a_clinic_takes_the_carriers_that_ship(tmp_path: Path, mo
     listed(tmp_path, DRUGS)
     llm = FakeLlm(trade="a hospital", kinds=DRUGS)
     transcripts = made(tmp_path, llm, monkeypatch)
-    assert {transcript.source for transcript in transcripts if transcript.term_ids} == {"shipped:hand"}
+    assert {transcript.source for transcript in transcripts if transcript.kind == "carrier"} == {"shipped:hand"}
     assert "carriers" not in llm.asked
 
 
@@ -151,7 +151,9 @@ def test_what_the_error_says_to_write_by_hand_needs_no_model(tmp_path: Path, mon
     monkeypatch.setattr(corpus, "_llm", lambda section, folder: pytest.fail("no model is needed"))
     corpus.lexicon(run.of_stage("lexicon"))
     corpus.transcripts(run.of_stage("transcripts"))
-    assert {each.source for each in files.read(run.product("transcripts"), Transcript) if each.term_ids} == {"hand"}
+    assert {each.source for each in files.read(run.product("transcripts"), Transcript) if each.kind == "carrier"} == {
+        "hand"
+    }
 
 
 def test_the_demo_asks_nothing_more_than_it_did() -> None:
@@ -186,7 +188,7 @@ def test_a_real_small_model_writes_sentences_with_slots_that_pass(
     except CoverageError as error:
         assert name in str(error) and "transcripts." in str(error)
         return
-    named = {transcript.term_ids[0] for transcript in transcripts if transcript.term_ids}
+    named = {transcript.term_ids[0] for transcript in transcripts if transcript.kind == "carrier"}
     assert named == {"flat-white", "cortado", "mocha", "espresso"}
     for carrier in files.read(tmp_path / "run" / "20-carriers.jsonl", Carrier):
         assert carrier.text.count(f"{{{carrier.category}}}") == 1 and carrier.source == f"llm:{name}"

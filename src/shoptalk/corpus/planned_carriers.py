@@ -256,22 +256,6 @@ def make_prompt(writer: Writer, number: int, category: str) -> Prompt:
     return Prompt(number, category, context, writer.proposed.trade, tuple(messages))
 
 
-def shape(written: Sequence[Carrier]) -> str:
-    """Where in the sentences the term stands, and how long they are, in words."""
-    places: Counter[str] = Counter()
-    lengths = []
-    for carrier in written:
-        words = carrier.text.split()
-        at = next(place for place, word in enumerate(words) if f"{{{carrier.category}}}" in word)
-        third = min(2, 3 * at // len(words))
-        places[("first", "middle", "last")[third]] += 1
-        lengths.append(len(words))
-    lengths.sort()
-    shares = ", ".join(f"{places[third] / len(written):.0%} in the {third}" for third in ("first", "middle", "last"))
-    middle = lengths[len(lengths) // 2]
-    return f"terms stand {shares} third; {lengths[0]} to {lengths[-1]} words, half have {middle} or more"
-
-
 def _examples(
     writer: Writer, category: str, trained: Sequence[Term], context: str, name: str
 ) -> tuple[list[tuple[str, str, tuple[str, ...]]], list[str]]:

@@ -13,7 +13,7 @@ from shoptalk.core.records import UNSORTED, Term
 from shoptalk.corpus import proposals
 from shoptalk.corpus.carriers import Carrier
 from shoptalk.corpus.domain_texts import DomainTexts, read_texts
-from shoptalk.corpus.planned_carriers import Writer, by_hand, plan, shape, uncovered, write_planned
+from shoptalk.corpus.planned_carriers import Writer, by_hand, plan, uncovered, write_planned
 from shoptalk.corpus.proposals import CLINICAL, Proposal, Proposed, is_clinical, propose, proposed
 from shoptalk.corpus.transcripts import compose
 from shoptalk.stages.products import kept_of, once
@@ -125,7 +125,6 @@ def planned_carriers(
         problems = compose(terms, [*bank, *before], section, seed=seed)[1]
         short = [problem for problem in problems if problem.term_id != "*"]
         if not short:
-            say(shape(before))
             return
         category_of = {term.id: term.category for term in terms}
         lacking = {category_of[problem.term_id] for problem in short} & counts.keys()
