@@ -9,9 +9,9 @@ In each round, three programs take turns, so that a busy machine slows all alike
 - plain Kokoro: the published graph in ONNX Runtime with its default options, one sentence after the other, each written
   as FLAC. It speaks the first sentences of the same round, in the same voices.
 
-A second of speech is one of stage 30's recordings, for plain Kokoro that of the same sentence; augmented copies count
-for nothing. Core-seconds are CPU time of all processes, from start to end. The ratio of 2 cores to 1 is one of wall
-time, and needs a machine that does nothing else.
+The recordings of one core and of two must be the same bytes. A second of speech is one of stage 30's recordings, for
+plain Kokoro that of the same sentence; augmented copies count for nothing. Core-seconds are CPU time of all processes,
+from start to end. The ratio of 2 cores to 1 is one of wall time, and needs a machine that does nothing else.
 """
 
 import argparse
@@ -82,6 +82,8 @@ def measured(folder: Path, recipe: Path, *, rounds: int, plain: int) -> dict[str
                 wall_s, core_s = timed_run(command, all_cores)
                 plainly = {"speech_s": speech_s(run, first=plain), "wall_s": wall_s, "core_s": core_s}
         by_round.append({"plain": plainly, "road": runs})
+        if recordings(folder / f"round-{number}-cores-1") != recordings(run):
+            raise SystemExit("the recordings of one core and of two are not the same")
         print(json.dumps(by_round[-1]), file=sys.stderr)
     return {
         "command": "python benchmarks/corpus.py " + " ".join(sys.argv[1:]),
@@ -142,6 +144,11 @@ def timed_run(command: list[str], cores: list[int]) -> tuple[float, float]:
 
 def spoken(run: Path) -> list[Utterance]:
     return list(files.read(run / "30-speech.jsonl", Utterance))
+
+
+def recordings(run: Path) -> dict[str, str]:
+    """The sha256 of every recording of stages 30 and 40, by its path in the run folder."""
+    return {path.relative_to(run).as_posix(): files.file_digest(path) for path in sorted(run.rglob("*.flac"))}
 
 
 def speech_s(run: Path, *, first: int | None = None) -> float:
