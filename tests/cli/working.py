@@ -61,5 +61,5 @@ def shoptalk(*arguments: object) -> int:
 def without_preflight(monkeypatch: pytest.MonkeyPatch, made: list[str]) -> None:
     """Let the stages be `fakes`; what only real ones need is not looked for."""
     monkeypatch.setattr(execution, "MAKE", fakes(made))
-    monkeypatch.setattr(preflight, "check", lambda run: None)
-    monkeypatch.setattr(execution, "fetch_models", lambda run: None)
+    monkeypatch.setattr(preflight, "check", lambda run, names: None)
+    monkeypatch.setattr(execution, "fetch_models", lambda run, names: None)

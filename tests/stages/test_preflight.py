@@ -15,6 +15,7 @@ from shoptalk.core.records import Hypothesis
 from shoptalk.integrations import espeak
 from shoptalk.stages import preflight
 from shoptalk.stages.run import Run
+from shoptalk.stages.table import BY_NAME
 from shoptalk.testsets import clips
 
 ROOT = Path(__file__).parents[2]
@@ -49,12 +50,12 @@ def manifest(path: Path, *ids: str) -> Path:
 
 def told(run: Run) -> str:
     with pytest.raises(PreflightError) as caught:
-        preflight.check(run)
+        preflight.check(run, tuple(BY_NAME))
     return str(caught.value)
 
 
 def test_a_run_in_which_nothing_is_missing_starts(run: Callable[..., Run]) -> None:
-    preflight.check(run())
+    preflight.check(run(), tuple(BY_NAME))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_run_in_which_nothing_is_missing_starts(run: Callable[..., Run]) -> No
 )  # fmt: skip
 def test_what_is_wrong_in_the_recipe_is_told(run: Callable[..., Run], change: str, words: str) -> None:
     with pytest.raises(PreflightError, match=words):
-        preflight.check(run(change))
+        preflight.check(run(change), tuple(BY_NAME))
 
 
 def test_two_test_sets_that_share_an_id_are_named_with_it(run: Callable[..., Run], tmp_path: Path) -> None:

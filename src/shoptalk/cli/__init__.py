@@ -1,6 +1,6 @@
 """The command line: each file parses a group of commands, calls what does the work, and prints what came of it.
 
-- `flow`: `init`, the stages 10 to 80, `run` and `demo`
+- `flow`: `init`, the stages 10 to 80, `corpus`, `run` and `demo`
 - `lexicons`: `lexicon import`, `mine` and `from-misses`
 - `audition`: `audition`
 - `recognition`: `serve`, `transcribe` and `export`

@@ -1,4 +1,4 @@
-"""`shoptalk init`, the stages 10 to 80, `run` and `demo`."""
+"""`shoptalk init`, the stages 10 to 80, `corpus`, `run` and `demo`."""
 
 import argparse
 import shlex
@@ -28,6 +28,12 @@ def add(commands: "Commands[argparse.ArgumentParser]") -> None:
         _add_run_arguments(parser, one_stage, are_required=stage.name != "lexicon")
         if stage.name == "lexicon":
             lexicons.add_actions(parser)
+    purpose = "10 to 50: only those that are not current, from a recipe or from a bare list of terms"
+    made = commands.add_parser("corpus", help=purpose, description=purpose)
+    _add_run_arguments(made, corpus, are_required=False)
+    terms = "in place of --recipe: lists or tables of terms; a recipe is written into the run folder, as by init"
+    made.add_argument("--terms", metavar="TERMS", nargs="+", type=Path, help=terms)
+    made.add_argument("--trade", default="", help=f"with --terms: {trade}")
     _add_run_arguments(commands.add_parser("run", help="all stages, only those that are not current"), all_stages)
     purpose = "all stages, then ask a fresh server about a test recording"
     _add_run_arguments(commands.add_parser("demo", help=purpose), demo)
@@ -83,6 +89,24 @@ def all_stages(parsed: argparse.Namespace) -> None:
     from shoptalk.stages import execution
 
     execution.make_all(_open_run(parsed))
+
+
+def corpus(parsed: argparse.Namespace) -> None:
+    """Run the stages 10 to 50 that are not current; from a bare list, write the recipe for it first."""
+    from shoptalk.core.errors import RecipeError
+    from shoptalk.stages import execution, from_list
+
+    if not parsed.run:
+        raise RecipeError("corpus needs --run DIR, the folder for all that is made")
+    if bool(parsed.recipe) == bool(parsed.terms):
+        raise RecipeError("corpus takes either --recipe, or --terms with a list of terms")
+    if parsed.trade and parsed.recipe:
+        raise RecipeError("--trade goes with --terms; with a recipe, use --set transcripts.trade='a coffee bar'")
+    if parsed.terms:
+        parsed.recipe = str(from_list.recipe_in(Path(parsed.run), parsed.terms, trade=parsed.trade))
+    run = _open_run(parsed)
+    execution.make_all(run, last="dataset")
+    print(f"dataset: {run.product('dataset')}")
 
 
 def demo(parsed: argparse.Namespace) -> None:

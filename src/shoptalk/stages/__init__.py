@@ -3,6 +3,7 @@
 - `table`: the stages: what each reads, makes and depends on
 - `run`: the run folder and its signatures
 - `starting`: a recipe, a lexicon and a policy to edit
+- `from_list`: a recipe in the run folder for a bare list of terms
 - `preflight`: what a run needs, checked before its first stage
 - `execution`: a recipe's stages, made where they are not current
 - `term_sources`: lexicons made of lists, texts and misses

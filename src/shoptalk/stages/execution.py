@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from shoptalk.core import config
@@ -70,13 +70,20 @@ MAKE: Mapping[str, Callable[[StageRun], None]] = {make.__name__: make for make i
 """What makes the product of each stage: the function of its name."""
 
 
-def make_all(run: Run) -> None:
-    """Make every stage that is not current, in order; what would stop one of them is told before the first."""
-    run.signature(STAGES[-1].name)  # each file that the recipe names must be there
-    preflight.check(run)
-    fetch_models(run)
-    for stage in STAGES:
-        make(run, stage.name)
+def make_all(run: Run, *, last: str = STAGES[-1].name) -> None:
+    """Make every stage up to `last` that is not current, in order; what would stop one is told before the first."""
+    names = through(last)
+    run.signature(last)  # each file that the recipe names must be there
+    preflight.check(run, names)
+    fetch_models(run, names)
+    for name in names:
+        make(run, name)
+
+
+def through(last: str) -> Sequence[str]:
+    """The names of the stages up to `last`, in order."""
+    names = [stage.name for stage in STAGES]
+    return names[: names.index(last) + 1]
 
 
 def make(run: Run, name: str) -> None:
@@ -96,17 +103,18 @@ def make(run: Run, name: str) -> None:
     run.mark_current(name, signature)
 
 
-def fetch_models(run: Run) -> None:
-    """Bring what the stages to be run will ask of the model store, before the work (and its clock) begins."""
+def fetch_models(run: Run, names: Collection[str]) -> None:
+    """Bring what those of the stages that are not current will ask of the model store, before the work begins."""
     from shoptalk.integrations import kokoro
     from shoptalk.stages.recognizers import open_recognizer
 
+    to_make = [name for name in names if not run.is_current(name)]
     section = run.recipe.transcripts
-    if section.llm.kind == "embedded" and not run.is_current("transcripts") and preflight.asks_llm(run):
+    if section.llm.kind == "embedded" and "transcripts" in to_make and preflight.asks_llm(run):
         store.path(section.llm.model, say=say)
-    if not run.is_current("speech"):
+    if "speech" in to_make:
         kokoro.prepare()
-    if not run.is_current("evaluate"):
+    if "evaluate" in to_make:
         if run.recipe.engine.needs_vad:
             store.path("silero-vad", say=say)
         for other in run.recipe.evaluate.others:

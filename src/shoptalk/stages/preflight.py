@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,18 +39,18 @@ _CHECKPOINTS = 8
 """So often are the base's bytes on disk in the end: best, last with its optimiser, tuned, bundle."""
 
 
-def check(run: Run) -> None:
-    """`PreflightError` with everything that would stop a stage which is not current."""
+def check(run: Run, names: Collection[str]) -> None:
+    """`PreflightError` with everything that would stop one of the stages `names` that is not current."""
     problems: list[str] = []
-    for name, checks in _CHECKS.items():
+    for name in names:
         if run.is_current(name):
             continue
-        for problems_of in checks:
+        for problems_of in _CHECKS.get(name, ()):
             try:
                 problems += [f"{name}: {problem}" for problem in problems_of(run)]
             except ShoptalkError as error:
                 problems.append(f"{name}: {type(error).__name__}: {error}")
-    problems += [f"run: {problem}" for problem in _room(run)]
+    problems += [f"run: {problem}" for problem in _room(run, names)]
     if problems:
         raise PreflightError("the run would stop on the way; mend these first:\n  " + "\n  ".join(problems))
 
@@ -295,26 +295,29 @@ def _endpoint(section: str, url: str) -> Iterator[str]:
         yield f"{section}: {url} cannot be reached ({error}); start it, or mend the address"
 
 
-def _room(run: Run) -> Iterator[str]:
+def _room(run: Run, names: Collection[str]) -> Iterator[str]:
     """Whether the run folder and the cache can be written to, and hold what will be written."""
     for folder in (run.folder, config.cache_dir()):
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             yield f"{folder} cannot be written to; name another folder"
-    if run.folder.is_dir() and not run.is_current("train"):
-        needed = _bytes_needed(run)
+    if run.folder.is_dir():
+        needed = _bytes_needed(run, names)
         free = shutil.disk_usage(run.folder).free
         if free < needed:
             yield f"{run.folder}: {free / 1e9:.1f} GB are free on its disk, about {needed / 1e9:.1f} GB are needed"
 
 
-def _bytes_needed(run: Run) -> int:
+def _bytes_needed(run: Run, names: Collection[str]) -> int:
     """A rough guess, rather too low: the corpus as it is still to be made, and the checkpoints."""
     from shoptalk.corpus.transcripts import wanted_for
 
+    trains = "train" in names
+    if trains and run.is_current("train"):
+        return 0
     base = resources.locate(Path(run.recipe.train.init))
-    checkpoints = _CHECKPOINTS * base.stat().st_size if base.is_file() else 0
-    if run.is_current("dataset") or run.recipe.train.manifests:
+    checkpoints = _CHECKPOINTS * base.stat().st_size if trains and base.is_file() else 0
+    if run.is_current("dataset") or (trains and run.recipe.train.manifests):
         return checkpoints
     try:
         terms = len(_terms(run))

@@ -38,29 +38,34 @@ def start(folder: Path, sources: Sequence[Path] = (), *, trade: str = "") -> lis
     is in the way. `LexiconError`: the sources cannot be read, or have fewer than two terms.
     """
     if folder.exists() and not folder.is_dir():
-        raise RecipeError(f"{folder}: a file, not a folder; name another with --to")
+        raise RecipeError(f"{folder}: a file, not a folder; name another")
     is_kept = len(sources) == 1 and sources[0].resolve() == (folder / LEXICON).resolve()
     there = [name for name in FILES if (folder / name).exists() and not (is_kept and name == LEXICON)]
     if there:
-        raise RecipeError(f"{folder}: has {', '.join(there)} already; move it away, or name another folder with --to")
-    terms = _terms(sources) if sources else []
+        raise RecipeError(f"{folder}: has {', '.join(there)} already; move it away, or name another folder")
+    terms = read_terms(sources) if sources else []
     for name in FILES:
         if name == LEXICON and is_kept:
             continue
         if name == LEXICON and terms:
-            head = _HEAD.format(sources=", ".join(source.name for source in sources))
-            term_files.write(folder / name, terms, head=head)
+            write_terms(folder / name, terms, sources)
         else:
             text = _template(name)
             write_text(folder / name, _recipe_for(text, trade=trade, weighs=bool(terms)) if name == RECIPE else text)
     return [folder / name for name in FILES]
 
 
-def _terms(sources: Sequence[Path]) -> Sequence[Term]:
+def read_terms(sources: Sequence[Path]) -> Sequence[Term]:
+    """The terms of the sources. `LexiconError`: they cannot be read, or have fewer than two terms."""
     terms = term_sources.read_sources(sources, term_sources.Wishes()).terms
     if len(terms) < FEWEST:
         raise LexiconError(f"{', '.join(map(str, sources))}: {len(terms)} term; give at least {FEWEST}")
     return terms
+
+
+def write_terms(path: Path, terms: Sequence[Term], sources: Sequence[Path]) -> None:
+    """Write the lexicon of the terms, with a head that says where they are from and what may be edited."""
+    term_files.write(path, terms, head=_HEAD.format(sources=", ".join(source.name for source in sources)))
 
 
 def _template(name: str) -> str:
