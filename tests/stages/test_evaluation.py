@@ -11,7 +11,7 @@ import pytest
 
 from shoptalk.core import config, files
 from shoptalk.core.audio import write_flac
-from shoptalk.core.errors import ManifestError, ScoringError
+from shoptalk.core.errors import AudioError, ManifestError, ScoringError
 from shoptalk.core.examples import read_manifest
 from shoptalk.core.protocols import Options
 from shoptalk.core.records import Recognition, Samples, Term
@@ -53,7 +53,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     made = Run(tmp_path / "run", config.load(tmp_path / "three.yaml"), tmp_path)
     dataset = made.product("dataset")
     dataset.mkdir(parents=True)
-    write_flac(dataset / "one.flac", np.zeros(1600, np.float32))
+    write_flac(dataset / "one.flac", (0.1 * np.sin(np.arange(1600) / 5)).astype(np.float32))
     lines = {name: [_line(name, text)] for name, text in SAID.items()}
     for name in TESTS:
         _write(dataset / f"test-{name}.jsonl", lines[name])
@@ -139,6 +139,22 @@ def test_sets_that_are_made_depend_on_noise_seed_and_the_recordings_in_them(run:
     replace_audio(run.product("dataset") / "one.flac")
     after = content()
     assert {name for name in before if before[name] == after[name]} == {"silence"}
+
+
+def test_silence_under_noise_is_named(run: Run) -> None:
+    noise = str(Path(__file__).parents[2] / "assets" / "noise" / "manifest.jsonl")
+    recipe = config.load(run.recipe_folder / "three.yaml", ("evaluate.snr_db=[10]", f"augment.noise_manifest={noise}"))
+    write_flac(run.product("dataset") / "one.flac", np.zeros(1600, np.float32))
+    with pytest.raises(AudioError, match="taught@10dB: the speech is silent"):
+        evaluate(Run(run.folder, recipe, run.recipe_folder))
+
+
+def test_conditions_are_sets_of_their_own(run: Run) -> None:
+    noise = str(Path(__file__).parents[2] / "assets" / "noise" / "manifest.jsonl")
+    changes = ("evaluate.conditions=[telephone, noisy-room]", f"augment.noise_manifest={noise}")
+    recipe = config.load(run.recipe_folder / "three.yaml", changes)
+    scores = evaluate(Run(run.folder, recipe, run.recipe_folder))
+    assert list(scores.sets) == ["taught", "untaught", "general", "taught-noisy-room", "taught-telephone"]
 
 
 def test_lines_of_a_test_set_that_cannot_be_scored_are_told_at_the_start(run: Run) -> None:

@@ -2,15 +2,19 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoptalk.core import files
 from shoptalk.core.audio import SAMPLE_RATE_HZ, write_flac
 from shoptalk.core.effects import active_power
-from shoptalk.core.errors import AudioError, ChecksumError, ManifestError
+from shoptalk.core.errors import AudioError, ChecksumError, ManifestError, RecipeError
+from shoptalk.core.noise import Noise, read_noise
+from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Samples
 from shoptalk.testsets import conditions
 
@@ -164,3 +168,27 @@ def test_audio_that_is_not_as_long_as_its_manifest_says_is_refused() -> None:
     (one,) = conditions.long_forms([{"id": "a", "text": "", "duration": 1.0}], 10.0, 7)
     with pytest.raises(AudioError, match=r"a: 2\.00 s of audio where the manifest says 1\.00 s"):
         conditions.join(one, lambda _: white(2.0), 7)
+
+
+@pytest.mark.parametrize("condition", get_args(get_args(EvaluateSection.model_fields["conditions"].annotation)[0]))
+def test_speech_under_a_condition_is_made_as_stage_40_would(condition: str) -> None:
+    records = [record for record in files.read(SHIPPED, Noise) if record.split == "test"]
+    by_id = {record.id: record for record in records}
+    asked: list[str] = []
+
+    def load(name: str) -> Samples:
+        asked.append(name)
+        return read_noise(by_id[name], SHIPPED.parent)
+
+    speech_T = speechlike(1.5)
+    made_T = conditions.under_condition("u", speech_T, condition, records, load, 7)
+    assert made_T.shape == speech_T.shape and made_T.dtype == np.float32 and np.abs(made_T).max() < 1.0
+    assert not np.allclose(made_T, speech_T, atol=1e-3)
+    np.testing.assert_array_equal(made_T, conditions.under_condition("u", speech_T, condition, records, load, 7))
+    kinds = {by_id[name].kind for name in asked}
+    assert ("noise" in kinds) == ("nois" in condition) and kinds <= {"noise", "rir"}
+
+
+def test_a_condition_without_its_noise_is_named() -> None:
+    with pytest.raises(RecipeError, match="condition 'noise'"):
+        conditions.under_condition("u", speechlike(1.0), "noise", [], lambda _: white(1.0), 7)

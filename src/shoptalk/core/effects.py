@@ -67,7 +67,7 @@ def add_noise(speech_T: Samples, noise_T: Samples, *, snr_db: float) -> Samples:
     if noise_power <= 0.0:
         raise AudioError("the noise is silent; use another recording")
     if speech_power <= 0.0:
-        raise AudioError("the speech is silent; noise has no SNR beside it")
+        raise AudioError("the speech is silent, so noise has no SNR beside it; take the recording out")
     scale = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))
     mixed_T = (speech_T + np.float32(scale) * noise_T).astype(np.float32)
     measured_db = measured_snr_db(speech_T, mixed_T)

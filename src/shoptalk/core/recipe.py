@@ -482,8 +482,12 @@ class EvaluateSection(Section):
     """Texts that the base was trained on. Terms that it has read are then scored apart."""
     snr_db: tuple[float, ...] = ()
     """SNRs of the set ``noisy``: sentences with trained terms, under noise that training never used."""
+    conditions: tuple[
+        Literal["room", "noise", "noisy-room", "microphone", "telephone", "codec", "packet-loss"], ...
+    ] = ()
+    """Conditions of which each makes a set ``taught-CONDITION`` of sentences with trained terms, as stage 40 would."""
     noisy_utterances: int = Field(default=60, ge=1)
-    """Sentences of the set ``noisy`` at each SNR, drawn by sha256 of the id."""
+    """Sentences of the set ``noisy`` at each SNR, and of each condition, drawn by sha256 of the id."""
     silence_s: float = Field(default=0.0, ge=0)
     """Seconds of the set ``silence``: digital silence and test noise, in which every recognised word is wrong."""
     long_form_s: float = Field(default=0.0, ge=0)

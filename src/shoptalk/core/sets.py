@@ -33,3 +33,8 @@ def noisy_id(clean: str, snr_db: float) -> str:
 def clean_id(noisy: str) -> str:
     """The id of the same sentence without noise."""
     return noisy.rpartition("@")[0]
+
+
+def condition_set(condition: str) -> str:
+    """The set of sentences with trained terms under a condition of `draws.CONDITIONS`."""
+    return f"{TAUGHT}-{condition}"

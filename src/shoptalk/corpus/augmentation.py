@@ -15,6 +15,7 @@ from shoptalk.core import effects as effect
 from shoptalk.core.audio import SAMPLE_RATE_HZ, decode, write_flac
 from shoptalk.core.draws import CONDITIONS as CONDITIONS
 from shoptalk.core.draws import Draw, apply, draw, length_factor, planned, require_noise
+from shoptalk.core.errors import AudioError
 from shoptalk.core.files import file_digest
 from shoptalk.core.noise import Noise, NoiseSet, read_noise
 from shoptalk.core.protocols import Workers
@@ -171,7 +172,10 @@ def _augment(step: Step) -> Utterance:
     if isinstance(step, Wordless):
         return _silent(step)
     if not step.target.is_file():
-        write_flac(step.target, apply(decode(step.source), step.draw, _load))
+        try:
+            write_flac(step.target, apply(decode(step.source), step.draw, _load))
+        except AudioError as error:
+            raise AudioError(f"{step.copy_id}: {error}") from error
     factor = length_factor(step.draw.effects)
     words = []
     for word, start_s, end_s in step.utterance.words:

@@ -1,6 +1,6 @@
 """Stage 70: the test sets recognised by base, tuned model and others, the scores and their reports."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from shoptalk.core import files
 from shoptalk.core import terms as term_forms
 from shoptalk.core.files import file_digest
+from shoptalk.core.noise import Noise, NoiseSet
 from shoptalk.core.progress import say
 from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import effective
@@ -72,20 +73,30 @@ def _further(run: AnyRun, clips: Sequence[Clip]) -> list[Clip]:
     if section.snr_db or section.silence_s:
         noise_manifest = run.resolve(run.recipe.augment.noise_manifest)
         noise = conditions.noise_recordings(noise_manifest)
-    if section.snr_db:
-        ranked = sorted(trained, key=lambda clip: sha256(clip.asked.id.encode()).digest())
-        chosen = ranked[: section.noisy_utterances]
-        for snr_db in section.snr_db:
-            for clip in chosen:
-                further.append(
-                    test_clips.under_noise(clip, noise, snr_db, seed, noise_content=file_digest(noise_manifest))
-                )
+    ranked = sorted(trained, key=lambda clip: sha256(clip.asked.id.encode()).digest())
+    chosen = ranked[: section.noisy_utterances]
+    for snr_db in section.snr_db:
+        for clip in chosen:
+            further.append(test_clips.under_noise(clip, noise, snr_db, seed, noise_content=file_digest(noise_manifest)))
+    further += _under_conditions(run, chosen)
     if section.silence_s:
         for name, samples_T in conditions.silence(noise, section.silence_s, seed):
             further.append(test_clips.silent(name, samples_T))
     if section.long_form_s:
         further += test_clips.long(trained + general, section.long_form_s, seed)
     return further
+
+
+def _under_conditions(run: AnyRun, clips: Sequence[Clip]) -> Iterator[Clip]:
+    """A set of these sentences for each condition that the recipe tests under."""
+    if not run.recipe.evaluate.conditions:
+        return
+    manifest = run.resolve(run.recipe.augment.noise_manifest)
+    noise = NoiseSet(tuple(files.read(manifest, Noise)), manifest.parent)
+    content = file_digest(manifest)
+    for condition in run.recipe.evaluate.conditions:
+        for clip in clips:
+            yield test_clips.under_condition(clip, condition, noise, run.recipe.seed, noise_content=content)
 
 
 def _write_report(run: StageRun, scores: Scores, clips: Sequence[Clip], *, base: str) -> None:

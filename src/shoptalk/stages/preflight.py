@@ -234,11 +234,17 @@ def _shared_ids(name: str, ids: Sequence[str], set_of: dict[str, str]) -> Iterat
 
 def _conditions(run: Run) -> Iterator[str]:
     section = run.recipe.evaluate
-    if not (section.snr_db or section.silence_s):
+    asking = {
+        "evaluate.snr_db": section.snr_db,
+        "evaluate.silence_s": section.silence_s,
+        "evaluate.conditions": {"noise", "noisy-room"} & set(section.conditions),
+    }
+    keys = [f"`{key}`" for key, value in asking.items() if value]
+    if not keys:
         return
     path = run.resolve(run.recipe.augment.noise_manifest)
     if not any(record.split == "test" and record.kind == "noise" for record in files.read(path, Noise)):
-        yield f"{path}: has no noise of split `test`, which `evaluate.snr_db` and `evaluate.silence_s` need"
+        yield f"{path}: has no noise of split `test`, which {' and '.join(keys)} need"
 
 
 def _others(run: Run) -> Iterator[str]:

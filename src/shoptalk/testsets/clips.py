@@ -8,12 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from shoptalk.core import audio
-from shoptalk.core.errors import ManifestError, ScoringError
+from shoptalk.core.errors import AudioError, ManifestError, ScoringError
 from shoptalk.core.examples import listed as problems_listed
 from shoptalk.core.examples import numbered_manifest
+from shoptalk.core.noise import NoiseSet, read_noise
+from shoptalk.core.recipe import effective
 from shoptalk.core.recordings import content_of, load, problem_of_audio
 from shoptalk.core.records import Example, Hypothesis, Samples, Word
-from shoptalk.core.sets import LONG, NOISY, SILENCE, TEST_LISTS, TESTS, digest, noisy_id
+from shoptalk.core.sets import LONG, NOISY, SILENCE, TEST_LISTS, TESTS, condition_set, digest, noisy_id
 from shoptalk.core.tokens import FRAME_S
 from shoptalk.testsets import conditions
 
@@ -122,7 +124,35 @@ def under_noise(
     name = noisy_id(clip.asked.id, snr_db)
     asked = clip.asked.model_copy(update={"id": name, "set": NOISY, "snr_db": snr_db})
     content = [clip.content, noise_content, snr_db, seed]
-    return Clip(asked, lambda: conditions.under_noise(clip.asked.id, clip.load(), noise, snr_db, seed), content)
+
+    def made() -> Samples:
+        return conditions.under_noise(clip.asked.id, clip.load(), noise, snr_db, seed)
+
+    return Clip(asked, partial(_named, name, made), content)
+
+
+def under_condition(clip: Clip, condition: str, noise: NoiseSet, seed: int, *, noise_content: object) -> Clip:
+    """The clip again, in a set of its own, as a condition of `draws.CONDITIONS` has it."""
+    usable = [record for record in noise.recordings if record.split == "test"]
+    by_id = {record.id: record for record in usable}
+    asked = clip.asked.model_copy(update={"id": f"{clip.asked.id}@{condition}", "set": condition_set(condition)})
+
+    def load_noise(noise_id: str) -> Samples:
+        return read_noise(by_id[noise_id], noise.folder)
+
+    def made() -> Samples:
+        return conditions.under_condition(clip.asked.id, clip.load(), condition, usable, load_noise, seed)
+
+    content = [clip.content, noise_content, condition, seed, effective(conditions.TESTED)]
+    return Clip(asked, partial(_named, asked.id, made), content)
+
+
+def _named(name: str, make: Callable[[], Samples]) -> Samples:
+    """What `make` gives; an `AudioError` of it tells of which recording it is."""
+    try:
+        return make()
+    except AudioError as error:
+        raise AudioError(f"{name}: {error}") from error
 
 
 def silent(name: str, samples_T: Samples) -> Clip:

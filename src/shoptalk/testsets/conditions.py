@@ -13,9 +13,11 @@ import numpy as np
 
 from shoptalk.core import files
 from shoptalk.core.audio import SAMPLE_RATE_HZ
+from shoptalk.core.draws import apply, draw, planned, require_noise
 from shoptalk.core.effects import add_noise, at_level, white_noise
 from shoptalk.core.errors import AudioError, ManifestError
 from shoptalk.core.noise import Noise, read_noise
+from shoptalk.core.recipe import AugmentSection
 from shoptalk.core.records import Samples
 
 FLOOR_DB = -60.0
@@ -24,6 +26,14 @@ SILENT_LEVELS_DB = (-55.0, -45.0, -35.0, -25.0)
 """RMS of noise without speech, from hardly audible to about as loud as speech."""
 SILENT_S = (3.0, 12.0)
 PAUSE_S = (0.3, 1.5)
+TESTED = AugmentSection(
+    speed=(1.0, 1.0),
+    gain_db=(0.0, 0.0),
+    snr_db=(5.0, 20.0),
+    telephone_laws=("mu", "a"),
+    codecs=("opus", "mp3", "aac"),
+)
+"""What is drawn for test speech under a condition, whatever the recipe trains with."""
 SPEECH = ("babble", "speech", "voice", "crowd")
 """Noises whose ids say so hold speech. Of the noises that ship none does: silero-vad gives at most 0.15 to those of
 ``test``."""
@@ -58,6 +68,23 @@ def under_noise(
     rng = _rng(seed, utterance_id)
     _, noise_T = noise[int(rng.integers(len(noise)))]
     return add_noise(samples_T, np.roll(noise_T, int(rng.integers(noise_T.size))), snr_db=snr_db)
+
+
+def under_condition(
+    utterance_id: str,
+    samples_T: Samples,
+    condition: str,
+    noise: Sequence[Noise],
+    load: Callable[[str], Samples],
+    seed: int,
+) -> Samples:
+    """Speech as a design's condition has it, at its own pace and level; `noise` are recordings that no training uses.
+
+    `load` reads one of them by its id. `RecipeError` where the condition needs noise and there is none.
+    """
+    require_noise(TESTED, noise, {condition})
+    drawn = draw(utterance_id, planned(TESTED, condition), noise, seed=seed)
+    return apply(samples_T, drawn, load)
 
 
 def silence(noise: Sequence[tuple[str, Samples]], seconds: float, seed: int) -> Iterator[tuple[str, Samples]]:
