@@ -12,7 +12,7 @@ A text with several right entries has several accepted pronunciations, the first
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -73,9 +73,12 @@ def remove(path: Path, text: str, sound: str) -> None:
     _edit(path, text, sound, [])
 
 
-def of_text(overrides: Sequence[Override], text: str) -> list[Override]:
-    """The entries of one term, whatever the case it is written in."""
-    return [override for override in overrides if override.text.casefold() == text.casefold()]
+def by_text(overrides: Iterable[Override]) -> dict[str, list[Override]]:
+    """The entries of each term, by its text in lower case."""
+    entries: dict[str, list[Override]] = {}
+    for override in overrides:
+        entries.setdefault(override.text.casefold(), []).append(override)
+    return entries
 
 
 def _edit(path: Path, text: str, sound: str, new: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from shoptalk.core.records import PronouncedBy, Term
 from shoptalk.corpus import stems
-from shoptalk.corpus.overrides import Override, of_text
+from shoptalk.corpus.overrides import Override, by_text
 
 NAMES: Mapping[PronouncedBy, str] = {
     "override": "by people who listened",
@@ -27,7 +27,8 @@ def decide(terms: Iterable[Term], *, overrides: Sequence[Override], dictionary: 
     A pronunciation that somebody found wrong is not used while another tier has one.
     """
     known = {term.text.casefold(): term.ipa for term in dictionary if term.ipa}
-    return [_decided(term, of_text(overrides, term.text), known) for term in terms]
+    said = by_text(overrides)
+    return [_decided(term, said.get(term.text.casefold(), []), known) for term in terms]
 
 
 def _decided(term: Term, said: Sequence[Override], known: Mapping[str, tuple[str, ...]]) -> Term:
@@ -63,12 +64,13 @@ def told(terms: Sequence[Term]) -> str:
 def remarks(terms: Sequence[Term], overrides: Sequence[Override]) -> list[str]:
     """What people said that has no effect, or that leaves a term without a pronunciation that anybody found right."""
     texts = {term.text.casefold() for term in terms}
+    said = by_text(overrides)
     strangers = [override.text for override in overrides if override.text.casefold() not in texts]
     notes = []
     if strangers:
         notes.append(f"pronunciations of {', '.join(dict.fromkeys(strangers))} are used by no term of this lexicon")
     for term in terms:
-        verdicts = {override.verdict for override in of_text(overrides, term.text)}
+        verdicts = {override.verdict for override in said.get(term.text.casefold(), [])}
         if verdicts == {"wrong"}:
             notes.append(f"somebody found wrong how {term.text!r} is spoken, and nobody found anything right")
     return notes

@@ -54,9 +54,10 @@ class Listening:
         said = overrides.read(self.path) if self.path.is_file() else []
         by_lexicon = tiers.decide(self.terms, overrides=(), dictionary=self.dictionary)
         in_force = tiers.decide(self.terms, overrides=said, dictionary=self.dictionary)
+        entries = overrides.by_text(said)
         rows = []
         for plain, decided in zip(by_lexicon, in_force, strict=True):
-            rows.append(self._row(plain, decided, overrides.of_text(said, plain.text)))
+            rows.append(self._row(plain, decided, entries.get(plain.text.casefold(), [])))
         return {
             "terms": rows,
             "file": str(self.path),
@@ -111,8 +112,9 @@ class Listening:
             return
         if verdict not in ("right", "wrong"):
             raise TermError(f"verdict {verdict!r}: say right or wrong")
-        before = overrides.of_text(overrides.read(self.path), term.text) if self.path.is_file() else []
-        kept = next((override for override in before if override.sound == ipa), None)
+        before = overrides.by_text(overrides.read(self.path)) if self.path.is_file() else {}
+        own = before.get(term.text.casefold(), [])
+        kept = next((override for override in own if override.sound == ipa), None)
         key = "respelling" if kept and kept.respelling else "ipa"
         self._put(term, {key: kept.respelling if kept and kept.respelling else ipa, "verdict": verdict}, by)
 
