@@ -83,6 +83,8 @@ def other_tuple(kinds: tuple[Any, ...], value: tuple[Any, ...]) -> tuple[Any, ..
         return (OtherSection(kind="whisper", model="whisper-base-ct2"),)
     if len(kinds) == 2 and kinds[1] is not Ellipsis:
         return (value[0] / 2 if value[0] else -0.5, value[1])
+    if not value and get_origin(kinds[0]) is Literal:
+        return (get_args(kinds[0])[0],)
     return (*value, other(kinds[0], value[-1] if value else kinds[0]()))
 
 
