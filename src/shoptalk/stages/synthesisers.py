@@ -32,7 +32,7 @@ def synthesiser(run: StageRun) -> Synthesiser:
 
         kokoro.prepare()
         return Synthesiser(kokoro.load, Processes(section.workers), "")
-    if section.tts == "piper":
+    if section.tts == "piper" and section.piper_voices:
         from shoptalk.integrations.tts_piper import PiperTts
 
         folder = run.resolve(section.piper_voices)
