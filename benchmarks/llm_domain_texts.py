@@ -66,6 +66,7 @@ def main() -> None:
         entry["implausible"] = [int(number) for number in options.texts]
         entry["plausible_share"] = round(1 - len(options.texts) / len(entry["sentences"]), 3)
         entry["plausible_per_cpu_minute"] = round(entry["usable_per_cpu_minute"] * entry["plausible_share"], 2)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     else:
         llm = EmbeddedLlm(store.path(options.model), name=options.model, temperature=0.6, threads=1)
         terms = lexicon.load([ROOT / "lexicons/clinical.yaml"])
