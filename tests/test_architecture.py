@@ -147,6 +147,7 @@ OTHER_MEANINGS = {
     ("corpus/lexicon.py", TAUGHT),  # a column of lexicons
     ("corpus/misses.py", TAUGHT),
     ("corpus/term_files.py", TAUGHT),
+    ("stages/starting.py", TAUGHT),
     ("release/gate.py", GENERAL),  # a section of policies
     ("scoring/report/tables.py", GENERAL),  # the head of a column
 }  # fmt: skip

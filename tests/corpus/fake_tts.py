@@ -1,6 +1,7 @@
 """A synthesiser that hums: as long as its text, different for each voice and pronunciation; words last by letters."""
 
 import re
+import time
 from collections.abc import Mapping
 from functools import partial
 
@@ -11,10 +12,12 @@ from shoptalk.core.records import Samples, Word
 
 
 class HummingTts:
-    def __init__(self, fault: str = "") -> None:
+    def __init__(self, fault: str = "", pause_s: float = 0.0) -> None:
         self.fault = fault
+        self.pause_s = pause_s
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
+        time.sleep(self.pause_s)
         hertz = 100 + sum(map(ord, voice + "".join(pronunciations.values()))) % 300
         seconds = 0.065 * len(spoken) / speed * (10 if self.fault == "long" else 1)
         t = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
@@ -43,5 +46,5 @@ class WordlessTts:
         return HummingTts().speak(spoken, voice=voice, speed=speed, pronunciations=pronunciations)
 
 
-def make(fault: str = "") -> partial[HummingTts]:
-    return partial(HummingTts, fault)
+def make(fault: str = "", pause_s: float = 0.0) -> partial[HummingTts]:
+    return partial(HummingTts, fault, pause_s)

@@ -72,6 +72,14 @@ def test_what_a_lexicon_says_is_kept(tmp_path: Path) -> None:
     assert lexicon.load([terms_path]) == lexicon.load([tmp_path / "menu.yaml"])
 
 
+def test_terms_that_are_rehearsed_are_no_control(tmp_path: Path) -> None:
+    (tmp_path / "sizes.yaml").write_text("- small\n- cortado\n- {text: large, taught: false}\n")
+    recipe_path, terms_path, _ = starting.start(tmp_path / "bar", [tmp_path / "sizes.yaml"])
+    assert "- {text: small, taught: true}  # trained" in terms_path.read_text()
+    terms = lexicon.hold_out(lexicon.load([terms_path]), part=0.6, seed=config.load(recipe_path).seed)
+    assert {term.text: term.taught for term in terms} == {"small": True, "cortado": False, "large": False}
+
+
 def test_a_lexicon_at_its_place_stays(tmp_path: Path) -> None:
     (tmp_path / "terms.yaml").write_text("# mine\n- flat white\n- cortado\n")
     starting.start(tmp_path, [tmp_path / "terms.yaml"])

@@ -36,5 +36,6 @@
 - `models`: the model store
 - `disk`: a full disk, told as what it is
 - `pace`: how fast a service may be asked
-- `pages`: what the HTML pages of report and gate share
+- `pages`: what the HTML pages of reports and gate share
+- `svg`: the parts of their charts
 """

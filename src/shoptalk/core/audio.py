@@ -524,11 +524,11 @@ def flac(samples_T: Samples, *, rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
 
 
 def opus(samples_T: Samples, *, bit_rate: int = 16_000) -> bytes:
-    """Mono Opus in Ogg, small enough for many recordings in one page; lossy."""
+    """Mono Opus in Ogg, small enough for many recordings in one page; lossy. The same samples give the same bytes."""
     import av
 
     held = io.BytesIO()
-    with av.open(held, "w", format="ogg") as writer:
+    with av.open(held, "w", format="ogg", options={"fflags": "+bitexact"}) as writer:  # else its serial is random
         stream = writer.add_stream("libopus", rate=SAMPLE_RATE_HZ, layout="mono")
         stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples_T[None], np.float32), "flt", "mono")

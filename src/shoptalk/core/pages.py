@@ -1,8 +1,12 @@
-"""HTML pages that report and gate share: their templates, their style sheet, and the place of the gate's banner."""
+"""What the HTML pages share: their templates, their style sheet, recordings, and the place of the gate's banner."""
 
+import base64
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
+
+from shoptalk.core import audio
+from shoptalk.core.records import Samples
 
 GATE_BEGIN, GATE_END = "<!-- gate -->", "<!-- /gate -->"
 """Between these marks of the report, `shoptalk gate` writes what it decided."""
@@ -27,3 +31,8 @@ def environment(package: str | None, **filters: Callable[..., str]) -> Any:
     )
     made.filters.update(filters)
     return made
+
+
+def data_url(samples_T: Samples) -> str:
+    """A recording as it stands in a page."""
+    return "data:audio/ogg;base64," + base64.b64encode(audio.opus(samples_T)).decode()

@@ -33,5 +33,6 @@
 - `speech`: 30: transcripts spoken
 - `augmentation`: 40: noisy copies of the training speech
 - `dataset`: 50: manifests, leak checks, fixed test lists
+- `report`: 50: the page that shows the dataset
 - `splits`: near duplicates and draws, for all stages
 """

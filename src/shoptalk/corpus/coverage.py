@@ -165,12 +165,7 @@ def counted(
 
 def require_minima(coverage: Coverage, terms: Sequence[Term], levels: Levels) -> None:
     """`CoverageError` names the cells that have fewer sentences than the recipe requires."""
-    short = []
-    for minimum in coverage.minima:
-        for cell, count in sorted(_margin_with_empty(coverage, minimum.of, terms, levels).items()):
-            if count < minimum.at_least:
-                named = ", ".join(f"{factor} {level!r}" for factor, level in zip(minimum.of, cell, strict=True))
-                short.append(f"{named}: {count} of {minimum.at_least}")
+    short = short_cells(coverage, terms, levels)
     if short:
         more = f"\n  and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
         raise CoverageError(
@@ -179,6 +174,17 @@ def require_minima(coverage: Coverage, terms: Sequence[Term], levels: Levels) ->
             + "\n  ".join(short[:SHOWN])
             + more
         )
+
+
+def short_cells(coverage: Coverage, terms: Sequence[Term], levels: Levels) -> list[str]:
+    """The cells that have fewer sentences than the recipe requires: ``term 'latte', voice 'accent': 1 of 2``."""
+    short = []
+    for minimum in coverage.minima:
+        for cell, count in sorted(_margin_with_empty(coverage, minimum.of, terms, levels).items()):
+            if count < minimum.at_least:
+                named = ", ".join(f"{factor} {level!r}" for factor, level in zip(minimum.of, cell, strict=True))
+                short.append(f"{named}: {count} of {minimum.at_least}")
+    return short
 
 
 def told(coverage: Coverage) -> list[str]:

@@ -8,6 +8,8 @@
 - `execution`: a recipe's stages, made where they are not current
 - `term_sources`: lexicons made of lists, texts and misses
 - `corpus`: 10 to 50
+- `refusals`: 20: refused answers of the language model, counted
+- `dataset_report`: 50: the page of the dataset
 - `audition`: a page to listen to the terms
 - `trades`: 20: proposals and carriers for trades and categories that nothing ships for
 - `training`: 60

@@ -16,6 +16,7 @@ from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
 from shoptalk.core.records import Term, Transcript, Utterance
 from shoptalk.core.terms import folded, index_of
+from shoptalk.stages import refusals
 from shoptalk.stages.processes import Processes
 from shoptalk.stages.products import kept_of, once, write
 from shoptalk.stages.run import StageRun
@@ -119,7 +120,7 @@ def _filled(
 
     def written(done: frozenset[str]) -> Iterator[Carrier]:
         made = kept_of(path, Carrier, done)
-        with _telling_refused() as refused:
+        with refusals.telling(run) as refused:
             planned = trades.planned_carriers(
                 run, terms, bank, llm, proposed_for=proposed, made=tuple(made), refused=refused
             )
@@ -157,7 +158,7 @@ def _dictations(run: StageRun, terms: list[Term], llm: Callable[[], Llm]) -> "tu
 
     def written(done: frozenset[str]) -> Iterator[Transcript]:
         made = kept_of(path, Transcript, done)
-        with _telling_refused() as refused:
+        with refusals.telling(run) as refused:
             new = write_dictations(
                 llm(), terms, section, seed=run.recipe.seed, done=tuple(made), refused=refused, workers=workers
             )
@@ -193,24 +194,6 @@ def _asking_anew_next_time(run: StageRun) -> Iterator[None]:
 
             KeptAnswers(run.folder / ANSWERS).forget()
         raise
-
-
-@contextmanager
-def _telling_refused() -> Iterator[Counter[str]]:
-    """Count the answers that were refused, by what was wrong with them, and tell of them at the end."""
-    from shoptalk.corpus.answers import told
-
-    refused: Counter[str] = Counter()
-    try:
-        yield refused
-    except CoverageError as error:
-        if not refused:
-            raise
-        reasons = f"{refused.total()} answers of the language model were refused: {told(refused)}"
-        raise CoverageError(f"{error}\n{reasons}") from None
-    finally:
-        if refused:
-            say(f"{refused.total()} answers of the language model were refused: {told(refused)}")
 
 
 def _llm(section: LlmSection, folder: Path) -> Llm:
@@ -307,6 +290,7 @@ def augment(run: StageRun) -> None:
 def dataset(run: StageRun) -> None:
     """50: manifests, checked for leaks."""
     from shoptalk.corpus import dataset as lists
+    from shoptalk.stages import dataset_report
 
     source = run.product("augment")
     terms = list(files.read(run.product("lexicon"), Term))
@@ -324,3 +308,4 @@ def dataset(run: StageRun) -> None:
         count += not unheard.isdisjoint(utterance.term_ids)
     say(f"{count} of {len(utterances)} utterances say one of the {len(unheard)} terms that nobody has listened to")
     say("no leaks; test lists " + ", ".join(f"{name} {digest[:12]}" for name, digest in digests.items()))
+    say(f"the dataset on a page: {dataset_report.write(run.run)}")

@@ -5,7 +5,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from shoptalk.core import files
+from shoptalk.core import files, pages
 from shoptalk.core import terms as term_forms
 from shoptalk.core.files import file_digest
 from shoptalk.core.noise import Noise, NoiseSet
@@ -106,7 +106,7 @@ def _write_report(run: StageRun, scores: Scores, clips: Sequence[Clip], *, base:
         facts["Training data"] = "; ".join(trained)
     private = run.recipe.evaluate.report_private
     by_id = {clip.asked.id: clip for clip in clips if private or not clip.asked.patient}
-    sounds = {name: page.data_url(by_id[name].load()) for name in page.shown(scores) if name in by_id}
+    sounds = {name: pages.data_url(by_id[name].load()) for name in page.shown(scores) if name in by_id}
     files.write_text(run.product("evaluate") / "report.html", page.html(scores, sounds=sounds, facts=facts))
 
 

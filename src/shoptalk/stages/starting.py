@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 
+from shoptalk.core import resources
 from shoptalk.core.errors import LexiconError, RecipeError
 from shoptalk.core.files import write_text
+from shoptalk.core.recipe import DatasetSection
 from shoptalk.core.records import Term
-from shoptalk.corpus import term_files
+from shoptalk.core.terms import index_of, occurrences_of_all
+from shoptalk.corpus import dataset, term_files
 from shoptalk.stages import term_sources
 
 RECIPE, LEXICON = "recipe.yaml", "terms.yaml"
@@ -21,6 +24,7 @@ FILES = {
 FEWEST = 2
 """Terms of a lexicon that can be trained; fewer would leave no control."""
 _TRANSCRIPTS = "transcripts:\n"
+_TRAINED = "trained, not held out as a control"
 _HEAD = """Your terms, from {sources}. This file counts from now on: edit it here. docs/lexicon.md has all columns.
 
   category   terms without one get it from a language model. For drug, procedure, condition, lab, anatomy and role,
@@ -56,20 +60,40 @@ def start(folder: Path, sources: Sequence[Path] = (), *, trade: str = "") -> lis
 
 
 def read_terms(sources: Sequence[Path]) -> Sequence[Term]:
-    """The terms of the sources. `LexiconError`: they cannot be read, or have fewer than two terms."""
+    """The terms of the sources. `LexiconError`: they cannot be read, or have fewer than two terms.
+
+    Terms that the rehearsed general speech says (``small``) are marked as trained, unless a source says otherwise: they
+    can be no control.
+    """
     terms = term_sources.read_sources(sources, term_sources.Wishes()).terms
     if len(terms) < FEWEST:
         raise LexiconError(f"{', '.join(map(str, sources))}: {len(terms)} term; give at least {FEWEST}")
-    return terms
+    rehearsed = _rehearsed(terms)
+    marked = []
+    for term in terms:
+        is_open = term.id in rehearsed and "taught" not in term.model_fields_set
+        marked.append(term.model_copy(update={"taught": True}) if is_open else term)
+    return marked
+
+
+def _rehearsed(terms: Sequence[Term]) -> frozenset[str]:
+    """Ids of the terms that the general speech which ships says."""
+    general = dataset.read_general(resources.locate(DatasetSection().general))
+    index = index_of(terms)
+    places = {place for line in general.rehearsal for place in occurrences_of_all(index, line.text)}
+    return frozenset(terms[place].id for place in places)
 
 
 def write_terms(path: Path, terms: Sequence[Term], sources: Sequence[Path]) -> None:
     """Write the lexicon of the terms, with a head that says where they are from and what may be edited."""
-    term_files.write(path, terms, head=_HEAD.format(sources=", ".join(source.name for source in sources)))
+    decided = {term.id: _TRAINED for term in terms if term.taught and "taught" in term.model_fields_set}
+    term_files.write(
+        path, terms, remarks=decided, head=_HEAD.format(sources=", ".join(source.name for source in sources))
+    )
 
 
 def _template(name: str) -> str:
-    return resources.files("shoptalk.stages").joinpath("start").joinpath(name).read_text(encoding="utf-8")
+    return files("shoptalk.stages").joinpath("start").joinpath(name).read_text(encoding="utf-8")
 
 
 def _recipe_for(text: str, *, trade: str, weighs: bool) -> str:

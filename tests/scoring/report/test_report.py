@@ -9,13 +9,14 @@ import pytest
 from tests.scoring.sample import sample_scores
 
 from shoptalk.core.errors import ScoringError
+from shoptalk.core.pages import data_url
 from shoptalk.core.recipe import EvaluateSection
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import Scores
 from shoptalk.scoring.evaluate import evaluate
 from shoptalk.scoring.publish import publish
 from shoptalk.scoring.report import page
-from shoptalk.scoring.report.page import Piece, data_url, html, pieces, shown
+from shoptalk.scoring.report.page import Piece, html, pieces, shown
 from shoptalk.scoring.report.tables import console_table, markdown
 
 HOSTILE = '<script>alert("x")</script>'

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shoptalk.core import svg
 from shoptalk.core.scores import CalibrationBin, Rate
 
 WIDTH, HEIGHT = 420.0, 230.0
@@ -33,7 +34,7 @@ def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str
     column_width = (WIDTH - LEFT - RIGHT) / len(labels)
     centres = [LEFT + (place + 0.5) * column_width for place in range(len(labels))]
     parts = _axis(top, step)
-    parts += [_text(x, HEIGHT - 10, label, "middle") for x, label in zip(centres, labels, strict=True)]
+    parts += [svg.text(x, HEIGHT - 10, label, "middle") for x, label in zip(centres, labels, strict=True)]
     for place, line in enumerate(series):
         offset = 5.0 * (place - (len(series) - 1) / 2)  # intervals of two lines would hide each other
         points: list[tuple[float, Rate]] = []
@@ -44,51 +45,33 @@ def curve(labels: Sequence[str], series: Sequence[Series], *, title: str) -> str
         parts.append(f'<g class="{line.style}"><polyline points="{path}" fill="none" stroke="currentColor" />')
         for x, rate in points:
             if rate.low is not None and rate.high is not None:
-                parts.append(_line(x, _y(rate.low, top), x, _y(rate.high, top)))
+                parts.append(svg.line(x, _y(rate.low, top), x, _y(rate.high, top)))
             parts.append(f'<circle cx="{x:.1f}" cy="{_y(rate.value or 0.0, top):.1f}" r="3.5" fill="currentColor" />')
         parts.append("</g>")
-    return _svg(parts, title)
+    return svg.picture(parts, title, width=WIDTH, height=HEIGHT)
 
 
 def reliability(bins: Sequence[CalibrationBin], *, title: str) -> str:
     """The part of correct words against their mean confidence; on the diagonal both are equal."""
     width = WIDTH - LEFT - RIGHT
-    parts = [*_axis(1.0, 0.25), _line(LEFT, _y(0, 1), WIDTH - RIGHT, _y(1, 1), "grid")]
+    parts = [*_axis(1.0, 0.25), svg.line(LEFT, _y(0, 1), WIDTH - RIGHT, _y(1, 1), "grid")]
     for confidence in (0, 0.5, 1):
-        parts.append(_text(LEFT + confidence * width, HEIGHT - 10, f"{100 * confidence:.0f} %", "middle"))
+        parts.append(svg.text(LEFT + confidence * width, HEIGHT - 10, f"{100 * confidence:.0f} %", "middle"))
     points = [(LEFT + part.confidence * width, _y(part.right, 1.0)) for part in bins]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<g class="key-after"><polyline points="{path}" fill="none" stroke="currentColor" />')
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="currentColor" />' for x, y in points]
-    return _svg([*parts, "</g>"], title)
+    return svg.picture([*parts, "</g>"], title, width=WIDTH, height=HEIGHT)
 
 
 def _axis(top: float, step: float) -> list[str]:
     parts = []
     for tick in range(round(top / step) + 1):
         value = step * tick
-        parts.append(_line(LEFT, _y(value, top), WIDTH - RIGHT, _y(value, top), "grid"))
-        parts.append(_text(LEFT - 6, _y(value, top) + 4, f"{100 * value:.0f} %", "end"))
+        parts.append(svg.line(LEFT, _y(value, top), WIDTH - RIGHT, _y(value, top), "grid"))
+        parts.append(svg.text(LEFT - 6, _y(value, top) + 4, f"{100 * value:.0f} %", "end"))
     return parts
 
 
 def _y(value: float, top: float) -> float:
     return TOP + (1.0 - value / top) * (HEIGHT - TOP - BOTTOM)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, style: str = "bar") -> str:
-    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line class="{style}" {place} stroke="currentColor" />'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    from markupsafe import escape
-
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(parts: Sequence[str], title: str) -> str:
-    from markupsafe import Markup, escape
-
-    head = f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(title)}">'
-    return Markup(head + "".join(parts) + "</svg>")

@@ -1,12 +1,10 @@
 """The report as one self-contained HTML page that a clinician can read: no scripts, nothing loaded, texts escaped."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from shoptalk.core import audio, pages
-from shoptalk.core.records import Samples
+from shoptalk.core import pages
 from shoptalk.core.scores import Scores, Slice, TermRow
 from shoptalk.scoring.report import charts
 from shoptalk.scoring.report.tables import (
@@ -88,11 +86,6 @@ def _term_tables(scores: Scores) -> list[TermsShown]:
         rows = worst_first(scores, taught=taught)
         shown_tables.append(TermsShown(name, rows[:MOST_TERMS], max(0, len(rows) - MOST_TERMS)))
     return shown_tables
-
-
-def data_url(samples_T: Samples) -> str:
-    """A recording as it stands in the page."""
-    return "data:audio/ogg;base64," + base64.b64encode(audio.opus(samples_T)).decode()
 
 
 def html(
