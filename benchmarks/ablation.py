@@ -41,8 +41,8 @@ from shoptalk.core.records import Example, Hypothesis, Term, Transcript, Utteran
 from shoptalk.core.scores import Change, Scores, SetScores
 from shoptalk.core.sets import GENERAL, TAUGHT, UNTAUGHT, condition_set
 from shoptalk.corpus import lexicon
-from shoptalk.corpus.carriers import Carrier
-from shoptalk.corpus.frames import Frame
+from shoptalk.corpus.carriers import read_banks
+from shoptalk.corpus.frames import read_frames
 from shoptalk.corpus.kinds import confused_pairs
 from shoptalk.corpus.splits import near_duplicates
 from shoptalk.corpus.voices import accent
@@ -229,7 +229,7 @@ def make_tests(work: Path, count: int) -> None:
     copyfile(folder / "10-lexicon.jsonl", work / "lexicon.jsonl")
     terms = list(files.read(work / "lexicon.jsonl", Term))
     write_lines(work / "lexicon-espeak.jsonl", map(as_espeak_says, terms))
-    tested = [one for one in files.read(folder / "20-transcripts.jsonl", Transcript) if one.split == "test"]
+    tested = [made for made in files.read(folder / "20-transcripts.jsonl", Transcript) if made.split == "test"]
     write_lines(work / "test-transcripts.jsonl", tested)
     keep_apart(work, [transcript.carrier for transcript in tested])
     speak_tests(work, design, terms)
@@ -260,12 +260,13 @@ def as_espeak_says(term: Term) -> Term:
 def keep_apart(work: Path, tested: Sequence[str]) -> None:
     """Write the carriers and frames that are like no tested carrier."""
     recipe = config.load(RECIPE)
-    carriers = [one for path in recipe.transcripts.carrier_files for one in files.read(ROOT / path, Carrier)]
-    frames = [one for path in recipe.transcripts.frame_files for one in files.read(ROOT / path, Frame)]
-    unlike = sorted(set(tested))
-    near = {ours for ours, _ in near_duplicates([one.text for one in (*carriers, *frames)], unlike)}
-    write_lines(work / "carriers.jsonl", [one for one in carriers if one.text not in near])
-    write_lines(work / "frames.jsonl", [one for one in frames if one.kind == "phrase" or one.text not in near])
+    carriers = read_banks([ROOT / path for path in recipe.transcripts.carrier_files])
+    frames = read_frames([ROOT / path for path in recipe.transcripts.frame_files])
+    texts = [carrier.text for carrier in carriers] + [frame.text for frame in frames]
+    near = {ours for ours, _ in near_duplicates(texts, sorted(set(tested)))}
+    write_lines(work / "carriers.jsonl", [carrier for carrier in carriers if carrier.text not in near])
+    usable = [frame for frame in frames if frame.kind == "phrase" or frame.text not in near]
+    write_lines(work / "frames.jsonl", usable)
 
 
 def speak_tests(work: Path, design: Sequence[str], terms: Sequence[Term]) -> None:
@@ -450,8 +451,8 @@ def figures(
     arm: Arm, default: Sequence[Sequence[Hypothesis]], own: Sequence[Sequence[Hypothesis]], terms: Sequence[Term]
 ) -> dict[str, Any]:
     """What the thing brings: figures without it and with it, over all seeds, and whether it pays."""
-    sides = (default, own) if arm.adds else (own, default)
-    sets = scored(*(pooled(side) for side in sides), terms).sets
+    without, with_it = (default, own) if arm.adds else (own, default)
+    sets = scored(pooled(without), pooled(with_it), terms).sets
     own_sets = [*RECALL_SETS, arm.own_set] if arm.own_set else RECALL_SETS
     recall = {}
     for name, scores in sets.items():
@@ -464,8 +465,8 @@ def figures(
         },
     }
     by_seed: dict[str, list[float]] = {name: [] for name in RECALL_SETS}
-    for without, with_it in zip(*sides, strict=True):
-        of_seed = scored(without, with_it, terms).sets
+    for seed_without, seed_with in zip(without, with_it, strict=True):
+        of_seed = scored(seed_without, seed_with, terms).sets
         for name in RECALL_SETS:
             by_seed[name].append(recall_difference(of_seed[name]))
     judged = [recall[name]["verdict"] for name in own_sets if name in recall]
