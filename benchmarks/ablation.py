@@ -458,24 +458,24 @@ def figures(
     for name, scores in sets.items():
         if scores.terms and name not in (UNTAUGHT, GENERAL):
             recall[name] = told(scores.terms.recall)
-    harms = {
-        "wer": {name: wer_told(sets[name]) for name in (GENERAL, *RECALL_SETS)},
-        "false_insertions": {
-            name: told(sets[name].false_insertions) for name in (UNTAUGHT, OTHER_ENGINE_HELD_OUT, GENERAL)
-        },
-    }
+    insertions = {}
+    for name in (UNTAUGHT, OTHER_ENGINE_HELD_OUT, GENERAL):
+        if name in sets:
+            insertions[name] = told(sets[name].false_insertions)
+    wer = {name: wer_told(sets[name]) for name in (GENERAL, *RECALL_SETS)}
     by_seed: dict[str, list[float]] = {name: [] for name in RECALL_SETS}
     for seed_without, seed_with in zip(without, with_it, strict=True):
         of_seed = scored(seed_without, seed_with, terms).sets
         for name in RECALL_SETS:
             by_seed[name].append(recall_difference(of_seed[name]))
     judged = [recall[name]["verdict"] for name in own_sets if name in recall]
-    watched = [harms["wer"][GENERAL], *harms["false_insertions"].values()]
+    watched = [wer[GENERAL], *insertions.values()]
     return {
         "changes": list(arm.changes),
         "is_default": not arm.adds,
         "recall": recall,
-        **harms,
+        "wer": wer,
+        "false_insertions": insertions,
         "recall_difference_by_seed": by_seed,
         "verdict": verdict(judged, [figure["verdict"] for figure in watched]),
     }
@@ -565,7 +565,7 @@ def table(result: Mapping[str, Any]) -> str:
             *(in_points(arm["recall"].get(of_set)) for of_set in RECALL_SETS),
             in_points(arm["recall"].get(own_set)) if own_set else "",
             in_points(arm["wer"][GENERAL]),
-            in_points(arm["false_insertions"][UNTAUGHT], scale=1.0),
+            in_points(arm["false_insertions"].get(UNTAUGHT), scale=1.0),
             arm["verdict"],
         ]
         lines.append("| " + " | ".join(cells) + " |")
