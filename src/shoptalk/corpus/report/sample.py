@@ -25,7 +25,7 @@ class Clip:
 def drawn(lists: Mapping[str, Sequence[Example]], utterances: Iterable[Utterance], *, seed: int) -> list[Clip]:
     """A recording of each kind and condition: every kind once, then every condition, then further pairs up to `MOST`.
 
-    Recordings that no stage made (general speech, a user's own) are of the kind that their list is named after. Test
+    Recordings that no stage made (general speech, a user's own) are of the kind that their source is. Test
     recordings are left out. What is drawn depends on the seed and the ids alone.
     """
     by_id = {utterance.id: utterance for utterance in utterances}
@@ -45,7 +45,7 @@ def drawn(lists: Mapping[str, Sequence[Example]], utterances: Iterable[Utterance
 
 def _clip(name: str, example: Example, utterance: Utterance | None) -> Clip:
     if utterance is None:
-        return Clip(example, name, "as recorded", {})
+        return Clip(example, example.source or name, "as recorded", {})
     return Clip(example, utterance.kind, condition(utterance), utterance.effects)
 
 

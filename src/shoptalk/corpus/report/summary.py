@@ -65,6 +65,7 @@ class Manifest:
     hours: float
     texts: int
     voices: int
+    """Those in blends count, blends do not."""
     terms: int
     patients: int
     """Recordings of consented patients."""
@@ -254,7 +255,7 @@ def _manifest(name: str, examples: Sequence[Example]) -> Manifest:
         recordings=len(examples),
         hours=sum(example.duration_s for example in examples) / 3600,
         texts=len({example.text for example in examples}),
-        voices=len({example.voice for example in examples}),
+        voices=len({name for example in examples for name in voices.parts(example.voice)}),
         terms=len({term_id for example in examples for term_id in example.term_ids}),
         patients=sum(example.patient for example in examples),
     )
