@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 from tests.cli.working import NAMES, recipe, shoptalk, without_preflight
+from tests.corpus import fake_tts
+from tests.corpus.fake_llm import FakeLlm
+from tests.stages.test_wiring import general
 
 from shoptalk.core import config
+from shoptalk.core.examples import read_manifest
 from shoptalk.corpus import lexicon
+from shoptalk.integrations import kokoro
+from shoptalk.stages import corpus, execution
 
 CORPUS = NAMES[: NAMES.index("dataset") + 1]
 MENU = "flat white\ncortado\ncafé au lait\n"
@@ -130,3 +136,35 @@ def test_another_trade_and_a_lost_recipe_are_told(
     (tmp_path / "run" / "recipe.yaml").unlink()
     assert from_list(tmp_path) == 2
     assert "recipe.yaml: is no longer there" in capsys.readouterr().err
+
+
+SIGNALS = {
+    "semaphore": "signal", "distant signal": "signal", "small": "size", "buffer stop": "track", "turnout": "track",
+    "crossover": "track", "pantograph": "engine", "tender": "engine", "bogie": "engine",
+}  # fmt: skip
+
+
+def test_a_new_trade_goes_from_its_list_to_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With models that answer at once: no line but the list's is written by hand, and a stop costs nothing."""
+    pytest.importorskip("spellchecker")
+    monkeypatch.setattr(execution, "fetch_models", lambda run, names: None)
+    monkeypatch.setattr(kokoro, "load", fake_tts.make())
+    (tmp_path / "menu.txt").write_text("\n".join(SIGNALS))
+    smaller = ["transcripts.train_per_term=3", "transcripts.test_per_term=2", "speech.workers=1", "augment.copies=0"]
+    smaller += [f"dataset.general={general(tmp_path)}", "dataset.general_test_utterances=2"]
+    options = [part for change in smaller for part in ("--set", change)]
+    for dies_after, status in ((12, 130), (10**9, 0)):
+        llm = FakeLlm(trade="a railway", kinds=SIGNALS, dies_after=dies_after)
+        monkeypatch.setattr(corpus, "_llm", lambda section, folder, llm=llm: llm)
+        assert from_list(tmp_path, *options) == status, capsys.readouterr().err
+    folder = tmp_path / "run" / "50-dataset"
+    lines = {path.stem: read_manifest(path) for path in folder.glob("*.jsonl")}
+    said = {id_ for name in ("train", "test-taught", "test-untaught") for line in lines[name] for id_ in line.term_ids}
+    assert said == {text.replace(" ", "-") for text in SIGNALS}
+    assert "small" in {id_ for line in lines["train"] for id_ in line.term_ids}, "it is rehearsed, so it is no control"
+    page = (tmp_path / "run" / "50-report.html").read_text(encoding="utf-8")
+    assert "pantograph" in page
+    assert "Refused answers of the language model" in page
+    assert f"dataset: {folder}" in capsys.readouterr().out
