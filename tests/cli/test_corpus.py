@@ -167,4 +167,8 @@ def test_a_new_trade_goes_from_its_list_to_a_dataset(
     page = (tmp_path / "run" / "50-report.html").read_text(encoding="utf-8")
     assert "pantograph" in page
     assert "Refused answers of the language model" in page
-    assert f"dataset: {folder}" in capsys.readouterr().out
+    page_path = tmp_path / "run" / "50-report.html"
+    assert capsys.readouterr().out.endswith(f"dataset: {folder}\npage: {page_path}\n")
+    page_path.unlink()
+    assert from_list(tmp_path, *options) == 0
+    assert page_path.read_text(encoding="utf-8") == page

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shoptalk.cli import main
-from shoptalk.stages import execution, preflight
+from shoptalk.stages import dataset_report, execution, preflight
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.table import STAGES
 
@@ -63,3 +63,4 @@ def without_preflight(monkeypatch: pytest.MonkeyPatch, made: list[str]) -> None:
     monkeypatch.setattr(execution, "MAKE", fakes(made))
     monkeypatch.setattr(preflight, "check", lambda run, names: None)
     monkeypatch.setattr(execution, "fetch_models", lambda run, names: None)
+    monkeypatch.setattr(dataset_report, "write", lambda run: run.folder / dataset_report.PAGE)

@@ -94,7 +94,7 @@ def all_stages(parsed: argparse.Namespace) -> None:
 def corpus(parsed: argparse.Namespace) -> None:
     """Run the stages 10 to 50 that are not current; from a bare list, write the recipe for it first."""
     from shoptalk.core.errors import RecipeError
-    from shoptalk.stages import execution, from_list
+    from shoptalk.stages import dataset_report, execution, from_list
 
     if not parsed.run:
         raise RecipeError("corpus needs --run DIR, the folder for all that is made")
@@ -107,6 +107,8 @@ def corpus(parsed: argparse.Namespace) -> None:
     run = _open_run(parsed)
     execution.make_all(run, last="dataset")
     print(f"dataset: {run.product('dataset')}")
+    if page := dataset_report.there(run):
+        print(f"page: {page}")
 
 
 def demo(parsed: argparse.Namespace) -> None:

@@ -19,6 +19,14 @@ from shoptalk.stages.run import Run
 PAGE = "50-report.html"
 
 
+def there(run: Run) -> Path | None:
+    """The page of a dataset that is made, written now if it was made without one; None where a user's own stands in."""
+    if "dataset" in run.recipe.products:
+        return None
+    page_path = run.folder / PAGE
+    return page_path if page_path.is_file() else write(run)
+
+
 def write(run: Run) -> Path:
     """Write the page of the dataset in a run folder, whose products are there, and return its path."""
     terms = list(files.read(run.product("lexicon"), Term))
