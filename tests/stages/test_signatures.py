@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from shoptalk.core.recipe import AugmentSection, LlmSection, MinimumSection, NoEffect, OtherSection, Recipe
+from shoptalk.core.recipe import (
+    AugmentSection,
+    LlmSection,
+    MinimumSection,
+    NoEffect,
+    OtherSection,
+    Recipe,
+    RecordingsSection,
+)
 from shoptalk.stages.run import Run, UndeclaredError
 from shoptalk.stages.table import BY_NAME, STAGES
 
@@ -27,9 +35,11 @@ WITHOUT_EFFECT = {
 UNUSED = {
     "transcripts.llm.base_url", "transcripts.llm.reasoning_tokens", "speech.piper_voices", "speech.service.base_url",
     "speech.service.model", "speech.service.region", "train.growing_manifests",
+    "speech.screen.recognizers", "speech.screen.word_errors", "speech.screen.term_distance", "speech.screen.attempts",
     "train.rehearsal_manifests", "train.dev_manifests",
 }  # fmt: skip
-"""Nothing reads them in the recipe of `on_corpus`: LLM and synthesiser are embedded, and it trains on product 50."""
+"""Nothing reads them in the recipe of `on_corpus`: LLM and synthesiser are embedded, recordings are not screened,
+and it trains on product 50."""
 
 Values = dict[str, Any]
 
@@ -81,6 +91,8 @@ def other_tuple(kinds: tuple[Any, ...], value: tuple[Any, ...]) -> tuple[Any, ..
         return (MinimumSection(of=("term",)),)
     if kinds[0] is OtherSection:
         return (OtherSection(kind="whisper", model="whisper-base-ct2"),)
+    if kinds[0] is RecordingsSection:
+        return (RecordingsSection(name="calls", source=Path("calls.jsonl")),)
     if len(kinds) == 2 and kinds[1] is not Ellipsis:
         return (value[0] / 2 if value[0] else -0.5, value[1])
     if not value and get_origin(kinds[0]) is Literal:
@@ -108,6 +120,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("recipe")
     for name in ("terms.csv", "carriers.jsonl", "noise.jsonl", "base.nemo", "other.nemo", "own.jsonl", "other"):
         (place / name).write_text(name)
+    (place / "calls.jsonl").write_text("")
     (place / "general").mkdir()
     return place
 

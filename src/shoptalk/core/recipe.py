@@ -202,6 +202,33 @@ class ServiceSection(Section):
     """Requests that the service gets in any minute; 0: no limit."""
 
 
+class OtherSection(Section):
+    kind: Literal["openai", "whisper", "moonshine"]
+    """An OpenAI-compatible endpoint, Whisper, or Moonshine."""
+    model: str
+    """Name in the model store (whisper, moonshine), or the endpoint's model name."""
+    base_url: str = ""
+    """Of an OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY."""
+
+
+class ScreenSection(Section):
+    """Screening of every recording of stage 30, by its signal and by other recognisers."""
+
+    enabled: bool = False
+    """Whether recordings are screened ([screening.md](screening.md)). Without it, stage 30 stops at a recording that is
+    silent, clipped, or too short or long for its text."""
+    recognizers: tuple[OtherSection, ...] = (OtherSection(kind="moonshine", model="moonshine-tiny-en"),)
+    """Recognisers that transcribe every recording, written like those of `evaluate.others`. One that agrees with the
+    text is enough. Empty: only the signal is looked at. Moonshine and Whisper know English only."""
+    word_errors: float = Field(default=0.5, ge=0)
+    """Largest word error rate on the words that are no term."""
+    term_distance: float = Field(default=0.4, ge=0, le=1)
+    """Largest phonetic distance between a term and what was recognised in its place: 0 sounds the same, 1 shares
+    nothing."""
+    attempts: int = Field(default=2, ge=1)
+    """How often a sentence is spoken at most, each time in another voice."""
+
+
 class SpeechSection(Section):
     tts: Literal["kokoro", "piper", "openai", "polly", "riva"] = "kokoro"
     """The speech synthesiser: Kokoro; Piper's voices; an OpenAI-compatible endpoint; Amazon Polly; NVIDIA Riva. What
@@ -222,6 +249,8 @@ class SpeechSection(Section):
     loudness_lufs: float | None = Field(default=None, ge=-60)
     """Loudness of every recording by EBU R128, e.g. -23; quieter where samples would clip. Not set: as the synthesiser
     gives it."""
+    screen: ScreenSection = ScreenSection()
+    """Screening of the recordings."""
     workers: Annotated[int, NoEffect("an utterance sounds the same in every process")] = Field(default=0, ge=0)
     """Processes that speak; 0: one for each core."""
 
@@ -255,6 +284,8 @@ class SpeechSection(Section):
 
     def unused(self) -> frozenset[str]:
         unused = set() if self.is_service else {"service"}
+        if not self.screen.enabled:
+            unused.add("screen")
         if self.tts != "piper":
             unused.add("piper_voices")
         if self.voices.train or self.tts != "kokoro":
@@ -321,6 +352,27 @@ class AugmentSection(Section):
         return self
 
 
+class RecordingsSection(Section):
+    """A set of the user's own recordings, which enters at stage 50."""
+
+    name: str
+    """Name of the set; it is the `source` of its recordings, and the name of its test list."""
+    source: Path
+    """A manifest or table, or the folder of a Kaldi or Lhotse set."""
+    format: Literal["nemo", "csv", "kaldi", "lhotse"] = "nemo"
+    """What `source` is: NeMo's JSON Lines (with `offset`, too), a table, Kaldi's data folder, or Lhotse's manifests."""
+    dev: float = Field(default=0.1, ge=0, lt=1)
+    """Part of the speakers whose recordings are for dev."""
+    test: float = Field(default=0.0, ge=0, lt=1)
+    """Part of the speakers whose recordings are a test list of their own, ``test-NAME.jsonl``; 0: no such list."""
+    speaker: str = ""
+    """Who speaks where a recording names nobody. Empty: such recordings are an error."""
+    licence: str = "LicenseRef-own"
+    """Under which licence they are, as an SPDX id; one that forbids commerce or derivatives is an error."""
+    patients: bool = False
+    """All are consented recordings of real patients; a column `patient` says it of single ones."""
+
+
 class DatasetSection(Section):
     general: Path = Path("assets/general")
     """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech (`id`, `audio_filepath`, `duration`, `text`,
@@ -329,9 +381,12 @@ class DatasetSection(Section):
     """Size of the fixed subset of the general test part that is scored, drawn by sha256 of the id; 0: all of it."""
     general_dev_utterances: int = Field(default=60, ge=0)
     """Recordings of the rehearsal part that are kept for dev instead. Word confidence is calibrated on them."""
+    recordings: tuple[RecordingsSection, ...] = ()
+    """Your own recordings, for training and dev ([recordings.md](recordings.md)), e.g.
+    `[{name: calls, source: my/calls.jsonl, test: 0.1}]`."""
     test_lists: dict[str, str] = {}
-    """sha256 that each list must have (`taught`, `untaught`, `general`); copy them from ``test-lists.json`` before
-    anything is trained. Another list is an error."""
+    """sha256 that each list must have (`taught`, `untaught`, `general`, or the name of own recordings); copy them from
+    ``test-lists.json`` before anything is trained. Another list is an error."""
 
 
 class TrainSection(Section):
@@ -494,20 +549,11 @@ class EvaluateSection(Section):
     """Length of the recordings of the set ``long``, joined from trained and general sentences; 0: no such set."""
     tests: tuple[Path, ...] = ()
     """Further test sets: manifests that `shoptalk import` wrote. The name of the file is the name of the set."""
-    others: "tuple[OtherSection, ...]" = ()
+    others: tuple[OtherSection, ...] = ()
     """Other recognisers that are scored on the trained, held-out and general sets."""
     report_private: bool = False
     """Let recordings and words of consented patients (`patient` in the manifest) into the report. Without it, only
     their counts are in the figures."""
-
-
-class OtherSection(Section):
-    kind: Literal["openai", "whisper", "moonshine"]
-    """An OpenAI-compatible endpoint, Whisper, or Moonshine."""
-    model: str
-    """Name in the model store (whisper, moonshine), or the endpoint's model name."""
-    base_url: str = ""
-    """Of an OpenAI-compatible endpoint; its key is read from OPENAI_API_KEY."""
 
 
 class PackageSection(Section):

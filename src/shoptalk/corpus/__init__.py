@@ -31,8 +31,10 @@
 - `numerals`: sentences with numbers, for the training of a base
 - `voices`: 30: who speaks which sentence
 - `speech`: 30: transcripts spoken
+- `screening`: 30: which recordings say what they should
 - `augmentation`: 40: noisy copies of the training speech
 - `dataset`: 50: manifests, leak checks, fixed test lists
 - `report`: 50: the page that shows the dataset
+- `recordings`: 50: a user's own recordings, kept apart by speaker
 - `splits`: near duplicates and draws, for all stages
 """

@@ -1,11 +1,13 @@
 """Stage 50: NeMo manifests of speech that leaks nothing from test to training, and test lists that are fixed.
 
 What counts as a leak: a near-duplicate carrier on both sides, a test voice (also as part of a blend) on the training
-side, a held-out term in anything that is trained on, a sentence or a speaker of the general test set in rehearsal.
+side, a held-out term in anything that is trained on, a sentence or a speaker of the general test set in rehearsal, a
+speaker of the user's own recordings (`recordings`) on both sides.
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from shoptalk.core.files import write_text
 from shoptalk.core.recipe import DatasetSection
 from shoptalk.core.records import TERMLESS, Example, Split, Term, Utterance
 from shoptalk.core.sets import TEST_LISTS, TESTS, digest
+from shoptalk.corpus import recordings
+from shoptalk.corpus.recordings import OwnSet
 from shoptalk.corpus.splits import near_duplicates, normal_form
 from shoptalk.corpus.voices import TEST_VOICES, parts
 
@@ -44,10 +48,13 @@ def build(
     *,
     source: Path,
     folder: Path,
+    own: Sequence[OwnSet] = (),
+    left_out: Counter[str] | None = None,
 ) -> dict[str, str]:
     """Write the manifests below `folder` (whole or not at all) and return the sha256 of each test list.
 
-    `source` is the folder that the utterances' audio paths are relative to. `LeakError` lists every leak found, and
+    `source` is the folder that the utterances' audio paths are relative to. `own` are the user's recordings; how many
+    of them were left out, and why, is counted in `left_out`. `LeakError` lists every leak found, and
     names a test list that is not the one the recipe was made for. `ManifestError`: see `require_terms_in_tests` and
     `require_texts`.
     """
@@ -55,10 +62,22 @@ def build(
     require_terms_in_tests(utterances)
     leaks = [*carrier_leaks(utterances), *voice_leaks(utterances, general)]
     leaks += [*term_leaks(terms, utterances, general), *general_leaks(general)]
+    lists = {**_domain(terms, utterances, source), **_general(general, config)}
+    placed = recordings.place(own, terms, [line.text for name in TESTS for line in lists[f"test-{name}"]])
+    leaks += recordings.leaks(
+        placed.lists,
+        tested_speakers=frozenset(line.speaker for line in general.test),
+        rehearsed_speakers=frozenset(line.speaker for line in general.rehearsal),
+        trained_texts=[line.text for name in ("train", "dev", "rehearsal", "dev-general") for line in lists[name]],
+    )
     if leaks:
         raise LeakError("test data reached the training data:\n  " + "\n  ".join(leaks[:20]))
-    lists = {**_domain(terms, utterances, source), **_general(general, config)}
-    digests = {name: digest(lists[f"test-{name}"]) for name in TESTS}
+    for name, lines in placed.lists.items():
+        lists[name] = [*lists.get(name, ()), *lines]
+    if left_out is not None:
+        left_out.update(placed.left_out)
+    tests = [*TESTS, *(name for name in (own_set.name for own_set in own) if recordings.test_list(name) in lists)]
+    digests = {name: digest(lists[f"test-{name}"]) for name in tests}
     _require_pinned(digests, config.test_lists)
     for name, lines in lists.items():
         write_manifest(folder / f"{name}.jsonl", lines)

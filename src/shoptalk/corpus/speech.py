@@ -57,6 +57,8 @@ class Engine:
     """What changes its sound beside voice, speed and text: the model, its address, its files. Kokoro is pinned."""
     loudness_lufs: float | None = None
     """Of every recording; None: as the synthesiser gives it."""
+    is_screened: bool = False
+    """Whether a recording that cannot be right is written all the same, for screening rejects it."""
 
     @property
     def sound(self) -> str:
@@ -69,7 +71,7 @@ class Engine:
 def engine_of(config: SpeechSection, identity: str) -> Engine:
     """The engine of a recipe."""
     accents = {**config.voices.train, **config.voices.dev, **config.voices.test}
-    return Engine(config.tts, config.takes_ipa, accents, identity, config.loudness_lufs)
+    return Engine(config.tts, config.takes_ipa, accents, identity, config.loudness_lufs, config.screen.enabled)
 
 
 def speak(  # noqa: PLR0913 - all of it is the stage's
@@ -83,27 +85,30 @@ def speak(  # noqa: PLR0913 - all of it is the stage's
     pronunciations: Mapping[str, Sequence[str]],
     workers: Workers,
     identity: str = "",
+    attempt: int = 1,
 ) -> Iterator[Utterance]:
     """Yield an utterance for each transcript not in `done`, in order; audio goes below `folder`.
 
     Audio paths are relative to the parent of `folder`. A file that is there whole, spoken by the same voice from
     the same words, is taken as it is. Of several pronunciations of a word, each is spoken in a share of the training
     transcripts, and the first in the others. `identity` is what else changes the sound (`Engine`). `make_tts` must
-    be picklable: each process calls it once. `AudioError` names the transcript whose audio is silent, clipped, or too
-    short or long for its text.
+    be picklable: each process calls it once. A further `attempt` at sentences whose recordings were rejected has other
+    voices. `AudioError` names the transcript whose audio is silent, clipped, or too short or long for its text, unless
+    recordings are screened.
     """
-    tasks = (
-        (
-            transcript,
-            *voices.draw_voice(transcript.id, transcript.split, config, seed=seed, group=transcript.voice_group),
-            folder,
-        )
-        for transcript in transcripts
-        if transcript.id not in done
-    )
+
+    def tasks() -> Iterator[Task]:
+        for transcript in transcripts:
+            if transcript.id not in done:
+                group, split = transcript.voice_group, transcript.split
+                voice, speed = voices.draw_for_attempt(
+                    transcript.id, split, config, seed=seed, group=group, attempt=attempt
+                )
+                yield transcript, voice, speed, folder
+
     in_order = dict(sorted(pronunciations.items()))
     yield from workers.map(
-        _speak, tasks, start=_start, arguments=(make_tts, in_order, seed, engine_of(config, identity))
+        _speak, tasks(), start=_start, arguments=(make_tts, in_order, seed, engine_of(config, identity))
     )
 
 
@@ -131,8 +136,12 @@ def _speak(task: Task) -> Utterance:
     name_at_engine = voices.name_at_engine(engine.tts, voice)
     path = folder / transcript.split / audio_name(transcript, voice, speed, used, engine.sound)
     times = path.with_suffix(".words.json") if transcript.split in TIMED else None
-    if not path.is_file() or (times and not times.is_file()):
-        _make(path, times, transcript, {"voice": name_at_engine, "speed": speed, "pronunciations": used})
+    faulty = path.with_name(f"{path.stem}-faulty.flac")
+    if engine.is_screened and faulty.is_file() and not path.is_file():
+        path = faulty
+    elif not path.is_file() or (times and not times.is_file()):
+        how = {"voice": name_at_engine, "speed": speed, "pronunciations": used}
+        path = _make(path, faulty, times, transcript, how)
     return Utterance(
         id=transcript.id,
         transcript_id=transcript.id,
@@ -153,19 +162,32 @@ def _speak(task: Task) -> Utterance:
     )
 
 
-def _make(path: Path, times: Path | None, transcript: Transcript, how: Mapping[str, Any]) -> None:
-    """Write the audio, and before it where its words are, if that is asked for."""
+def _make(path: Path, faulty: Path, times: Path | None, transcript: Transcript, how: Mapping[str, Any]) -> Path:
+    """Write the audio, and before it where its words are, if that is asked for; the path that was written.
+
+    What cannot be right is written to `faulty`, as it is, if recordings are screened. Else it is an `AudioError`.
+    """
     words: tuple[Word, ...] = ()
     tts = _tts[0]
     if times and isinstance(tts, TimedTts):
         samples_T, words = tts.speak_timed(transcript.spoken, **how)
     else:
         samples_T = tts.speak(transcript.spoken, **how)
-    check(samples_T, transcript, how["speed"])
+    where = f"transcript {transcript.id} ({transcript.spoken!r})"
+    if not samples_T.size or not np.isfinite(samples_T).all():
+        raise AudioError(f"{where}: the synthesiser gave no samples, or no numbers; run `shoptalk models verify`")
+    problem = problem_of(samples_T, transcript.spoken, how["speed"])
+    if problem and not _engine[0].is_screened:
+        told = f"{samples_T.size / SAMPLE_RATE_HZ:.2f} s of speech for {len(transcript.spoken)} characters"
+        raise AudioError(f"{where}: {told}: {_CURES[problem]}")
     if times:
         timed = [[word.word, word.start_s, word.end_s] for word in words]
         write_text(times, json.dumps(timed, ensure_ascii=False) + "\n")
+    if problem:
+        write_flac(faulty, _at_its_level(samples_T, None))
+        return faulty
     write_flac(path, _at_its_level(samples_T, _engine[0].loudness_lufs))
+    return path
 
 
 def _at_its_level(samples_T: Samples, lufs: float | None) -> Samples:
@@ -184,18 +206,21 @@ def audio_name(
     return f"{readable}-{digest}.flac"
 
 
-def check(samples_T: Samples, transcript: Transcript, speed: float) -> None:
-    """`AudioError` if the audio cannot be this transcript, spoken at this speed."""
-    where = f"transcript {transcript.id} ({transcript.spoken!r})"
-    duration_s, characters = samples_T.size / SAMPLE_RATE_HZ, len(transcript.spoken)
-    low, high = (bound * characters / speed for bound in SECONDS_PER_CHARACTER)
-    if not low <= duration_s <= high + 0.7:
-        raise AudioError(f"{where}: {duration_s:.2f} s of speech for {characters} characters; check its spoken form")
-    if not np.isfinite(samples_T).all():
-        raise AudioError(f"{where}: the synthesiser gave samples that are not numbers; run `shoptalk models verify`")
+_CURES = {
+    "length": "it is too short or too long for its text; check its spoken form",
+    "silent": "the audio is silent; check its spoken form",
+    "clipped": "the audio is clipped; check the synthesiser",
+}
+
+
+def problem_of(samples_T: Samples, spoken: str, speed: float) -> str:
+    """Why the audio cannot be this text at this speed: ``length``, ``silent`` or ``clipped``; empty where it may be."""
+    duration_s = samples_T.size / SAMPLE_RATE_HZ
+    low_s, high_s = (bound * len(spoken) / speed for bound in SECONDS_PER_CHARACTER)
+    if not low_s <= duration_s <= high_s + 0.7:
+        return "length"
     magnitude_T = np.abs(samples_T)
     peak = float(magnitude_T.max())
     if peak < 0.01:
-        raise AudioError(f"{where}: the audio is silent; check its spoken form")
-    if np.mean(magnitude_T >= 0.999 * peak) > 0.005:
-        raise AudioError(f"{where}: the audio is clipped; check the synthesiser")
+        return "silent"
+    return "clipped" if np.mean(magnitude_T >= 0.999 * peak) > 0.005 else ""

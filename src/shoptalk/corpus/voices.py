@@ -133,6 +133,28 @@ def draw_voice(
     return _blend(str(first), str(second), float(rng.uniform(0.3, 0.7))), speed
 
 
+TRIES = 16
+"""Draws at most until a sentence that is spoken anew has another voice."""
+
+
+def draw_for_attempt(
+    transcript_id: str, split: Split, config: SpeechSection, *, seed: int, group: str, attempt: int
+) -> tuple[str, float]:
+    """Voice and speed of the n-th attempt at a transcript: the first is `draw_voice`'s.
+
+    Later ones have another voice than the attempts before, as far as there are others.
+    """
+    used: list[str] = []
+    drawn = draw_voice(transcript_id, split, config, seed=seed, group=group)
+    for number in range(2, attempt + 1):
+        used.append(drawn[0])
+        for draw in range(TRIES):
+            drawn = draw_voice(f"{transcript_id}~{number}.{draw}", split, config, seed=seed, group=group)
+            if drawn[0] not in used:
+                break
+    return drawn
+
+
 def _drawn_of(group: str, config: SpeechSection, rng: np.random.Generator) -> str:
     """A voice of a group; `config.blend` of those in English are blends, with any other training voice."""
     members = [name for name in (*TRAIN_VOICES, *ACCENT_VOICES) if group_of(name) == group]

@@ -10,6 +10,8 @@
 - `corpus`: 10 to 50
 - `refusals`: 20: refused answers of the language model, counted
 - `dataset_report`: 50: the page of the dataset
+- `screening`: 30: recordings screened, and rejected ones spoken anew
+- `own_recordings`: 50: a user's own recordings, read into the run folder
 - `audition`: a page to listen to the terms
 - `trades`: 20: proposals and carriers for trades and categories that nothing ships for
 - `training`: 60

@@ -1,7 +1,7 @@
 """Stages 10 to 50: open the inputs, hand over the integrations, write the product, say what was made."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -224,6 +224,7 @@ def speech(run: StageRun) -> None:
     from shoptalk.corpus.pronunciation import pronunciations
     from shoptalk.corpus.speech import speak
     from shoptalk.integrations import espeak
+    from shoptalk.stages import screening
     from shoptalk.stages.synthesisers import synthesiser
 
     section = run.recipe.speech
@@ -234,10 +235,10 @@ def speech(run: StageRun) -> None:
     make_tts, workers, identity = synthesiser(run)
     sounds = pronunciations(terms, espeak.ipa)
 
-    def recorded(done: frozenset[str]) -> Iterator[Utterance]:
+    def recorded(transcripts: Sequence[Transcript], attempt: int, done: frozenset[str]) -> Iterator[Utterance]:
         folder = run.folder / "30-speech"
         new = speak(
-            spoken,
+            transcripts,
             make_tts,
             section,
             folder=folder,
@@ -246,10 +247,14 @@ def speech(run: StageRun) -> None:
             pronunciations=sounds,
             workers=workers,
             identity=identity,
+            attempt=attempt,
         )
-        return progress(new, "speech", total=len(spoken), done=len(done))
+        return progress(new, "speech", total=len(transcripts), done=len(done))
 
-    write(run, recorded)
+    if section.screen.enabled:
+        screening.write_screened(run, spoken, terms, recorded)
+    else:
+        write(run, partial(recorded, spoken, 1))
     made = list(files.read(run.product("speech"), Utterance))
     say(f"{len(made)} utterances, {sum(utterance.duration_s for utterance in made) / 60:.1f} minutes")
     if len(spoken) < len(written):
@@ -291,10 +296,12 @@ def dataset(run: StageRun) -> None:
     """50: manifests, checked for leaks."""
     from shoptalk.corpus import dataset as lists
     from shoptalk.stages import dataset_report
+    from shoptalk.stages.own_recordings import brought
 
     source = run.product("augment")
     terms = list(files.read(run.product("lexicon"), Term))
     utterances = list(files.read(source, Utterance))
+    own, left_out = brought(run), Counter[str]()
     digests = lists.build(
         terms,
         utterances,
@@ -302,7 +309,15 @@ def dataset(run: StageRun) -> None:
         run.recipe.dataset,
         source=source.parent,
         folder=run.product("dataset"),
+        own=own,
+        left_out=left_out,
     )
+    for own_set in own:
+        hours = sum(line.duration_s for line in own_set.lines) / 3600
+        speakers = len({line.speaker for line in own_set.lines})
+        say(f"{own_set.name}: {len(own_set.lines)} recordings of {speakers} speakers, {hours:.2f} hours")
+    for reason, count in left_out.items():
+        say(f"note: left out of train and dev: {count} recordings, each of which {reason}")
     unheard, count = lists.unverified(terms), 0
     for utterance in utterances:
         count += not unheard.isdisjoint(utterance.term_ids)

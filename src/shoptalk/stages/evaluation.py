@@ -14,7 +14,7 @@ from shoptalk.core.protocols import Recognizer
 from shoptalk.core.recipe import effective
 from shoptalk.core.records import Hypothesis, Term
 from shoptalk.core.scores import GATE, SCORES, Other, Scores
-from shoptalk.core.sets import GENERAL, TAUGHT, TESTS
+from shoptalk.core.sets import GENERAL, TAUGHT
 from shoptalk.core.tables import read_text
 from shoptalk.corpus.voices import accent
 from shoptalk.scoring.evaluate import compare
@@ -127,7 +127,7 @@ def _recognize_by_engine(run: StageRun, path: Path, model: str, clips: Sequence[
 def _others(run: StageRun, clips: Sequence[Clip], tuned: Sequence[Hypothesis], terms: Sequence[Term]) -> list[Other]:
     """The recipe's other recognisers on the fixed lists and the imported sets."""
     section, folder = run.recipe.evaluate, run.product("evaluate")
-    sets = {*TESTS, *(path.stem for path in section.tests)}
+    sets = {*test_clips.fixed_lists(run.product("dataset")), *(path.stem for path in section.tests)}
     asked = [clip for clip in clips if clip.asked.set in sets]
     compared = []
     for other in section.others:

@@ -114,6 +114,9 @@ def fetch_models(run: Run, names: Collection[str]) -> None:
         store.path(section.llm.model, say=say)
     if "speech" in to_make:
         kokoro.prepare()
+        if run.recipe.speech.screen.enabled:
+            for other in run.recipe.speech.screen.recognizers:
+                open_recognizer(other, batch=1)
     if "evaluate" in to_make:
         if run.recipe.engine.needs_vad:
             store.path("silero-vad", say=say)

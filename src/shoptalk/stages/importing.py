@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, NamedTuple
 
 from shoptalk.core.errors import ImportFormatError
-from shoptalk.core.files import digest
+from shoptalk.core.files import digest, file_state
 from shoptalk.core.progress import progress
 from shoptalk.core.quiet import quiet
 from shoptalk.core.recordings import digest_of
@@ -43,6 +45,8 @@ class Asked(NamedTuple):
     origin: str = ""
     patients: bool = False
     limit: int | None = None
+    replace: bool = False
+    """Whether another import that is there by this name makes way."""
 
 
 def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
@@ -60,6 +64,8 @@ def bring(asked: Asked) -> tuple[Path, dict[str, Any] | None]:
         else:
             content = _content_of_files(Path(asked.source))
         request = request._replace(signature=digest([request.signature, content]))
+        if asked.replace:
+            _make_way(path, request.signature)
         if _is_current(path, request.signature):
             return path, None
 
@@ -131,20 +137,46 @@ def _content_of_files(path: Path) -> list[object]:
     return [[str(file.relative_to(path)), digest_of(file)] for file in paths if file.is_file()]
 
 
+def _make_way(path: Path, signature: str) -> None:
+    """Remove an import of that name, with its audio, that was made from something else."""
+    if path.exists() and not _carries(path, signature):
+        imported.about_path(path).unlink(missing_ok=True)
+        path.unlink()
+        rmtree(path.with_suffix(""), ignore_errors=True)
+
+
+def _carries(path: Path, signature: str) -> bool:
+    try:
+        return bool(json.loads(imported.about_path(path).read_text(encoding="utf-8"))["signature"] == signature)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _is_current(path: Path, signature: str) -> bool:
     """`ImportFormatError` if there is something else of that name, which is not overwritten."""
-    note = imported.about_path(path)
     if not path.exists():
         return False
-    try:
-        current = bool(json.loads(note.read_text(encoding="utf-8"))["signature"] == signature)
-    except (OSError, ValueError, KeyError, TypeError):
-        current = False
-    if not current:
+    if not _carries(path, signature):
         raise ImportFormatError(
             f"{path}: is there, and is not this import as it would be now; remove it or give another --name"
         )
     return True
+
+
+def content_digest(format_name: str, source: Path) -> str:
+    """A digest of what the rows of a source say and of the bytes of their audio; for forms that are read whole first.
+
+    Rows are read again only after a file of the source has changed.
+    """
+    paths = sorted(source.rglob("*")) if source.is_dir() else [source]
+    states = tuple(file_state(path) for path in paths if path.is_file())
+    return digest([_content(row) for row in _rows_of(format_name, str(source), states)])
+
+
+@lru_cache(maxsize=8)
+def _rows_of(format_name: str, source: str, states: tuple[tuple[int, ...], ...]) -> tuple[Source, ...]:
+    opened = READERS[format_name](source)
+    return tuple(sources.checked(opened.rows, opened.folder))
 
 
 def _file(read: Callable[[Path], Iterable[Row]]) -> Callable[[str], Opened]:

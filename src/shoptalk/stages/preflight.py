@@ -14,6 +14,7 @@ from shoptalk.core import terms as term_forms
 from shoptalk.core.draws import require_noise
 from shoptalk.core.errors import AudioError, PreflightError, RecipeError, ShoptalkError
 from shoptalk.core.noise import Noise, path_of
+from shoptalk.core.recipe import OtherSection
 from shoptalk.core.records import Term
 from shoptalk.core.sets import GENERAL
 from shoptalk.stages.run import Run
@@ -119,6 +120,8 @@ def _synthesiser(run: Run) -> Iterator[str]:
         yield from _endpoint("speech.service", section.service.base_url)
     if section.tts == "piper" and section.piper_voices:
         run.resolve(section.piper_voices)
+    if section.screen.enabled:
+        yield from _recognizers("speech.screen.recognizers", section.screen.recognizers)
 
 
 def _noise(run: Run) -> Iterator[str]:
@@ -138,6 +141,14 @@ def _noise(run: Run) -> Iterator[str]:
             path_of(record, path.parent)
         except AudioError as error:
             yield str(error)
+
+
+def _own_recordings(run: Run) -> Iterator[str]:
+    """Reading their rows for the signature raises what is wrong with them; their audio is read in stage 50."""
+    for section in run.recipe.dataset.recordings:
+        if section.format in ("kaldi", "lhotse"):
+            yield from _missing({"lhotse": "tuning"})
+        run.resolve(section.source)
 
 
 def _general_speech(run: Run) -> Iterator[str]:
@@ -199,9 +210,11 @@ def _test_sets(run: Run) -> Iterator[str]:
     from shoptalk.testsets.catalogue import OWN_SETS
 
     paths = [run.resolve(path) for path in run.recipe.evaluate.tests]
-    for name, count in Counter(path.stem for path in paths).items():
+    own = [section.name for section in run.recipe.dataset.recordings]
+    for name, count in Counter([*own, *(path.stem for path in paths)]).items():
         if count > 1:
-            yield f"evaluate.tests has two sets of the name {name!r}; rename a file"
+            where = "evaluate.tests and dataset.recordings have" if name in own else "evaluate.tests has"
+            yield f"{where} two sets of the name {name!r}; rename one"
         if name in OWN_SETS:
             yield f"evaluate.tests: a set cannot be called {name!r}; rename its file"
     set_of: dict[str, str] = {}
@@ -248,19 +261,23 @@ def _conditions(run: Run) -> Iterator[str]:
 
 
 def _others(run: Run) -> Iterator[str]:
+    yield from _missing(_PACKAGES["evaluate"])
+    yield from _engine_device(run)
+    yield from _recognizers("evaluate.others", run.recipe.evaluate.others)
+
+
+def _recognizers(key: str, others: Sequence[OtherSection]) -> Iterator[str]:
+    """Names, packages, models and endpoints of the recognisers of a key."""
     from shoptalk.core.models import store
     from shoptalk.stages.recognizers import title
 
-    yield from _missing(_PACKAGES["evaluate"])
-    yield from _engine_device(run)
-    others = run.recipe.evaluate.others
     for name, count in Counter(title(other) for other in others).items():
         if count > 1:
-            yield f"evaluate.others has two recognisers of the name {name!r}; keep one"
+            yield f"{key} has two recognisers of the name {name!r}; keep one"
     for other in others:
         yield from _missing({_PACKAGE_OF[other.kind]: "compare"})
         if other.kind == "openai":
-            yield from _endpoint("evaluate.others", other.base_url)
+            yield from _endpoint(key, other.base_url)
         else:
             store.model(other.model)
 
@@ -338,7 +355,7 @@ _CHECKS: Mapping[str, Sequence[Callable[[Run], Iterable[str]]]] = {
     "transcripts": (_sentences,),
     "speech": (_synthesiser,),
     "augment": (_noise,),
-    "dataset": (_general_speech,),
+    "dataset": (_general_speech, _own_recordings),
     "train": (_training, _base),
     "evaluate": (_test_sets, _conditions, _others),
 }

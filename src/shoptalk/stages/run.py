@@ -13,6 +13,7 @@ from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest, write_text
 from shoptalk.core.recipe import Recipe, Section, effective, named_files
 from shoptalk.core.tables import COMPRESSED
+from shoptalk.stages.importing import content_digest
 from shoptalk.stages.table import BY_NAME, Stage
 
 TIMES = "seconds.json"
@@ -76,7 +77,9 @@ class Run:
         stage = BY_NAME[name]
         values = {key: self._value(key) for key in self.reads(stage)}
         content = {key: effective(value) for key, value in values.items()}
-        files = [content_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
+        files: list[object] = [content_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
+        if name == "dataset":
+            files += [content_digest(own.format, self.resolve(own.source)) for own in self.recipe.dataset.recordings]
         inputs = [self.signature(needed) for needed in self.inputs(name)]
         return digest([name, stage.code_version, content, files, inputs])
 

@@ -33,13 +33,18 @@ class Clip:
     """What its samples depend on, as JSON can hold it."""
 
 
-def listed(dataset: Path, accent: Accent) -> list[Clip]:
-    """The fixed test lists of stage 50; `ScoringError` if a list was changed since."""
+def fixed_lists(dataset: Path) -> dict[str, str]:
+    """The sha256 of each fixed list of stage 50, by name: those of `TESTS`, then those of the user's own recordings."""
     if not (dataset / TEST_LISTS).is_file():
         raise ScoringError(f"{dataset}: has no {TEST_LISTS}; make the dataset with `shoptalk dataset`")
-    fixed = json.loads((dataset / TEST_LISTS).read_text(encoding="utf-8"))
+    return dict(json.loads((dataset / TEST_LISTS).read_text(encoding="utf-8")))
+
+
+def listed(dataset: Path, accent: Accent) -> list[Clip]:
+    """The fixed test lists of stage 50; `ScoringError` if a list was changed since."""
+    fixed = fixed_lists(dataset)
     clips: list[Clip] = []
-    for name in TESTS:
+    for name in dict.fromkeys((*TESTS, *fixed)):
         path = dataset / f"test-{name}.jsonl"
         examples = _checked(path)
         if digest(examples) != fixed.get(name):
