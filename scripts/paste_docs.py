@@ -214,13 +214,20 @@ def shown_default(value: Any) -> str:
     if value is None or value in ("", (), {}):
         return "empty"
     if isinstance(value, tuple):
-        value = [str(item) if isinstance(item, Path) else item for item in value]
+        value = [shown_item(item) for item in value]
     elif isinstance(value, Path):
         value = str(value)
     elif isinstance(value, float) and value.is_integer():
         value = int(value)
     written = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
     return f"`{written}`"
+
+
+def shown_item(item: Any) -> Any:
+    """An item of a tuple as YAML can write it."""
+    if isinstance(item, Section):
+        return item.model_dump(mode="json", exclude_defaults=True)
+    return str(item) if isinstance(item, Path) else item
 
 
 def models(name: str) -> str:

@@ -193,11 +193,13 @@ def _tell(summary: Screening, terms: Sequence[Term], kept: Sequence[Utterance]) 
     if summary.pronunciation_problems:
         names = [text_of.get(term_id, term_id) for term_id in summary.pronunciation_problems]
         say(f"note: more than half of their recordings lost {', '.join(names)}; listen with `shoptalk audition`")
-    trained = set()
+    trained: set[str] = set()
     for utterance in kept:
         if utterance.split == "train":
             trained.update(utterance.term_ids)
-    lost = [term.text for term in terms if term.id in summary.pronunciation_problems and term.taught]
-    without = [text for text in lost if not any(text_of.get(term_id) == text for term_id in trained)]
+    without = []
+    for term in terms:
+        if term.taught and term.id in summary.pronunciation_problems and term.id not in trained:
+            without.append(term.text)
     if without:
         say(f"note: no training recording is left of {', '.join(without)}")
