@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
-EXTRAS=(corpus tuning compare engine serve piper polly riva store dev)
+EXTRAS=(corpus tuning compare engine serve piper polly riva ray store dev)
 CLIENTS=(clients clients-openai2) # environments of their own, which share no version with the rest
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -81,7 +81,7 @@ install_packages() {
 }
 
 for extra in "${extras[@]}"; do
-    [ -f "requirements/$extra.lock" ] || fail "unknown extra '$extra'; there are: corpus, tuning, compare, engine, serve, piper, polly, riva, store, dev"
+    [ -f "requirements/$extra.lock" ] || fail "unknown extra '$extra'; there are: corpus, tuning, compare, engine, serve, piper, polly, riva, ray, store, dev"
 done
 scripts/debian.sh "${PROGRAMS[@]}"
 make_venv

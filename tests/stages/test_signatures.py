@@ -28,7 +28,8 @@ FROM = {name: set(ORDER[ORDER.index(name) :]) for name in ORDER}
 WITHOUT_EFFECT = {
     "transcripts.llm.concurrency", "transcripts.llm.requests_per_minute", "transcripts.llm.tokens_per_minute",
     "transcripts.llm.token_budget", "speech.workers", "speech.service.concurrency",
-    "speech.service.requests_per_minute", "train.threads", "train.mlflow", "evaluate.batch",
+    "speech.service.requests_per_minute", "corpus.backend", "corpus.ray_address",
+    "train.threads", "train.mlflow", "evaluate.batch",
     "engine.device", "engine.attention_kernel", "engine.fused_kernels", "engine.cuda_graphs", "engine.device_decoding",
 }  # fmt: skip
 """How fast, or where; the service's section is no stage's."""

@@ -25,6 +25,7 @@ ShoptalkError
 │   ├── LlmAnswerError              one answer of it that cannot be used; another may be
 │   ├── LlmUselessError             so many answers in a row were of no use that it is asked no more
 │   └── LlmBudgetError              the tokens that a stage may spend are spent
+├── ClusterError (RuntimeError)     a cluster that cannot be reached, or whose nodes cannot do the work
 ├── TtsError (RuntimeError)         the service that speaks failed
 ├── RecognitionError (RuntimeError) another recogniser failed
 ├── DeviceError (ValueError)        a processor that cannot be narrowed as asked, a GPU that is not there
@@ -151,6 +152,10 @@ class LlmUselessError(LlmError):
 
 class LlmBudgetError(LlmError):
     pass
+
+
+class ClusterError(ShoptalkError, RuntimeError):
+    """A cluster cannot be reached, or a node of it lacks what the work needs."""
 
 
 class TtsError(ShoptalkError, RuntimeError):

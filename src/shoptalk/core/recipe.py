@@ -373,6 +373,19 @@ class RecordingsSection(Section):
     """All are consented recordings of real patients; a column `patient` says it of single ones."""
 
 
+SAME_BYTES = NoEffect("each recording is made alone, the same bytes in every process")
+
+
+class CorpusSection(Section):
+    """Where stages 30 and 40 work."""
+
+    backend: Annotated[Literal["processes", "ray"], SAME_BYTES] = "processes"
+    """`processes`: of this machine. `ray`: of a Ray cluster ([scale.md](scale.md))."""
+    ray_address: Annotated[str, SAME_BYTES] = ""
+    """Of the cluster, e.g. ``auto`` on one of its nodes, or ``10.0.0.1:6379``. Empty: Ray is started on this machine,
+    and ends with the stage."""
+
+
 class DatasetSection(Section):
     general: Path = Path("assets/general")
     """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech (`id`, `audio_filepath`, `duration`, `text`,
@@ -648,6 +661,7 @@ class Recipe(Section):
     transcripts: TranscriptsSection = TranscriptsSection()
     speech: SpeechSection = SpeechSection()
     augment: AugmentSection = AugmentSection()
+    corpus: CorpusSection = CorpusSection()
     dataset: DatasetSection = DatasetSection()
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()

@@ -26,6 +26,7 @@
 - `lhotse`: Lhotse's manifests and Kaldi's folders
 - `hf_datasets`: Hugging Face data sets
 - `aws`: clients of AWS's services, by boto3
+- `ray_workers`: the pool of workers on a Ray cluster
 - `s3`: Amazon S3 and what speaks like it
 - `registry`: MLflow's model registry
 """

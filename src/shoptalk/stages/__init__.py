@@ -32,6 +32,7 @@
 - `serving`: 90
 - `served_models`: 90: bundles and `.nemo` files with their workers, golden recordings and lexicons
 - `processes`: the pool of workers on one machine
+- `workers`: which pool of workers a recipe asks for
 - `threads`: the pool of workers for services
 - `synthesisers`: opening the synthesiser of a recipe
 - `products`: products, written whole and resumed

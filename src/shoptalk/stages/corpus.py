@@ -17,9 +17,9 @@ from shoptalk.core.recipe import LlmSection
 from shoptalk.core.records import Term, Transcript, Utterance
 from shoptalk.core.terms import folded, index_of
 from shoptalk.stages import refusals
-from shoptalk.stages.processes import Processes
 from shoptalk.stages.products import kept_of, once, write
 from shoptalk.stages.run import StageRun
+from shoptalk.stages.workers import workers_of
 
 ANSWERS = "20-answers.jsonl"
 """What an endpoint answered, in the run folder: no answer is paid for twice."""
@@ -283,7 +283,7 @@ def augment(run: StageRun) -> None:
             folder=run.folder / "40-augment",
             seed=run.recipe.seed,
             done=done,
-            workers=Processes(),
+            workers=workers_of(run, reads=(noise.folder, source)),
         )
         return progress(new, "augment", total=total, done=len(done))
 

@@ -124,6 +124,11 @@ def _synthesiser(run: Run) -> Iterator[str]:
         yield from _recognizers("speech.screen.recognizers", section.screen.recognizers)
 
 
+def _workers(run: Run) -> Iterator[str]:
+    if run.recipe.corpus.backend == "ray":
+        yield from _missing({"ray": "ray"})
+
+
 def _noise(run: Run) -> Iterator[str]:
     """Each noise must be there, and each class that has a weight; which of them each stage uses is the manifest's."""
     section = run.recipe.augment
@@ -353,8 +358,8 @@ def _bytes_needed(run: Run, names: Collection[str]) -> int:
 _CHECKS: Mapping[str, Sequence[Callable[[Run], Iterable[str]]]] = {
     "lexicon": (_lexicon,),
     "transcripts": (_sentences,),
-    "speech": (_synthesiser,),
-    "augment": (_noise,),
+    "speech": (_synthesiser, _workers),
+    "augment": (_noise, _workers),
     "dataset": (_general_speech, _own_recordings),
     "train": (_training, _base),
     "evaluate": (_test_sets, _conditions, _others),

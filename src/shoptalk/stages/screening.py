@@ -19,11 +19,11 @@ from shoptalk.core.recordings import digest_of
 from shoptalk.core.records import Hypothesis, Samples, Term, Transcript, Utterance
 from shoptalk.corpus import screening
 from shoptalk.corpus.screening import Judge, Opinion, Reason, Rejected, Screening
-from shoptalk.stages.processes import Processes
 from shoptalk.stages.products import once, write
 from shoptalk.stages.recognition import recognize
 from shoptalk.stages.recognizers import open_recognizer, title
 from shoptalk.stages.run import StageRun
+from shoptalk.stages.workers import workers_of
 from shoptalk.testsets.clips import Clip
 
 REJECTED = "30-rejected.jsonl"
@@ -133,7 +133,7 @@ def _recognized(
 def _signals(run: StageRun, utterances: Sequence[Utterance], spoken_of: Mapping[str, str]) -> list[tuple[Reason, ...]]:
     """Of each recording why it cannot be right by its signal."""
     tasks = [(run.folder / utterance.audio, spoken_of[utterance.id], utterance.speed) for utterance in utterances]
-    workers = Processes(run.recipe.speech.workers)
+    workers = workers_of(run, count=run.recipe.speech.workers)
     return list(workers.map(_signal, tasks, start=_nothing_to_open, arguments=()))
 
 

@@ -9,9 +9,9 @@ from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest
 from shoptalk.core.protocols import Tts, Workers
 from shoptalk.core.recipe import effective
-from shoptalk.stages.processes import Processes
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.threads import Threads
+from shoptalk.stages.workers import workers_of
 
 
 class Synthesiser(NamedTuple):
@@ -31,13 +31,14 @@ def synthesiser(run: StageRun) -> Synthesiser:
         from shoptalk.integrations import kokoro
 
         kokoro.prepare()
-        return Synthesiser(kokoro.load, Processes(section.workers), "")
+        return Synthesiser(kokoro.load, workers_of(run, count=section.workers), "")
     if section.tts == "piper" and section.piper_voices:
         from shoptalk.integrations.tts_piper import PiperTts
 
         folder = run.resolve(section.piper_voices)
         identity = digest(content_digests(folder, "*"))
-        return Synthesiser(partial(PiperTts, folder), Processes(section.workers), identity)
+        workers = workers_of(run, count=section.workers, reads=(folder,))
+        return Synthesiser(partial(PiperTts, folder), workers, identity)
     service = section.service
     identity = digest(effective(service))
     return Synthesiser(_service(run), Threads(service.concurrency), identity)

@@ -24,7 +24,7 @@ class Stage:
     reads: tuple[str, ...] = ()
     """Sections of the recipe, or single keys, that it reads and that can change its product."""
     shows: tuple[str, ...] = ()
-    """Keys that it reads but that cannot change its product: what a tracking server calls the run."""
+    """Keys that it reads but that cannot change its product: how a tracking server calls the run, where it works."""
     code_version: int = 1
     """Raise it when the same recipe would now make another product."""
 
@@ -54,6 +54,7 @@ STAGES = (
         product="30-speech.jsonl",
         inputs=("lexicon", "transcripts"),
         reads=("speech", "seed", "transcripts.check_privacy", "transcripts.allowed_words"),
+        shows=("corpus",),
         code_version=4,
     ),
     Stage(
@@ -63,6 +64,7 @@ STAGES = (
         product="40-augment.jsonl",
         inputs=("speech",),
         reads=("augment", "seed"),
+        shows=("corpus",),
         code_version=2,
     ),
     Stage(
