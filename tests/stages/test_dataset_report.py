@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from tests.stages.test_wiring import general
 
 from shoptalk.core import config, files
 from shoptalk.core.examples import read_manifest, write_manifest
+from shoptalk.core.recipe import ScreenSection
 from shoptalk.core.records import Term, Transcript, Utterance
+from shoptalk.corpus.screening import Lost, Screening
 from shoptalk.integrations import kokoro
-from shoptalk.stages import dataset_report, execution, refusals
+from shoptalk.stages import dataset_report, execution, refusals, screening
 from shoptalk.stages.run import Run
 
 ROOT = Path(__file__).parents[2]
@@ -172,8 +175,6 @@ def test_the_page_is_of_one_piece_and_escaped(run: Run) -> None:
 
 def test_what_is_lost_on_the_way_and_what_was_refused_is_named(run: Run, tmp_path: Path) -> None:
     """Recordings of a patient that a user added are counted, and neither played nor read."""
-    import shutil
-
     folder = shutil.copytree(run.folder, tmp_path / "run")
     other = Run(folder, run.recipe, run.recipe_folder)
     train = other.product("dataset") / "train.jsonl"
@@ -197,6 +198,27 @@ def test_what_is_lost_on_the_way_and_what_was_refused_is_named(run: Run, tmp_pat
     assert " cut &lt;off&gt; 3 75.0 % " in said
     (folder / refusals.PRODUCT).write_text(json.dumps({**note, "signature": "another"}))
     assert "Refused answers" not in dataset_report.write(other).read_text(encoding="utf-8")
+
+
+def test_what_screening_rejected_is_told(run: Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(run.folder, tmp_path / "run")
+    speech = run.recipe.speech.model_copy(update={"screen": ScreenSection(enabled=True)})
+    found = Screening(
+        recordings=20,
+        rejected=4,
+        reasons={"term": 3, "cut": 1},
+        given_up=("a", "b"),
+        doubted=(),
+        pronunciation_problems={"metformin": Lost(recordings=5, rejected=3)},
+    )
+    (folder / screening.SUMMARY).write_text(found.model_dump_json())
+    other = Run(folder, run.recipe.model_copy(update={"speech": speech}), run.recipe_folder)
+    said = plain(dataset_report.write(other).read_text(encoding="utf-8"))
+    assert "4 of 20 recordings were rejected" in said
+    assert "2 training sentences were given up" in said
+    assert " term 3 75.0 % " in said
+    assert " metformin: 3 of 5 " in said
+    assert "Screening" not in plain(page(run))
 
 
 def test_refused_answers_add_up_over_stops(run: Run, tmp_path: Path) -> None:

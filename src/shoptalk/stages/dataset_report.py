@@ -13,7 +13,8 @@ from shoptalk.corpus import coverage, proposals
 from shoptalk.corpus.proposals import Proposal
 from shoptalk.corpus.report import page, sample, summary
 from shoptalk.corpus.report.summary import Covered
-from shoptalk.stages import refusals
+from shoptalk.corpus.screening import Screening
+from shoptalk.stages import refusals, screening
 from shoptalk.stages.run import Run
 
 PAGE = "50-report.html"
@@ -41,6 +42,7 @@ def write(run: Run) -> Path:
         clips=clips,
         sounds={clip.example.id: pages.data_url(recordings.load(clip.example)) for clip in clips},
         refused=refusals.read(run),
+        screening=_screening(run),
         facts=_facts(run),
     )
     files.write_text(run.folder / PAGE, text)
@@ -75,6 +77,13 @@ def _covered(
         terms = proposals.placed(terms, proposals.proposed(tuple(files.read(proposed, Proposal))).categories)
     levels = coverage.levels_of(section.coverage, run.recipe.speech)
     return summary.cover(transcripts, utterances, lists.get("train", []), terms, section.coverage, levels)
+
+
+def _screening(run: Run) -> Screening | None:
+    """What screening came to; None where the recordings are a user's own, or were not screened."""
+    if "speech" in run.recipe.products or not run.recipe.speech.screen.enabled:
+        return None
+    return Screening.model_validate_json((run.folder / screening.SUMMARY).read_text(encoding="utf-8"))
 
 
 def _facts(run: Run) -> dict[str, str]:

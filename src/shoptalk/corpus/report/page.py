@@ -6,6 +6,7 @@ from shoptalk.core import pages
 from shoptalk.corpus.report import charts
 from shoptalk.corpus.report.sample import Clip
 from shoptalk.corpus.report.summary import Part, Spread, Summary, TermRow, parts
+from shoptalk.corpus.screening import Screening
 
 MOST_TERMS = 300
 """So many rows the table of terms has."""
@@ -28,6 +29,7 @@ def html(
     clips: Sequence[Clip] = (),
     sounds: Mapping[str, str] | None = None,
     refused: Mapping[str, int] | None = None,
+    screening: Screening | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> str:
     """The page. `sounds` maps ids of `clips` to data URLs, `refused` reasons to counts of answers."""
@@ -44,6 +46,9 @@ def html(
         clips=clips,
         sounds=sounds or {},
         refused=parts(refused or {}),
+        screening=screening,
+        rejected=parts(screening.reasons) if screening else (),
+        texts={row.term.id: row.term.text for row in summary.terms},
         facts=facts or {},
     )
     return page
