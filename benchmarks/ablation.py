@@ -9,7 +9,7 @@ of them the default is.
 
 A run is an arm with a seed, in a folder below --work. A killed run goes on where it was, and a finished one is not done
 again. All runs share one store of recordings: their names cover all that changes their sound, so nothing is spoken or
-augmented twice. Tests have a seed of their own and are made once: sentences of carriers that no arm trains on, in
+augmented twice, and general speech has its features made once. Tests have a seed of their own and are made once: sentences of carriers that no arm trains on, in
 Kokoro's test voices, by Piper's joe with the lexicon's IPA, and by joe as eSpeak reads the terms.
 
 Both seeds of an arm are scored together, in pairs with the runs of the default that have the same seed, by the paired
@@ -360,12 +360,25 @@ def make(run: Run) -> None:
     seconds = {"transcripts": shoptalk("transcripts", run.folder, run.changes)}
     require_apart(run)
     seconds["corpus"] = shoptalk("corpus", run.folder, run.changes)
+    lend_features(run)
     seconds["train"] = shoptalk("train", run.folder, run.changes)
     command = [sys.executable, __file__, "--recognize", str(run.folder), "--work", str(run.work)]
     seconds["recognize"] = timed(command)
     print(run.folder.name, seconds, flush=True)
     note = {"changes": run.changes, "seconds": seconds}
     files.write_text(run.folder / FINISHED, json.dumps(note, indent=1) + "\n")
+
+
+def lend_features(run: Run) -> None:
+    """Link what a finished run has cached: general speech is the same in all, and training removes what it has no use
+    for."""
+    own = run.folder / "60-train" / "features"
+    finished = next(iter(sorted(run.work.glob(f"*/{FINISHED}"))), None)
+    if own.parent.exists() or not finished:
+        return
+    own.mkdir(parents=True)
+    for cached in finished.parent.glob("60-train/features/features-*"):
+        (own / cached.name).hardlink_to(cached)
 
 
 def require_apart(run: Run) -> None:

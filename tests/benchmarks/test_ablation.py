@@ -87,6 +87,21 @@ def test_a_run_is_finished_for_the_changes_it_was_made_with_only(tmp_path: Path)
     assert "augment.room=0" in run.changes and run.folder.name == "rooms-2"
 
 
+def test_features_are_lent_to_a_run_that_has_none(tmp_path: Path) -> None:
+    first, second = (ablation.Run(ablation.BY_NAME[name], 1, COMMON, tmp_path) for name in (ablation.BASE, "noise"))
+    ablation.lend_features(first)
+    assert not first.folder.exists(), "nothing is there to be lent"
+    lent = first.folder / "60-train" / "features" / "features-0.f16"
+    lent.parent.mkdir(parents=True)
+    lent.write_bytes(b"mel")
+    (first.folder / ablation.FINISHED).write_text("{}")
+    ablation.lend_features(second)
+    (got,) = (second.folder / "60-train" / "features").iterdir()
+    assert got.read_bytes() == b"mel"
+    got.unlink()
+    assert lent.is_file(), "a training may remove what it was lent"
+
+
 def test_what_is_taken_away_is_the_side_without_it() -> None:
     """The default recognises 9 of 10 sentences with the term; without rooms none; with a lower pitch none."""
     right, wrong = recognised("metformin"), recognised("met four men")
