@@ -214,6 +214,9 @@ def main() -> None:
 def make_tests(work: Path, count: int) -> None:
     """Lexicons, carriers and frames for the arms, and three manifests of test recordings."""
     if (work / "tests" / f"{UNTAUGHT}.jsonl").is_file():
+        held = len(list(files.read(work / "lexicon.jsonl", Term)))
+        if held != count:
+            raise SystemExit(f"{work} is for {held} terms; name another folder with --work")
         return
     names = [term.id for term in chosen_terms(lexicon.load([LEXICON]), count, PAIRS)]
     design = [
