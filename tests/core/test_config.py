@@ -38,6 +38,15 @@ def test_the_recipes_of_the_project_load(path: Path) -> None:
         ("train: {steps: 0}", "train.steps: Input should be greater"),
         ("train: {model: {width: 3}}", "train.model.width"),
         ("train: {precision: fp8}", "train.precision"),
+        ("train: {feature_tempo: [2, 1]}", "feature_tempo is a range, the lower number first, from 0.25 to 4"),
+        ("speech: {speed: [1.2, 0.8]}", "speed is a range, the lower number first"),
+        ("speech: {speed: [-1, 1]}", "speed is a range, the lower number first, from 0.25 to 4"),
+        ("augment: {speed: [0, 0]}", "speed is a range"),
+        ("augment: {snr_db: [.nan, 5]}", "snr_db is a range"),
+        ("augment: {gain_db: [1000, 2000]}", "gain_db is a range, the lower number first, from -60 to 60"),
+        ("transcripts: {min_words: 30}", "min_words is 30, above max_words, 24"),
+        ("transcripts: {min_words: -3}", "transcripts.min_words: Input should be greater"),
+        ("transcripts: {contexts: [' ']}", "contexts: one is empty"),
         ("train: [", "not YAML"),
         ("- train", "a recipe is a mapping of sections, this is a list"),
     ],
@@ -64,6 +73,11 @@ def test_changes_edit_the_recipe(tmp_path: Path) -> None:
     assert (recipe.train.steps, recipe.train.batch_s, recipe.name) == (7, 30, "other")
     assert recipe.augment.snr_db == (3, 9) and recipe.transcripts.llm.kind == "openai"
     assert recipe.train.model == ModelSection()
+
+
+def test_a_trade_is_one_line() -> None:
+    assert config.changed(("transcripts.trade='  '",)).transcripts.trade == ""
+    assert config.changed(('transcripts.trade=" a coffee\\n bar"',)).transcripts.trade == "a coffee bar"
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,12 @@ def test_every_form_can_be_written(tmp_path: Path, name: str) -> None:
         ("lexicon import nothing.csv", "no such file"),
         ("lexicon import rows.csv", "unknown columns name; known: id, text"),
         ("lexicon import rows.csv --column text=title", "has no column title; its columns are name"),
+        ("lexicon import terms.txt --column text=title", "--column is for tables"),
+        ("lexicon import terms.txt --tty IN", "--sab and --tty are for RxNorm"),
+        ("lexicon import terms.txt --words 2", "--code and --words are for ICD-10-CM"),
+        ("lexicon import terms.txt --category Über", "category 'Über': write it in lower-case letters"),
         ("lexicon mine nothing", "no such file"),
+        ("lexicon mine empty.txt", "empty.txt: no texts; give transcripts"),
         ("lexicon mine nothing --to rows.csv", "rows.csv: is there already"),
         ("lexicon mine nothing --to mined.docx", "mined.docx: a lexicon is written as .txt, .csv"),
     ],
@@ -159,6 +164,10 @@ def test_what_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, told: str
 ) -> None:
     (tmp_path / "rows.csv").write_text("name\nflat white\n")
+    (tmp_path / "terms.txt").write_text("flat white\ncortado\n")
+    (tmp_path / "empty.txt").write_text("")
+    before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
     assert shoptalk(*line.split()) == 2
+    assert sorted(tmp_path.iterdir()) == before
     assert told in capsys.readouterr().err

@@ -1,11 +1,11 @@
 """The recipe's sections and keys: one YAML file is one experiment; every default stands here and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,14 @@ class Section(BaseModel):
     def unused(self) -> frozenset[str]:
         """Keys that nothing reads because of what other keys of the section say."""
         return frozenset()
+
+
+def require_ranges(section: Section, bounds: Mapping[str, tuple[float, float]]) -> None:
+    """`ValueError`: a key that is a range is not in order, or goes beyond the least and the most that it may be."""
+    for key, (least, most) in bounds.items():
+        low, high = getattr(section, key)
+        if not least <= low <= high <= most:
+            raise ValueError(f"{key} is a range, the lower number first, from {least:g} to {most:g}")
 
 
 class LexiconSection(Section):
@@ -132,7 +140,7 @@ class TranscriptsSection(Section):
     ([privacy.md](privacy.md)). Off only for texts of which you know better."""
     allowed_words: tuple[str, ...] = ()
     """Words with a capital that are nobody's name, beside those of the lexicon, e.g. places and makes."""
-    min_words: int = 4
+    min_words: int = Field(default=4, ge=1)
     """Shortest sentence, in words."""
     max_words: int = 24
     """Longest sentence, in words."""
@@ -151,6 +159,19 @@ class TranscriptsSection(Section):
     """Likewise sentences about doses, values, dates, times and acronyms."""
     coverage: CoverageSection = CoverageSection()
     """The design: how training sentences are spread over contexts, voices and conditions."""
+
+    @field_validator("trade")
+    @classmethod
+    def _is_one_line(cls, trade: str) -> str:
+        return " ".join(trade.split())
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> "TranscriptsSection":
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words is {self.min_words}, above max_words, {self.max_words}; swap them")
+        if not all(context.strip() for context in self.contexts):
+            raise ValueError("contexts: one is empty; say who speaks to whom, or leave it out")
+        return self
 
     @property
     def writes_dictations(self) -> bool:
@@ -256,6 +277,7 @@ class SpeechSection(Section):
 
     @model_validator(mode="after")
     def _has_what_the_engine_needs(self) -> "SpeechSection":
+        require_ranges(self, {"speed": (0.25, 4.0)})
         if self.tts == "kokoro":
             return self
         if not (self.voices.train or self.voices.dev or self.voices.test):
@@ -337,15 +359,15 @@ class AugmentSection(Section):
     @model_validator(mode="after")
     def _can_be_made(self) -> "AugmentSection":
         bounds = {
+            "snr_db": (-60.0, 100.0),
+            "gain_db": (-60.0, 60.0),
+            "speed": (0.25, 4.0),
             "tempo": (0.5, 2.0),
             "pitch_semitones": (-12.0, 12.0),
             "vocal_tract": (0.5, 2.0),
             "packet_loss_part": (0.0, 0.5),
         }
-        for key, (least, most) in bounds.items():
-            low, high = getattr(self, key)
-            if not least <= low <= high <= most:
-                raise ValueError(f"{key} is a range, the lower number first, from {least:g} to {most:g}")
+        require_ranges(self, bounds)
         for name, weight in self.noise_classes.items():
             if not 0 < weight < float("inf"):
                 raise ValueError(f"noise_classes: the weight of {name!r} must be above 0; leave the class out instead")
@@ -507,6 +529,11 @@ class TrainSection(Section):
     """CPU threads of PyTorch in each process; 0: one for each core."""
     mlflow: Annotated[str, NoEffect("where the curves of a training are kept")] = ""
     """MLflow tracking URI, e.g. ``sqlite:///mlflow.db``. Empty: a database in the run folder."""
+
+    @model_validator(mode="after")
+    def _has_ranges(self) -> "TrainSection":
+        require_ranges(self, {"feature_tempo": (0.25, 4.0), "feature_warp_factors": (0.25, 4.0)})
+        return self
 
     def unused(self) -> frozenset[str]:
         without_base = {"init"} if self.model is not None else set()

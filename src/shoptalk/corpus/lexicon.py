@@ -147,10 +147,15 @@ def _unspeakable(term: Term) -> Iterator[str]:
         for written in texts:
             odd = "".join(sorted(set(_SPEAKABLE.sub("", written))))
             if odd or not re.search(r"[A-Za-zÀ-ɏ]", written):
-                shown = f"the symbols {odd!r}" if odd else "no letter"
-                yield f"{name} {written!r} has {shown}, which cannot be spoken; give `spoken` in words"
-    if not _SLOT_NAME.fullmatch(term.category):
-        yield f"category {term.category!r}: write it in lower-case letters, because it names a slot of the sentences"
+                shown = f"the symbols {odd!r}, which cannot be spoken" if odd else "no letter"
+                yield f"{name} {written!r} has {shown}; give `spoken` in words"
+    yield from category_problems(term.category)
+
+
+def category_problems(category: str) -> Iterator[str]:
+    """What is wrong with the name of a category."""
+    if not _SLOT_NAME.fullmatch(category):
+        yield f"category {category!r}: write it in lower-case letters, because it names a slot of the sentences"
 
 
 def _unmatchable(term: Term) -> Iterator[str]:

@@ -94,7 +94,7 @@ def _under_conditions(run: AnyRun, clips: Sequence[Clip]) -> Iterator[Clip]:
     manifest = run.resolve(run.recipe.augment.noise_manifest)
     noise = NoiseSet(tuple(files.read(manifest, Noise)), manifest.parent)
     content = file_digest(manifest)
-    for condition in run.recipe.evaluate.conditions:
+    for condition in dict.fromkeys(run.recipe.evaluate.conditions):
         for clip in clips:
             yield test_clips.under_condition(clip, condition, noise, run.recipe.seed, noise_content=content)
 

@@ -112,7 +112,7 @@ def fetch_models(run: Run, names: Collection[str]) -> None:
     section = run.recipe.transcripts
     if section.llm.kind == "embedded" and "transcripts" in to_make and preflight.asks_llm(run):
         store.path(section.llm.model, say=say)
-    if "speech" in to_make:
+    if "speech" in to_make and run.recipe.speech.tts == "kokoro":
         kokoro.prepare()
         if run.recipe.speech.screen.enabled:
             for other in run.recipe.speech.screen.recognizers:

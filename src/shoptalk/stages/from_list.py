@@ -68,7 +68,7 @@ def _difference(before: Sequence[Term], after: Sequence[Term]) -> str:
 
 def _require_trade(recipe: Path, trade: str) -> None:
     there = config.load(recipe).transcripts.trade
-    if trade and trade != there:
+    if trade and " ".join(trade.split()) != there:
         raise RecipeError(
             f"{recipe} is for the trade {there!r}, not {trade!r}; change transcripts.trade in that file, or name "
             "another folder with --run"

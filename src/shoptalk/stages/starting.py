@@ -98,7 +98,7 @@ def _template(name: str) -> str:
 
 def _recipe_for(text: str, *, trade: str, weighs: bool) -> str:
     """The recipe with the trade, and with sentences by rarity and risk where the terms are the user's own."""
-    if trade:
+    if trade.strip():
         line = f"  trade: {json.dumps(trade, ensure_ascii=False)}  # where the terms are said\n"
         text = text.replace(_TRANSCRIPTS, _TRANSCRIPTS + line)
     if weighs:

@@ -74,6 +74,7 @@ def read_sources(paths: Sequence[Path], wishes: Wishes) -> Found:
     What a user wrote for Shoptalk must be right (`LexiconError` names each wrong row). Rows of other people's lists
     that cannot be terms are left out, and told.
     """
+    _require_use(paths, wishes)
     own = [path for path in paths if not _is_foreign(path, wishes)]
     terms = lexicon.load(own) if own else []
     foreign = term_imports.usable(row for path in paths if path not in own for row in _foreign_rows(path, wishes))
@@ -89,9 +90,28 @@ def read_sources(paths: Sequence[Path], wishes: Wishes) -> Found:
     return Found(result, told=told)
 
 
+def _require_use(paths: Sequence[Path], wishes: Wishes) -> None:
+    """`LexiconError`: an option that is for no source that is given, or a category that is no name."""
+    problems = list(lexicon.category_problems(wishes.category)) if wishes.category else []
+    if wishes.columns and not any(_is_own_table(path, wishes) for path in paths):
+        problems.append("--column is for tables; give a .csv or .tsv, or leave it out")
+    of_rxnorm = (wishes.rxnorm_source, wishes.rxnorm_kinds) != (rxnorm.SOURCE, rxnorm.KINDS)
+    if of_rxnorm and not any(map(_is_rxnorm, paths)):
+        problems.append("--sab and --tty are for RxNorm; give RXNCONSO.RRF or its folder, or leave them out")
+    of_icd10 = wishes.icd10_codes or wishes.most_words != icd10.MOST_WORDS
+    if of_icd10 and not any(map(_is_icd10, paths)):
+        problems.append("--code and --words are for ICD-10-CM; give a file of it, or leave them out")
+    if problems:
+        raise LexiconError("; ".join(problems))
+
+
 def _is_foreign(path: Path, wishes: Wishes) -> bool:
     """Whether rows are not written for Shoptalk."""
-    return path.is_dir() or path.suffix.upper() == ".RRF" or _is_own_table(path, wishes) or _is_icd10(path)
+    return _is_rxnorm(path) or _is_own_table(path, wishes) or _is_icd10(path)
+
+
+def _is_rxnorm(path: Path) -> bool:
+    return path.is_dir() or path.suffix.upper() == ".RRF"
 
 
 def _is_own_table(path: Path, wishes: Wishes) -> bool:
@@ -103,7 +123,7 @@ def _is_icd10(path: Path) -> bool:
 
 
 def _foreign_rows(path: Path, wishes: Wishes) -> Iterator[term_files.Row]:
-    if path.is_dir() or path.suffix.upper() == ".RRF":
+    if _is_rxnorm(path):
         yield from rxnorm.read(path, kinds=wishes.rxnorm_kinds, source=wishes.rxnorm_source)
     elif _is_own_table(path, wishes):
         yield from term_imports.table_rows(path, wishes.columns)
@@ -122,13 +142,16 @@ def _without_variants(term: Term, known: set[str]) -> Term:
 def mine(paths: Sequence[Path], *, known: Sequence[Path] = (), at_least: int, in_texts: int, most: int) -> Found:
     """The terms of transcripts, the best first; `known` are lexicons whose terms are not told again."""
     texts = [text for path in paths for text in _texts(path)]
+    if not texts:
+        raise LexiconError(f"{', '.join(map(str, paths))}: no texts; give transcripts")
+    in_texts = min(in_texts, len(texts))
     frequencies = general()
     found = mining.mine(
         texts,
         frequencies,
         known=lexicon.load(known) if known else (),
         at_least=at_least,
-        in_texts=min(in_texts, len(texts)),
+        in_texts=in_texts,
         most=most,
     )
     rows = [("", {"text": mined.text, "weight": weight(zipf=frequencies.zipf(mined.text))}) for mined in found]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.corpus import fake_tts
 
-from shoptalk.core.errors import BindingError, TermError
+from shoptalk.core.errors import BindingError, RecipeError, TermError
 from shoptalk.core.records import Term
 from shoptalk.corpus import overrides
 from shoptalk.integrations import espeak
@@ -119,6 +119,12 @@ def test_what_cannot_be_is_named_and_nothing_is_written(tmp_path: Path, call: An
     with pytest.raises(TermError, match=named):
         call(listening)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(RecipeError, match="a file, not a folder"):
+        open_listening(Path("recipes/demo.yaml"), tmp_path / "run", ())
 
 
 def test_ipa_and_english_letters_are_told_apart() -> None:

@@ -186,6 +186,8 @@ def open_listening(recipe: Path, folder: Path, changes: Sequence[str], *, listen
     """What is to be listened to of a recipe with its ``section.key=value`` changes; the run folder keeps the clips."""
     from shoptalk.integrations import espeak, kokoro
 
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError(f"--run {folder}: a file, not a folder; name another")
     run = Run(folder, config.load(recipe, tuple(changes)), locate(recipe).resolve().parent)
     section = run.recipe.lexicon
     if own := run.recipe.products.get("lexicon"):
