@@ -73,7 +73,7 @@ RECALL_SETS = (TAUGHT, OTHER_ENGINE)
 """Where term recall decides, with that of an arm's own set."""
 DETECTABLE = (1.96 + 0.84) / 1.96
 """A difference is found four times in five if it is so many half-widths of its 95 % interval."""
-PER_RUN_S = 170.0
+PER_RUN_S = 180.0
 """A run on two quiet cores, before any was measured."""
 COMMON = (
     "name=ablation",
@@ -83,6 +83,7 @@ COMMON = (
     "transcripts.test_per_term=1",
     "dataset.test_lists={}",
     "dataset.general_test_utterances=1",
+    "train.eval_every_steps=200",
 )
 """Changes of the demo's recipe that all arms have. What an arm tests itself with is never recognised."""
 HYPOTHESES, FINISHED = "hypotheses.jsonl", "finished.json"
@@ -530,7 +531,9 @@ def told(change: Change) -> dict[str, Any]:
     """Rates without it and with it, the difference with its interval, and what difference could be found."""
     difference = change.difference
     low, high = difference.low, difference.high
-    detectable = None if low is None or high is None else DETECTABLE * (high - low) / 2
+    detectable = None
+    if low is not None and high is not None and low < high:  # without any width nothing varied
+        detectable = DETECTABLE * (high - low) / 2
     return {
         "without": rounded(change.before.value),
         "with": rounded(change.after.value),

@@ -115,6 +115,7 @@ def test_what_is_taken_away_is_the_side_without_it() -> None:
     assert added["recall"][TAUGHT]["difference"] == -0.9
     same = ablation.figures(ablation.BY_NAME["pitch"], default=right, own=right, terms=TERMS)
     assert same["verdict"] == "unclear"
+    assert same["recall"][TAUGHT]["detectable"] is None, "no sentence differs"
 
 
 def test_seeds_of_a_sentence_are_one_cluster() -> None:
