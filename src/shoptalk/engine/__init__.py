@@ -7,6 +7,7 @@
 - `subsampling`: the three strided convolutions
 - `encoder`: the FastConformer
 - `attention`: attention with relative positions
+- `elementwise`: activations that do not depend on the number of threads
 - `transducer`: predictor and joiner in PyTorch
 - `steps`: predictor and joiner in NumPy, for the small steps of a CPU
 - `greedy`: greedy decoding in batches

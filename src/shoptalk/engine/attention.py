@@ -13,6 +13,10 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 
 BLOCK = 128
 """Queries at a time: their scores stay in the cache of a core, and a long recording needs no more memory."""
+FEW = 12
+"""Queries that are no block of their own: for one to three, sums depend on the number of threads."""
+ROWS_AT_A_TIME = 4
+"""In the products of queries and positions, for the same reason."""
 
 
 def sinusoids(reach: int, d_model: int, device: torch.device) -> torch.Tensor:
@@ -36,8 +40,9 @@ def attend_blocks(
     positions = p_HKP.shape[2]
     reach = positions // 2
     blocks = []
-    for first in range(0, frames, BLOCK):
-        last = min(first + BLOCK, frames)
+    first = 0
+    while first < frames:
+        last = first + BLOCK if frames - first >= BLOCK + FEW else frames
         start = max(0, first - reach)
         end = min(frames, last + reach)
         # The first position of this block is the distance of its last query from its first key, the last that of its
@@ -46,21 +51,24 @@ def attend_blocks(
         far = reach - first + end
         inside = slice(max(0, near), min(far, positions))
         q_1HQK = q_1HTK[:, :, first:last]
-        scores_1HQP = torch.matmul(q_1HQK, p_HKP[:, :, inside]).add_(c_H1P[:, :, inside])
+        # with some more rows in the scores, which are not read
+        filled_1HQK = pad(q_1HQK, (0, 0, 0, -q_1HQK.shape[2] % ROWS_AT_A_TIME))
+        scores_1HQP = torch.matmul(filled_1HQK, p_HKP[:, :, inside]).add_(c_H1P[:, :, inside])
         if near < 0 or far > positions:
             beyond = max(0, -near), max(0, far - positions)
             scores_1HQP = pad(scores_1HQP, beyond, value=-torch.inf)
-        mask_1HQW = _shifted(scores_1HQP, end - start)
+        mask_1HQW = _shifted(scores_1HQP, last - first, end - start)
         k_1HWK = k_1HTK[:, :, start:end]
         v_1HWK = v_1HTK[:, :, start:end]
         blocks.append(scaled_dot_product_attention(q_1HQK, k_1HWK, v_1HWK, attn_mask=mask_1HQW, scale=1.0))
+        first = last
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
 
-def _shifted(scores_1HQP: torch.Tensor, keys: int) -> torch.Tensor:
+def _shifted(scores_1HQP: torch.Tensor, queries: int, keys: int) -> torch.Tensor:
     """A view (1, H, Q, W) whose [i, j] is the position Q - 1 - i + j: the distance of query i from key j."""
-    _, heads, queries, positions = scores_1HQP.shape
-    strides = (0, queries * positions, positions - 1, 1)
+    _, heads, rows, positions = scores_1HQP.shape
+    strides = (0, rows * positions, positions - 1, 1)
     return scores_1HQP.as_strided((1, heads, queries, keys), strides, queries - 1)
 
 

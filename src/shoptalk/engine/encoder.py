@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
-from torch.nn.functional import conv2d, glu, silu
+from torch.nn.functional import conv2d, pad
 
 from shoptalk.engine.attention import attend_blocks, attend_whole, sinusoids
+from shoptalk.engine.elementwise import glu, silu
 from shoptalk.engine.shape import Shape
 from shoptalk.engine.subsampling import Subsampling
 from shoptalk.engine.weights import Weights, frozen, linear
@@ -89,7 +90,17 @@ class Attention(torch.nn.Module):
         self.attend = attend_whole  # `gpu.attention.fuse` puts its own here
 
     def positions(self, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Projected positions (H, K, P), and what the bias v adds to their scores beyond u's part (H, 1, P)."""
+        """Projected positions (H, K, P), and what the bias v adds to their scores beyond u's part (H, 1, P).
+
+        Both are computed for a multiple of `PACKED_STEP` positions, so a position is the same in every table.
+        """
+        if torch.onnx.is_in_onnx_export():  # whose positions are any number
+            return self._projected(sinusoids_PD)
+        positions = len(sinusoids_PD)
+        p_HKP, c_H1P = self._projected(pad(sinusoids_PD, (0, 0, 0, -positions % PACKED_STEP)))
+        return p_HKP[:, :, :positions], c_H1P[:, :, :positions]
+
+    def _projected(self, sinusoids_PD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         p_HKP = self.position(sinusoids_PD).view(-1, *self.v_minus_u_HK.shape).permute(1, 2, 0).contiguous()
         return p_HKP, torch.matmul(self.v_minus_u_HK[:, None], p_HKP)
 
@@ -145,7 +156,7 @@ class Convolution(torch.nn.Module):
         self.side = shape.kernel // 2
 
     def gated(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        return glu(self.enter(self.norm(x_BTD)), dim=-1)
+        return glu(self.enter(self.norm(x_BTD)))
 
     def packed(self, x_ND: torch.Tensor, spacing: "Spacing") -> torch.Tensor:
         """Packed recordings, convolved with as many zeros between them as the kernel reaches (S frames in all)."""

@@ -10,6 +10,8 @@ import torch
 from shoptalk.engine.shape import Shape
 
 STD_GUARD = 1e-5
+ROWS_AT_A_TIME = 4
+"""Spectra are filled up to a multiple of so many; MKL sums those left over in an order that depends on threads."""
 
 
 class Features(torch.nn.Module):
@@ -48,12 +50,14 @@ class Features(torch.nn.Module):
             if int(samples_B.min()) < length:
                 sample_S = torch.arange(length, device=signal_BS.device)
                 spoken_BS *= sample_S < samples_B.to(signal_BS.device)[:, None]
+        frames = signal_BS.shape[1] // shape.hop
+        filled = frames + -frames % ROWS_AT_A_TIME
         half = shape.n_fft // 2
-        padded_BS = torch.nn.functional.pad(spoken_BS, (half, half))
-        frames_BTN = padded_BS.unfold(1, shape.n_fft, shape.hop)[:, : signal_BS.shape[1] // shape.hop]
+        padded_BS = torch.nn.functional.pad(spoken_BS, (half, half + ROWS_AT_A_TIME * shape.hop))
+        frames_BTN = padded_BS.unfold(1, shape.n_fft, shape.hop)[:, :filled]
         spectrum_BTF = torch.fft.rfft(frames_BTN * self.window_N)
         power_BTF = spectrum_BTF.real.square() + spectrum_BTF.imag.square()
-        return (power_BTF @ self.bands_FM).add_(shape.log_guard).log_()
+        return (power_BTF @ self.bands_FM).add_(shape.log_guard).log_()[:, :frames]
 
 
 def normalised(logmel_BTM: torch.Tensor, frames_B: torch.Tensor) -> torch.Tensor:

@@ -5,11 +5,13 @@ The channels lie last in memory, where oneDNN convolves depthwise twice as fast.
 Shapes: B recordings, T mel frames, M mel bins, C channels, D width of the encoder; each level halves T and M.
 """
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 from torch.nn.functional import conv2d, pad
+from torch.nn.functional import linear as linear_product
 
 from shoptalk.engine.shape import Shape
 from shoptalk.engine.weights import Weights, frozen, linear
@@ -18,6 +20,8 @@ Frames = TypeVar("Frames", int, torch.Tensor)
 
 TILE = 64
 """Encoder frames at a time on a CPU: what lies between the convolutions stays in its cache, and memory is bounded."""
+ROWS_AT_A_TIME = 4
+"""A tile's products have a multiple of so many rows; MKL sums those left over in an order that depends on threads."""
 
 
 def halved(frames: Frames) -> Frames:
@@ -48,6 +52,9 @@ class Subsampling(torch.nn.Module):
         self.pointwise = torch.nn.ParameterList(kernel(number, channels, channels, 1, 1) for number in (3, 6))
         self.pointwise_bias = torch.nn.ParameterList(bias(number) for number in (3, 6))
         self.bins = halved(halved(halved(shape.mels)))
+        middle_bins = halved(halved(shape.mels))
+        self.whole_frames = (1, ROWS_AT_A_TIME // math.gcd(ROWS_AT_A_TIME, middle_bins), ROWS_AT_A_TIME)
+        """A tile's frames of each level are filled up to a multiple of so many; the last level's are rows of `out`."""
         out = weights.linear("out", channels * self.bins, shape.d_model)
         by_bin_DX = out.weight.view(-1, channels, self.bins).transpose(1, 2).flatten(1)  # as the channels lie last
         self.out = linear(by_bin_DX, out.bias)
@@ -64,8 +71,10 @@ class Subsampling(torch.nn.Module):
         level_BCTM = _image(features_BTM)
         lengths_B = frames_B
         for level in range(3):
-            padded_BCTM = pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1))
-            level_BCTM = self._convolved(level, padded_BCTM)
+            level_BCTM = self._spread(level, pad(_masked(level_BCTM, lengths_B), (0, 0, 1, 1)))
+            if level:
+                level_BCTM = conv2d(level_BCTM, self.pointwise[level - 1], self.pointwise_bias[level - 1])
+            level_BCTM = level_BCTM.relu_()
             lengths_B = halved(lengths_B)
         return self._out(level_BCTM)
 
@@ -91,16 +100,31 @@ class Subsampling(torch.nn.Module):
             edges.append((first - low, high - last))
         level_1CTM = _image(features_TM[None, first:last])
         for level, (before, behind) in enumerate(reversed(edges)):
-            level_1CTM = self._convolved(level, pad(level_1CTM, (0, 0, before, behind)))
-        return self._out(level_1CTM)[0]
+            frames = halved(level_1CTM.shape[2] + before + behind - 2)
+            spare = -frames % self.whole_frames[level]
+            padded_1CTM = pad(level_1CTM, (0, 0, before, behind + 2 * spare))
+            level_1CTM = self._mixed(level, self._spread(level, padded_1CTM))
+            if level < 2:  # behind the last frame the next level sees zeros
+                level_1CTM = level_1CTM[:, :, :frames]
+        return self._out(level_1CTM)[0, :frames]
 
-    def _convolved(self, level: int, padded_BCTM: torch.Tensor) -> torch.Tensor:
-        """One level; the frames come padded, the bins are padded here."""
+    def _spread(self, level: int, padded_BCTM: torch.Tensor) -> torch.Tensor:
+        """The convolution of one level that halves; the frames come padded, the bins are padded here."""
         if level == 0:
-            return conv2d(padded_BCTM, self.first_C133, self.first_bias_C, stride=2, padding=(0, 1)).relu_()
+            return conv2d(padded_BCTM, self.first_C133, self.first_bias_C, stride=2, padding=(0, 1))
         weight, bias = self.depthwise[level - 1], self.depthwise_bias[level - 1]
-        spread_BCTM = conv2d(padded_BCTM, weight, bias, stride=2, padding=(0, 1), groups=len(weight))
-        return conv2d(spread_BCTM, self.pointwise[level - 1], self.pointwise_bias[level - 1]).relu_()
+        return conv2d(padded_BCTM, weight, bias, stride=2, padding=(0, 1), groups=len(weight))
+
+    def _mixed(self, level: int, spread_1CTM: torch.Tensor) -> torch.Tensor:
+        """The rest of a tile's level: the pointwise convolution as a product of matrices.
+
+        oneDNN's pointwise convolution of float32 sums wide channels in an order that depends on the number of threads.
+        """
+        if level == 0:
+            return spread_1CTM.relu_()
+        weight_CC = self.pointwise[level - 1].flatten(1)
+        mixed_1TMC = linear_product(spread_1CTM.permute(0, 2, 3, 1), weight_CC, self.pointwise_bias[level - 1])
+        return mixed_1TMC.relu_().permute(0, 3, 1, 2)
 
     def _out(self, level_BCTM: torch.Tensor) -> torch.Tensor:
         batch, _, frames, _ = level_BCTM.shape
