@@ -116,6 +116,15 @@ def test_a_general_set_that_leaks_or_lacks_its_audio_is_told(run: Callable[..., 
     assert "dataset: ManifestError" in told(run()), "no speaker"
 
 
+@pytest.mark.parametrize(
+    ("voice", "told"),
+    [("nobody", "Kokoro has no voice 'nobody'; it has af_alloy"), ("af_kore", "'af_kore' is kept for tests")],
+)
+def test_a_voice_that_cannot_train_is_told(run: Callable[..., Run], voice: str, told: str) -> None:
+    with pytest.raises(PreflightError, match=told):
+        preflight.check(run(f"speech.voices.train={{{voice}: en-us}}"), ("speech",))
+
+
 def test_a_class_of_noise_that_is_not_there_is_told(run: Callable[..., Run]) -> None:
     message = told(run("augment.noise_classes={tram: 1, babble: 1}"))
     assert "augment: augment.noise_classes: the noise manifest has no training recording of class tram" in message

@@ -14,7 +14,7 @@ from shoptalk.core import terms as term_forms
 from shoptalk.core.draws import require_noise
 from shoptalk.core.errors import AudioError, PreflightError, RecipeError, ShoptalkError
 from shoptalk.core.noise import Noise, path_of
-from shoptalk.core.recipe import OtherSection
+from shoptalk.core.recipe import OtherSection, VoicesSection
 from shoptalk.core.records import Term
 from shoptalk.core.sets import GENERAL
 from shoptalk.stages.run import Run
@@ -113,6 +113,8 @@ def _synthesiser(run: Run) -> Iterator[str]:
 
     section = run.recipe.speech
     yield from _missing(_TTS_PACKAGES[section.tts])
+    if section.tts == "kokoro":
+        yield from _kokoro_voices(section.voices)
     if section.loudness_lufs is not None:
         yield from _missing({"pyloudnorm": "corpus"})
     espeak.phonemes("test", "en-us")
@@ -127,6 +129,19 @@ def _synthesiser(run: Run) -> Iterator[str]:
 def _workers(run: Run) -> Iterator[str]:
     if run.recipe.corpus.backend == "ray":
         yield from _missing({"ray": "ray"})
+
+
+def _kokoro_voices(named: VoicesSection) -> Iterator[str]:
+    """Each voice that the recipe names must be Kokoro's, and none for testing may speak in training or dev."""
+    from shoptalk.corpus.voices import TEST_VOICES, VOICES
+
+    known = {voice.name for voice in VOICES}
+    for name in (*named.train, *named.dev, *named.test):
+        if name not in known:
+            yield f"speech.voices: Kokoro has no voice {name!r}; it has {', '.join(sorted(known))}"
+    for name in (*named.train, *named.dev):
+        if name in TEST_VOICES:
+            yield f"speech.voices: {name!r} is kept for tests; name another voice under train and dev"
 
 
 def _noise(run: Run) -> Iterator[str]:
