@@ -8,6 +8,7 @@
 - `texts`: `score`
 - `registry`: `registry`
 - `testsets`: `import`
+- `sharding`: `shards`
 - `leaderboard`: `leaderboard`
 - `models`: `models`
 - `keys`: `keys`
@@ -39,6 +40,7 @@ from shoptalk.cli import (
     recognition,
     registry,
     scores,
+    sharding,
     testsets,
     texts,
 )
@@ -96,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
         texts,
         registry,
         testsets,
+        sharding,
         leaderboard,
         models,
         keys,

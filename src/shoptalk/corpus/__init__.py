@@ -34,6 +34,7 @@
 - `screening`: 30: which recordings say what they should
 - `augmentation`: 40: noisy copies of the training speech
 - `dataset`: 50: manifests, leak checks, fixed test lists
+- `shards`: 50: the same as tar files, for training that reads front to back
 - `report`: 50: the page that shows the dataset
 - `recordings`: 50: a user's own recordings, kept apart by speaker
 - `splits`: near duplicates and draws, for all stages

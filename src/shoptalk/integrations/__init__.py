@@ -23,7 +23,7 @@
 - `vad_silero`: Silero VAD
 - `vad_silero_live`: the same for recordings while they are made
 - `onnx`: ONNX Runtime sessions, for Kokoro; the weights of a graph, for Silero
-- `lhotse`: Lhotse's manifests and Kaldi's folders
+- `lhotse`: Lhotse's manifests, Lhotse Shar and Kaldi's folders
 - `hf_datasets`: Hugging Face data sets
 - `aws`: clients of AWS's services, by boto3
 - `ray_workers`: the pool of workers on a Ray cluster

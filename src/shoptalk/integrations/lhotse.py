@@ -1,4 +1,5 @@
-"""Lhotse: its own manifests and Kaldi's data folders, as rows named like a NeMo manifest's columns."""
+"""Lhotse: its own manifests and Kaldi's data folders, as rows named like a NeMo manifest's columns; what Shar says of
+an example."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.core.errors import ImportFormatError, MissingToolError
-from shoptalk.core.records import Samples
+from shoptalk.core.records import Example, Samples
 
 WHOLE_S = 0.0015
 """A supervision that is nearer than this to its recording's length is the whole of it: lhotse cuts to milliseconds."""
@@ -63,6 +64,39 @@ def kaldi_rows(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in order:
         segment = segments[name]
         yield f"{source}: utterance {name}", _row(by_id.get(segment.recording_id), segment, 0.0)
+
+
+def described(
+    name: str, example: Example, *, samples: int, rate_hz: int = SAMPLE_RATE_HZ
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The cut and the recording of an example as Lhotse Shar holds them: the sound lies beside, under `name`.
+
+    What Lhotse has no place for is `custom` of the supervision; `rows` reads it there.
+    """
+    _lhotse()
+    from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
+    from lhotse.supervision import AlignmentItem
+
+    length_s = samples / rate_hz
+    recording = Recording(name, [AudioSource("shar", [0], "")], rate_hz, samples, length_s, channel_ids=[0])
+    custom = example.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for key in ("id", "audio_filepath", "duration", "offset", "text", "words"):
+        custom.pop(key, None)
+    words = []
+    for word, start_s, end_s in example.words:
+        words.append(AlignmentItem(word, float(start_s), round(float(end_s) - float(start_s), 4)))
+    segment = SupervisionSegment(
+        id=example.id,
+        recording_id=name,
+        start=0.0,
+        duration=length_s,
+        text=example.text,
+        speaker=example.voice or example.speaker or None,
+        custom=custom or None,
+        alignment={"word": words} if words else None,
+    )
+    cut = MonoCut(name, start=0.0, duration=length_s, channel=0, supervisions=[segment], recording=recording)
+    return cut.to_dict(), recording.to_dict()
 
 
 def _row(recording: Any, segment: Any, cut_start_s: float) -> dict[str, Any]:

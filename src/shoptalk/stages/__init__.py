@@ -22,6 +22,7 @@
 - `transcribing`: recordings, PCM and phrases read for `shoptalk transcribe`
 - `transcripts`: many recordings recognised in shared batches, rendered, and kept in a folder
 - `exporting`: ONNX graphs, written and checked
+- `sharding`: a dataset as shards, on disk or in an object store
 - `publishing`: results/NAME.json and the table of the README
 - `text_scores`: transcripts and references read and scored, without a run
 - `timed_texts`: STM and CTM, words put into segments
