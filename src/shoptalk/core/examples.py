@@ -96,9 +96,14 @@ def write_resumed(path: Path, make: Callable[[frozenset[str]], Iterable[Example]
 
 def to_line(example: Example, folder: Path) -> str:
     """The line of a manifest in `folder`."""
+    return json.dumps(row_of(example, name_below(example.audio, folder)), ensure_ascii=False)
+
+
+def row_of(example: Example, audio: str) -> dict[str, Any]:
+    """The keys of a line, its audio by the name `audio`; those that hold nothing are left out."""
     content = example.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    content["audio_filepath"] = name_below(example.audio, folder)
-    return json.dumps(content, ensure_ascii=False)
+    content["audio_filepath"] = audio
+    return content
 
 
 def name_below(path: Path, folder: Path) -> str:

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ, flac
 from shoptalk.core.errors import ManifestError
+from shoptalk.core.examples import row_of
 from shoptalk.core.recordings import FEATURES, load
 from shoptalk.core.records import Example
 
@@ -102,10 +103,8 @@ def nemo_lines(shard: Shard) -> list[dict[str, Any]]:
     """The lines of a shard: `audio_filepath` names its place in the tar file, `shard_id` the tar file."""
     lines = []
     for example in shard.examples:
-        line = example.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        line.pop("offset", None)
-        line["audio_filepath"] = f"{_name(example)}.flac"
-        lines.append({**line, "shard_id": shard.number})
+        whole = example.model_copy(update={"offset_s": None})
+        lines.append({**row_of(whole, f"{_name(example)}.flac"), "shard_id": shard.number})
     return lines
 
 

@@ -79,9 +79,8 @@ def described(
 
     length_s = samples / rate_hz
     recording = Recording(name, [AudioSource("shar", [0], "")], rate_hz, samples, length_s, channel_ids=[0])
-    custom = example.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    for key in ("id", "audio_filepath", "duration", "offset", "text", "words"):
-        custom.pop(key, None)
+    has_a_place = {"id", "audio", "duration_s", "offset_s", "text", "words"}
+    custom = example.model_dump(mode="json", exclude_defaults=True, exclude=has_a_place)
     words = []
     for word, start_s, end_s in example.words:
         words.append(AlignmentItem(word, float(start_s), round(float(end_s) - float(start_s), 4)))
