@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from shoptalk.core.records import ENGLISH
+
 
 @dataclass(frozen=True)
 class NoEffect:
@@ -195,6 +197,11 @@ class VoicesSection(Section):
         voices: dict[str, str] = getattr(self, split)
         return voices
 
+    @property
+    def languages(self) -> dict[str, str]:
+        """The language and accent of each voice."""
+        return {**self.train, **self.dev, **self.test}
+
     @model_validator(mode="after")
     def _is_kept_apart(self) -> "VoicesSection":
         names = [*self.train, *self.dev, *self.test]
@@ -251,9 +258,10 @@ class ScreenSection(Section):
 
 
 class SpeechSection(Section):
-    tts: Literal["kokoro", "piper", "openai", "polly", "riva"] = "kokoro"
-    """The speech synthesiser: Kokoro; Piper's voices; an OpenAI-compatible endpoint; Amazon Polly; NVIDIA Riva. What
-    each needs, and may be used for, is in [speech.md](speech.md)."""
+    tts: Literal["kokoro", "espeak", "piper", "openai", "polly", "riva"] = "kokoro"
+    """The speech synthesiser: Kokoro; eSpeak NG's own voices, for languages that no other speaks; Piper's voices; an
+    OpenAI-compatible endpoint; Amazon Polly; NVIDIA Riva. What each needs, and may be used for, is in
+    [speech.md](speech.md)."""
     voices: VoicesSection = VoicesSection()
     """Who speaks what. Kokoro's voices have a table of their own for parts that are empty here. Other engines leave
     sentences of empty parts out."""
@@ -292,8 +300,8 @@ class SpeechSection(Section):
 
     @property
     def takes_ipa(self) -> bool:
-        """Whether the engine can be told a pronunciation; OpenAI's form has no place for it."""
-        return self.tts != "openai"
+        """Whether the engine can be told a pronunciation; OpenAI's form has no place for it, nor has eSpeak NG."""
+        return self.tts not in ("openai", "espeak")
 
     @property
     def takes_speed(self) -> bool:
@@ -409,9 +417,9 @@ class CorpusSection(Section):
 
 
 class DatasetSection(Section):
-    general: Path = Path("assets/general")
+    general: Path | None = Path("assets/general")
     """Folder with ``rehearsal.jsonl`` and ``test.jsonl`` of general speech (`id`, `audio_filepath`, `duration`, `text`,
-    `speaker`) and their audio."""
+    `speaker`) and their audio. `null`: there is none in this language, and the lists of it are empty."""
     general_test_utterances: int = Field(default=0, ge=0)
     """Size of the fixed subset of the general test part that is scored, drawn by sha256 of the id; 0: all of it."""
     general_dev_utterances: int = Field(default=60, ge=0)
@@ -682,6 +690,9 @@ class Recipe(Section):
     """Name of the experiment."""
     seed: int = 7
     """Of every draw."""
+    language: str = Field(default=ENGLISH, pattern="[a-z]{2,3}(-[a-z0-9]+)*")
+    """What is spoken, by eSpeak NG's code: `en`, `es`, `sw` … ([languages.md](languages.md)). Stages 10 to 50 make a
+    dataset of any; a model of the language is yours to bring."""
     products: dict[str, Path] = {}
     """By name of a stage: your own file or folder, which stands in for that stage's product."""
     lexicon: LexiconSection = LexiconSection()
@@ -696,6 +707,30 @@ class Recipe(Section):
     engine: EngineSection = EngineSection()
     serve: dict[str, Any] = {}
     """Settings of the service, which no stage reads. Their names are in [service.md](service.md#settings)."""
+
+    @model_validator(mode="after")
+    def _is_of_its_language(self) -> "Recipe":
+        """What ships for English does not stand in for another language by default."""
+        if self.language == ENGLISH:
+            return self
+        open_keys = []
+        for key, names in _OF_A_LANGUAGE.items():
+            section = getattr(self, key)
+            open_keys += [f"{key}.{name}" for name in names if name not in section.model_fields_set]
+        if open_keys:
+            raise ValueError(
+                f"language is {self.language!r}, but the defaults of {', '.join(open_keys)} are English; name your "
+                "files, or [] (null for dataset.general) for none"
+            )
+        return self
+
+
+_OF_A_LANGUAGE = {
+    "lexicon": ("files", "dictionaries"),
+    "transcripts": ("carrier_files", "frame_files"),
+    "dataset": ("general",),
+}
+"""Keys by section whose defaults are English."""
 
 
 def effective(value: Any) -> Any:

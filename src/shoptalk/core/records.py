@@ -18,6 +18,8 @@ is of a conversation, ``numbers`` is about figures and acronyms, ``without`` say
 stand."""
 TERMLESS: tuple[Kind, ...] = ("without", "numbers")
 """The kinds of sentence that may name no term; they are for training and dev, never for the term tests."""
+ENGLISH = "en"
+"""The language of what says nothing else. Codes are those of eSpeak NG: ``es``, ``sw``, ``pt-br`` …"""
 UNSORTED = "term"
 """Category of a term whose list gives none."""
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -67,6 +69,8 @@ class Term(Record):
     confused_with: tuple[str, ...] = ()
     """What a recogniser wrote in its place, or terms that sound like it; contrast sentences use them."""
     risk: Literal["low", "medium", "high"] = "medium"
+    language: str = ENGLISH
+    """Whose rules speak it; where a lexicon gives none, it is the recipe's."""
     taught: bool = True
     """False: held out as a control; never part of any training sentence."""
 
@@ -98,6 +102,8 @@ class Transcript(Record):
     """Of `corpus.voices.groups`, as planned; empty: any voice of the split."""
     condition: str = ""
     """What the design plans for its copies, one of `draws.CONDITIONS`; empty: drawn as the recipe says."""
+    language: str = ENGLISH
+    """Of the sentence around its terms."""
 
 
 class Utterance(Record):

@@ -3,17 +3,18 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import Field
 
 from shoptalk.core import files
 from shoptalk.core.errors import CoverageError, LlmAnswerError
 from shoptalk.core.protocols import Llm
-from shoptalk.core.records import Record, Term
+from shoptalk.core.records import ENGLISH, Record, Term
 from shoptalk.corpus import privacy
 from shoptalk.corpus.answers import chatter, told
 from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form, normal_words
@@ -128,6 +129,8 @@ class Carrier(Record):
     """``shipped:hand``, ``shipped:llm:MODEL``, or ``llm:MODEL`` for one written in this run."""
     section: str = ""
     specialty: str = ""
+    language: str = ENGLISH
+    """Of its words; where a bank gives none, it is the recipe's."""
 
     @property
     def is_live(self) -> bool:
@@ -145,11 +148,14 @@ class Prompt:
     messages: tuple[dict[str, str], ...]
 
 
-def read_banks(banks: Sequence[Path]) -> list[Carrier]:
-    """The carriers of all files; `CoverageError` lists those that could never be filled."""
+def read_banks(banks: Sequence[Path], language: str = ENGLISH) -> list[Carrier]:
+    """The carriers of all files, of this language where they tell none.
+
+    `CoverageError` lists those that could never be filled.
+    """
     carriers: list[Carrier] = []
     for bank in banks:
-        carriers += files.read(bank, Carrier)
+        carriers += in_language(files.read(bank, Carrier), language)
     problems = []
     for carrier in carriers:
         if _term_slots(carrier) != 1:
@@ -160,6 +166,16 @@ def read_banks(banks: Sequence[Path]) -> list[Carrier]:
     if problems:
         raise CoverageError("carrier banks cannot be used; mend these:\n  " + "\n  ".join(problems))
     return carriers
+
+
+OfLanguage = TypeVar("OfLanguage", bound=Record)
+
+
+def in_language(records: Iterable[OfLanguage], language: str) -> Iterator[OfLanguage]:
+    """The records, those that tell no language being of this one."""
+    for record in records:
+        told = "language" in record.model_fields_set
+        yield record if told else record.model_copy(update={"language": language})
 
 
 def write_carriers(

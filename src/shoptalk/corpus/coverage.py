@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shoptalk.core.errors import CoverageError, RecipeError
 from shoptalk.core.recipe import CoverageSection, SpeechSection
-from shoptalk.core.records import Term, Transcript
+from shoptalk.core.records import ENGLISH, Term, Transcript
 from shoptalk.corpus.augmentation import CONDITIONS
 from shoptalk.corpus.splits import draw_key
 from shoptalk.corpus.transcripts import place_of_term
@@ -88,13 +88,13 @@ class Levels(NamedTuple):
     conditions: tuple[str, ...]
 
 
-def levels_of(config: CoverageSection, speech: SpeechSection) -> Levels:
+def levels_of(config: CoverageSection, speech: SpeechSection, language: str = ENGLISH) -> Levels:
     """What a recipe spreads sentences over; `RecipeError` names a condition that there is not."""
     for condition in config.conditions:
         if condition not in CONDITIONS:
             known = ", ".join(CONDITIONS)
             raise RecipeError(f"transcripts.coverage.conditions: {condition!r} is none of {known}")
-    voices = groups(speech) if config.voices else ()
+    voices = groups(speech, language) if config.voices else ()
     return Levels(voices, tuple(dict.fromkeys(config.conditions)))
 
 

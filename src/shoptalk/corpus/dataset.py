@@ -35,8 +35,13 @@ class General:
     test: Sequence[Example]
 
 
-def read_general(folder: Path) -> General:
-    """``rehearsal.jsonl`` and ``test.jsonl`` of a folder: NeMo manifests whose lines have an id and a speaker too."""
+def read_general(folder: Path | None) -> General:
+    """``rehearsal.jsonl`` and ``test.jsonl`` of a folder: NeMo manifests whose lines have an id and a speaker too.
+
+    None: there is no general speech.
+    """
+    if folder is None:
+        return General((), ())
     return General(_lines(folder / "rehearsal.jsonl"), _lines(folder / "test.jsonl"))
 
 

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from shoptalk.core import files
 from shoptalk.core.errors import CoverageError
-from shoptalk.core.records import UNSORTED, Record
-from shoptalk.corpus.carriers import SLOT, Carrier
+from shoptalk.core.records import ENGLISH, UNSORTED, Record
+from shoptalk.corpus.carriers import SLOT, Carrier, in_language
 
 TERM, OTHER, THIRD = "term", "other", "third"
 """Slots of a frame for terms of its category, or of any; another slot is for a term of the category it names."""
@@ -58,17 +58,22 @@ class Frame(Record):
     source: str
     section: str = ""
     specialty: str = ""
+    language: str = ENGLISH
+    """Of its words; where a file gives none, it is the recipe's."""
 
     @property
     def slots(self) -> list[str]:
         return SLOT.findall(self.text)
 
 
-def read_frames(paths: Sequence[Path]) -> list[Frame]:
-    """The frames of all files; `CoverageError` lists those that could never be used."""
+def read_frames(paths: Sequence[Path], language: str = ENGLISH) -> list[Frame]:
+    """The frames of all files, of this language where they tell none.
+
+    `CoverageError` lists those that could never be used.
+    """
     frames: list[Frame] = []
     for path in paths:
-        frames += files.read(path, Frame)
+        frames += in_language(files.read(path, Frame), language)
     problems = [f"{frame.id}: {fault}" for frame in frames if (fault := _fault(frame))]
     for name, count in Counter(frame.id for frame in frames).items():
         if count > 1:
@@ -88,10 +93,11 @@ def phrases_of(category: str, frames: Iterable[Frame]) -> list[str]:
 
 def with_phrase(carrier: Carrier, phrase: str) -> str:
     """What fills the carrier's only slot instead of a term; empty where English wants more than a noun and an article.
+    Phrases are put into English carriers only.
 
     Behind an article or a possessive the phrase loses its own: ``your {drug}`` becomes ``your tablet``.
     """
-    if SLOT.findall(carrier.text) != [carrier.category]:
+    if carrier.language != ENGLISH or SLOT.findall(carrier.text) != [carrier.category]:
         return ""
     before, _, behind = carrier.text.partition(f"{{{carrier.category}}}")
     words_before = re.findall(r"[\w'-]+", before.lower())

@@ -13,7 +13,7 @@ import numpy as np
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import Split, Term, Transcript
+from shoptalk.core.records import ENGLISH, Split, Term, Transcript
 from shoptalk.core.terms import nearest_of_each, occurrences, occurrences_of_all, sounds_of
 from shoptalk.core.text import words_unkept
 from shoptalk.corpus import numerals, verbalise
@@ -57,19 +57,22 @@ def beside(
     *,
     seed: int,
     is_clinical: bool = True,
+    language: str = ENGLISH,
 ) -> tuple[list[Transcript], list[Problem]]:
     """The further sentences that the recipe asks for beside those `made` of `carriers`, and a word on what is missing.
 
-    None is like a sentence of another split or names a held-out term. Numbers are those of a clinic, or of anywhere.
+    None is like a sentence of another split or names a held-out term. Numbers are those of a clinic, or of anywhere;
+    in English only.
     """
     pools, _ = pools_of(carriers, config, seed=seed)
     usable = _usable(frames, made)
-    screen = _Screen(terms, made, config)
+    screen = _Screen(terms, made, config, language)
+    number_frames = numerals.frames_for(is_clinical=is_clinical) if language == ENGLISH else ()
     further = [
         *_contrasts(terms, made, pools, usable, config, screen, seed),
         *_several(terms, pools, usable, config, screen, seed),
         *_without(terms, made, pools, usable, config, screen, seed),
-        *_numbers(made, numerals.frames_for(is_clinical=is_clinical), config, screen, seed),
+        *_numbers(made, number_frames, config, screen, seed),
     ]
     apart = kept_apart(further, made)
     problems = [Problem("*", message) for message in screen.short]
@@ -116,12 +119,14 @@ def kept_apart(further: Sequence[Transcript], made: Sequence[Transcript]) -> lis
 class _Screen:
     """Which further sentences are let in, and what could not be made."""
 
-    def __init__(self, terms: Sequence[Term], made: Sequence[Transcript], config: TranscriptsSection) -> None:
+    def __init__(
+        self, terms: Sequence[Term], made: Sequence[Transcript], config: TranscriptsSection, language: str
+    ) -> None:
         self._by_id = {term.id: term for term in terms}
         self._config = config
         self._known = term_forms.index_of(terms)
         self._held_out = frozenset(term.id for term in terms if not term.taught)
-        self._plain = plain_words(terms, config.allowed_words) if config.check_privacy else None
+        self._plain = plain_words(terms, config.allowed_words, language) if config.check_privacy else None
         self._texts = {transcript.text for transcript in made}
         self.short: list[str] = []
 
@@ -329,7 +334,9 @@ def _joined(term: Term, circle: Circle, pools: Pools, config: TranscriptsSection
                 continue
             first = next(candidates(term, [own[number]], "train", seed=seed), None)
             second = next(candidates(other, [theirs[number % len(theirs)]], "train", seed=seed), None)
-            if first and second and first.carrier != second.carrier:
+            if not (first and second and first.language == second.language):
+                continue
+            if first.carrier != second.carrier:
                 yield first.model_copy(
                     update={
                         "id": f"{first.id}.{second.id}",
@@ -354,6 +361,7 @@ def _of_frame(frame: Frame, chosen: Mapping[str, Term], known: set[str]) -> Tran
         frame.text,
         {slot: term.text for slot, term in chosen.items()},
         {slot: said_name(term) for slot, term in chosen.items()},
+        language=frame.language,
     )
     return Transcript(
         id=".".join([*(member.id for member in members), frame.id]),
@@ -365,6 +373,7 @@ def _of_frame(frame: Frame, chosen: Mapping[str, Term], known: set[str]) -> Tran
         source=frame.source,
         section=frame.section,
         specialty=frame.specialty,
+        language=frame.language,
         kind="contrast" if frame.kind == "contrast" else "several",
     )
 
@@ -430,13 +439,14 @@ def _plain(frame: Frame, split: Split) -> Transcript:
     return Transcript(
         id=f"without.{frame.id}",
         text=frame.text,
-        spoken=verbalise.spoken(frame.text),
+        spoken=verbalise.spoken(frame.text, frame.language),
         term_ids=(),
         carrier=frame.text,
         split=split,
         source=frame.source,
         section=frame.section,
         specialty=frame.specialty,
+        language=frame.language,
         kind="without",
     )
 

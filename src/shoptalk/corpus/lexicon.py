@@ -10,22 +10,27 @@ from pydantic import ValidationError
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import LexiconError, TermError
-from shoptalk.core.records import UNSORTED, Term
+from shoptalk.core.records import ENGLISH, UNSORTED, Term
 from shoptalk.corpus import term_files
 from shoptalk.corpus.pronunciation import check_ipa
 from shoptalk.corpus.splits import draw_key
 
 _SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ0-9 .,'’()/%+-]+")
+_SPEAKABLE_ELSEWHERE = re.compile(r"[\w\u0300-\u036f\u0900-\u0dff .,'’()/%+-]+")
+"""Letters of any script, and the vowel signs of India's, which are none to `re`."""
 _SLOT_NAME = re.compile(r"[a-z_]+")
 
 
-def load(files: Sequence[Path], *, only: Sequence[str] = ()) -> list[Term]:
-    """The terms of all files in order; `only` selects by id. `LexiconError` lists every problem with file and row."""
+def load(files: Sequence[Path], *, only: Sequence[str] = (), language: str = ENGLISH) -> list[Term]:
+    """The terms of all files in order; `only` selects by id. `language` is that of terms which tell none.
+
+    `LexiconError` lists every problem with file and row.
+    """
     problems: list[str] = []
     terms: list[tuple[str, Term]] = []
     for file in files:
         for where, columns in term_files.rows(file, problems):
-            term = read_term(where, columns, problems)
+            term = read_term(where, {"language": language, **columns}, problems)
             if term:
                 terms.append((where, term))
     problems += _clashes(terms)
@@ -128,6 +133,7 @@ def read_term(where: str, columns: dict[str, Any], problems: list[str]) -> Term 
         return None
     named = {"id": term_files.slug(str(columns["text"])) or where} | columns
     named["category"] = columns.get("category") or UNSORTED
+    named["language"] = columns.get("language") or ENGLISH
     try:
         term = Term.model_validate(named)
     except ValidationError as error:
@@ -145,8 +151,9 @@ def _unspeakable(term: Term) -> Iterator[str]:
     by_column = {"text": text, "spoken": term.spoken, "variants": term.variants}
     for name, texts in by_column.items():
         for written in texts:
-            odd = "".join(sorted(set(_SPEAKABLE.sub("", written))))
-            if odd or not re.search(r"[A-Za-zÀ-ɏ]", written):
+            speakable = _SPEAKABLE if term.language.startswith(ENGLISH) else _SPEAKABLE_ELSEWHERE
+            odd = "".join(sorted(set(speakable.sub("", written))))
+            if odd or not any(map(str.isalpha, written)):
                 shown = f"the symbols {odd!r}, which cannot be spoken" if odd else "no letter"
                 yield f"{name} {written!r} has {shown}; give `spoken` in words"
     yield from category_problems(term.category)
@@ -162,7 +169,7 @@ def _unmatchable(term: Term) -> Iterator[str]:
     try:
         term_forms.index_of([term])
         for ipa in term.ipa:
-            check_ipa(ipa)
+            check_ipa(ipa, term.language)
     except TermError as error:
         yield str(error)
 

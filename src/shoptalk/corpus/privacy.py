@@ -22,10 +22,12 @@ from pathlib import Path
 
 from shoptalk.core import resources, tables
 from shoptalk.core.errors import PrivacyError
-from shoptalk.core.records import Term, Transcript
+from shoptalk.core.records import ENGLISH, Term, Transcript
 
 PLAIN_WORDS = Path("lexicons/plain-words.txt")
 """English words that are no names, one on a line."""
+PLAIN_WORDS_OF = {"es": Path("lexicons/plain-words-es.txt")}
+"""The same of other languages."""
 BIRTHS_BEFORE = 2015
 """A whole date of an earlier year may be one of birth."""
 MAX_CHARACTERS = 2_000
@@ -96,7 +98,9 @@ _TITLE = re.compile(
 )
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?)+([A-Z][a-z]+)\b")
 _BIRTH = re.compile(
-    r"\b(?:d\.?o\.?b\.?|date of birth|birth ?date|birthday is)\b|\bborn (?:on|in)\b.{0,20}\d|\bborn \d", re.IGNORECASE
+    r"\b(?:d\.?o\.?b\.?|date of birth|birth ?date|birthday is|fecha de nacimiento|nacid[oa] el)\b"
+    r"|\bborn (?:on|in)\b.{0,20}\d|\bborn \d",
+    re.IGNORECASE,
 )
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?"
@@ -180,8 +184,8 @@ class PlainWords:
         return word in self.english or word in self.given
 
 
-def plain_words(terms: Iterable[Term] = (), allowed: Iterable[str] = ()) -> PlainWords:
-    """English's plain words, every word that the terms are written and spoken with, and what the recipe allows."""
+def plain_words(terms: Iterable[Term] = (), allowed: Iterable[str] = (), language: str = ENGLISH) -> PlainWords:
+    """Plain words of English and of the language, every word of the terms, and what the recipe allows."""
     texts = list(allowed)
     for term in terms:
         texts += (term.text, *term.variants, *term.spoken)
@@ -190,7 +194,14 @@ def plain_words(terms: Iterable[Term] = (), allowed: Iterable[str] = ()) -> Plai
     given: set[str] = set()
     for text in texts:
         given.update(word.casefold() for word in _WORD.findall(text))
-    return PlainWords(_english(), frozenset(given))
+    return PlainWords(_english() | _of_language(language), frozenset(given))
+
+
+@cache
+def _of_language(language: str) -> frozenset[str]:
+    """None for a language that no list ships for: the recipe then allows the words that begin its sentences."""
+    name = PLAIN_WORDS_OF.get(language)
+    return frozenset(tables.read_text(resources.locate(name)).split()) if name else frozenset()
 
 
 @cache

@@ -21,7 +21,7 @@ from shoptalk.core.files import write_text
 from shoptalk.core.loudness import at_loudness
 from shoptalk.core.protocols import TimedTts, Tts, Workers
 from shoptalk.core.recipe import SpeechSection
-from shoptalk.core.records import Samples, Transcript, Utterance, Word
+from shoptalk.core.records import ENGLISH, Samples, Transcript, Utterance, Word
 from shoptalk.corpus import voices
 from shoptalk.corpus.pronunciation import drawn
 
@@ -41,6 +41,8 @@ _pronunciations: list[Mapping[str, Sequence[str]]] = []
 """What the lexicon's words sound like, in order, set by `_start`: once for a process, not with each sentence."""
 _engine: "list[Engine]" = []
 """What there is to know of the synthesiser, set by `_start`."""
+_switched: list[Mapping[str, Mapping[str, str]]] = []
+"""Pronunciations of the words of single transcripts, by their ids, set by `_start`."""
 _seed: list[int] = []
 """Of the draw among several pronunciations of a word, set by `_start`."""
 
@@ -70,8 +72,8 @@ class Engine:
 
 def engine_of(config: SpeechSection, identity: str) -> Engine:
     """The engine of a recipe."""
-    accents = {**config.voices.train, **config.voices.dev, **config.voices.test}
-    return Engine(config.tts, config.takes_ipa, accents, identity, config.loudness_lufs, config.screen.enabled)
+    voices_of = config.voices.languages
+    return Engine(config.tts, config.takes_ipa, voices_of, identity, config.loudness_lufs, config.screen.enabled)
 
 
 def speak(  # noqa: PLR0913 - all of it is the stage's
@@ -86,15 +88,18 @@ def speak(  # noqa: PLR0913 - all of it is the stage's
     workers: Workers,
     identity: str = "",
     attempt: int = 1,
+    language: str = ENGLISH,
+    switched: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[Utterance]:
     """Yield an utterance for each transcript not in `done`, in order; audio goes below `folder`.
 
     Audio paths are relative to the parent of `folder`. A file that is there whole, spoken by the same voice from
     the same words, is taken as it is. Of several pronunciations of a word, each is spoken in a share of the training
-    transcripts, and the first in the others. `identity` is what else changes the sound (`Engine`). `make_tts` must
-    be picklable: each process calls it once. A further `attempt` at sentences whose recordings were rejected has other
-    voices. `AudioError` names the transcript whose audio is silent, clipped, or too short or long for its text, unless
-    recordings are screened.
+    transcripts, and the first in the others. `identity` is what else changes the sound (`Engine`). `language` is
+    whose voices are drawn from Kokoro's table; `switched` has the pronunciations of sentences in another language, by
+    their ids. `make_tts` must be picklable: each process calls it once. A further `attempt` at sentences whose
+    recordings were rejected has other voices. `AudioError` names the transcript whose audio is silent, clipped, or too short or
+    long for its text, unless recordings are screened.
     """
 
     def tasks() -> Iterator[Task]:
@@ -102,21 +107,27 @@ def speak(  # noqa: PLR0913 - all of it is the stage's
             if transcript.id not in done:
                 group, split = transcript.voice_group, transcript.split
                 voice, speed = voices.draw_for_attempt(
-                    transcript.id, split, config, seed=seed, group=group, attempt=attempt
+                    transcript.id, split, config, seed=seed, group=group, attempt=attempt, language=language
                 )
                 yield transcript, voice, speed, folder
 
     in_order = dict(sorted(pronunciations.items()))
-    yield from workers.map(
-        _speak, tasks(), start=_start, arguments=(make_tts, in_order, seed, engine_of(config, identity))
-    )
+    arguments = (make_tts, in_order, seed, engine_of(config, identity), switched or {})
+    yield from workers.map(_speak, tasks(), start=_start, arguments=arguments)
 
 
-def _start(make_tts: Callable[[], Tts], pronunciations: Mapping[str, Sequence[str]], seed: int, engine: Engine) -> None:
+def _start(
+    make_tts: Callable[[], Tts],
+    pronunciations: Mapping[str, Sequence[str]],
+    seed: int,
+    engine: Engine,
+    switched: Mapping[str, Mapping[str, str]],
+) -> None:
     _tts[:] = [make_tts()]
     _pronunciations[:] = [pronunciations]
     _seed[:] = [seed]
     _engine[:] = [engine]
+    _switched[:] = [switched]
 
 
 def _speak(task: Task) -> Utterance:
@@ -130,6 +141,7 @@ def _speak(task: Task) -> Utterance:
         for key, accepted in _pronunciations[0].items()
         if key.casefold() in spoken
     }
+    used = {**_switched[0].get(transcript.id, {}), **used}
     without_ipa = () if engine.takes_ipa else tuple(used)
     if without_ipa:
         used = {}

@@ -18,7 +18,7 @@ FACTS = ("dose", "route", "frequency", "value")
 """Columns of a table that become facts; YAML and JSONL may have any facts."""
 COLUMNS = (
     *("id", "text", "category", "spoken", "ipa", "pronounced_by", "verified_by", "variants", "facts", "weight"),
-    *("confused_with", "risk", "taught"),
+    *("confused_with", "risk", "language", "taught"),
 )
 LISTS = ("spoken", "ipa", "variants", "confused_with", *FACTS)
 """Columns of a table with several values in a cell, parted by ``|``."""

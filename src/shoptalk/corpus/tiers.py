@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
-from shoptalk.core.records import PronouncedBy, Term
+from shoptalk.core.records import ENGLISH, PronouncedBy, Term
 from shoptalk.corpus import stems
 from shoptalk.corpus.overrides import Override, by_text
 
@@ -49,7 +49,9 @@ def _decided(term: Term, said: Sequence[Override], known: Mapping[str, tuple[str
         if accepted:
             listener = term.verified_by if tier == "lexicon" else ""
             return term.model_copy(update={"ipa": accepted, "pronounced_by": tier, "verified_by": listener})
-    by_stem = stems.has_stem(term) and not wrong  # what is left there was said of the stem's own sound
+    by_stem = (
+        term.language.startswith(ENGLISH) and stems.has_stem(term) and not wrong
+    )  # what is left there was said of the stem's own sound
     return term.model_copy(update={"ipa": (), "pronounced_by": "stem" if by_stem else "g2p", "verified_by": ""})
 
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import CoverageError
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import TERMLESS, Split, Term, Transcript
+from shoptalk.core.records import ENGLISH, TERMLESS, Split, Term, Transcript
 from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
@@ -94,18 +94,19 @@ def require_coverage(problems: Iterable[Problem]) -> None:
 
 def fill(carrier: Carrier, term: Term, facts: Mapping[str, str]) -> tuple[str, str]:
     """The sentence as written and as spoken."""
-    said_facts = {slot: verbalise.spoken(value) for slot, value in facts.items()}
+    said_facts = {slot: verbalise.spoken(value, term.language) for slot, value in facts.items()}
     names = {carrier.category: term.text, **facts}
-    return put(carrier.text, names, {carrier.category: said_name(term), **said_facts})
+    said = {carrier.category: said_name(term), **said_facts}
+    return put(carrier.text, names, said, language=carrier.language)
 
 
-def put(text: str, written: Mapping[str, str], said: Mapping[str, str]) -> tuple[str, str]:
+def put(text: str, written: Mapping[str, str], said: Mapping[str, str], *, language: str = ENGLISH) -> tuple[str, str]:
     """A text with its slots filled, as written and as spoken."""
-    return _put(text, written), _put(verbalise.spoken(text), said)
+    return _put(text, written, language), _put(verbalise.spoken(text, language), said, language)
 
 
 def said_name(term: Term) -> str:
-    return verbalise.spoken(term.as_spoken)
+    return verbalise.spoken(term.as_spoken, term.language)
 
 
 def has_terms(transcript: Transcript, terms: Mapping[str, Term]) -> str:
@@ -306,6 +307,7 @@ def candidates(term: Term, ranked: Iterable[Carrier], split: Split, *, seed: int
                 source=carrier.source,
                 section=carrier.section,
                 specialty=carrier.specialty,
+                language=carrier.language,
             )
 
 
@@ -314,15 +316,17 @@ def _choice(values: Sequence[str], seed: int, *names: str, turn: int) -> str:
     return values[(draw + turn) % len(values)]
 
 
-def _put(text: str, values: Mapping[str, str]) -> str:
-    """Fill the slots; mend the article before a slot and the capital at the start."""
+def _put(text: str, values: Mapping[str, str], language: str) -> str:
+    """Fill the slots; mend English's article before a slot, and the capital at the start."""
     filled = ""
     position = 0
     for match in SLOT.finditer(text):
         filled += text[position : match.start()]
         value = values[match.group(1)]
         article = r"\g<1>n " if _has_vowel_sound(value) else r"\g<1> "
-        filled = _ARTICLE.sub(article, filled) + value
+        if language.startswith(ENGLISH):
+            filled = _ARTICLE.sub(article, filled)
+        filled += value
         position = match.end()
     filled += text[position:]
     first_word = filled.split(" ", 1)[0]

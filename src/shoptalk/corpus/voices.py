@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shoptalk.core.errors import CoverageError
+from shoptalk.core.errors import CoverageError, RecipeError
 from shoptalk.core.recipe import SpeechSection
-from shoptalk.core.records import Split
+from shoptalk.core.records import ENGLISH, Split
 
 
 class Voice(NamedTuple):
@@ -57,6 +57,52 @@ ACCENT_VOICES = tuple(voice.name for voice in VOICES if voice.language[:2] != "e
 """Voices of other languages on English phonemes: an accent, in training only."""
 
 
+class Cast(NamedTuple):
+    """Who of Kokoro's voices speaks a language, in which split."""
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    test: tuple[str, ...]
+    accents: tuple[str, ...]
+    """Voices of other languages on the phonemes of this one, in training only."""
+
+
+def _given_name(voice: str) -> str:
+    return voice.partition("_")[2]
+
+
+_SPANISH_KEPT_APART = ("ef_dora", "em_santa")
+# pf_dora is ef_dora in all but its language (cosine of their styles 0.96), and so are santa's: they are kept apart too.
+_KEPT_NAMES = frozenset(_given_name(name) for name in _SPANISH_KEPT_APART)
+CASTS = {
+    ENGLISH: Cast(TRAIN_VOICES, DEV_VOICES, TEST_VOICES, ACCENT_VOICES),
+    "es": Cast(
+        train=("em_alex",),
+        dev=("em_santa",),
+        test=("ef_dora",),
+        accents=tuple(
+            voice.name
+            for voice in VOICES
+            if voice.language != "es"
+            and voice.name not in TEST_VOICES + DEV_VOICES
+            and _given_name(voice.name) not in _KEPT_NAMES
+        ),
+    ),
+}
+"""By language; of others the recipe names the voices."""
+
+
+def cast_of(language: str) -> Cast:
+    """Kokoro's voices of a language; `RecipeError` if none has a table."""
+    if language not in CASTS:
+        known = ", ".join(CASTS)
+        raise RecipeError(
+            f"Kokoro's voices have a table for {known}, not for {language!r}; name them in speech.voices, with "
+            "speech.tts=espeak for a language that Kokoro does not speak"
+        )
+    return CASTS[language]
+
+
 def parts(voice: str) -> tuple[str, ...]:
     """The names in a voice or a blend: ``af_sky*0.4+am_eric*0.6`` → (af_sky, am_eric)."""
     return tuple(part.partition("*")[0] for part in voice.split("+"))
@@ -85,7 +131,7 @@ ACCENT = "accent"
 """The group of all voices of other languages."""
 
 
-def groups(config: SpeechSection) -> tuple[str, ...]:
+def groups(config: SpeechSection, language: str = ENGLISH) -> tuple[str, ...]:
     """The groups of training voices that a design spreads sentences over, e.g. ``en-us-female``.
 
     Of voices that the recipe names it knows the languages only; an engine without training voices has no groups.
@@ -94,18 +140,24 @@ def groups(config: SpeechSection) -> tuple[str, ...]:
         return tuple(sorted(set(config.voices.train.values())))
     if config.tts != "kokoro":
         return ()
-    own = dict.fromkeys(group_of(name) for name in TRAIN_VOICES)
+    own = dict.fromkeys(group_of(name, language) for name in cast_of(language).train)
     return (*own, ACCENT) if config.accents else tuple(own)
 
 
-def group_of(name: str) -> str:
-    """The group of one of Kokoro's voices: its language and gender in one word, or `ACCENT`."""
-    language = _ACCENTS[name]
-    return f"{language}-{_GENDERS[name]}" if language[:2] == "en" else ACCENT
+def group_of(name: str, language: str = ENGLISH) -> str:
+    """The group of one of Kokoro's voices: its language and gender in one word, or `ACCENT` of another language."""
+    own = _ACCENTS[name]
+    return f"{own}-{_GENDERS[name]}" if own.startswith(language) else ACCENT
 
 
 def draw_voice(
-    transcript_id: str, split: Split, config: SpeechSection, *, seed: int, group: str = ""
+    transcript_id: str,
+    split: Split,
+    config: SpeechSection,
+    *,
+    seed: int,
+    group: str = "",
+    language: str = ENGLISH,
 ) -> tuple[str, float]:
     """Voice (or blend) and speed of a transcript; a draw from (seed, id) alone, whatever else is spoken.
 
@@ -119,17 +171,19 @@ def draw_voice(
         name = str(rng.choice(in_group))
         is_paced = split == "train" and config.takes_speed
         return full_name(config.tts, name), round(float(rng.uniform(*config.speed)), 2) if is_paced else 1.0
+    cast = cast_of(language)
     if split != "train":
-        kept_apart = TEST_VOICES if split == "test" else DEV_VOICES
-        return str(rng.choice(kept_apart)), 1.0
+        return str(rng.choice(cast.test if split == "test" else cast.dev)), 1.0
     speed = round(float(rng.uniform(*config.speed)), 2)
     if group:
-        return _drawn_of(group, config, rng), speed
+        return _drawn_of(group, config, rng, language), speed
     if rng.random() < config.accents:
-        return str(rng.choice(ACCENT_VOICES)), speed
+        return str(rng.choice(cast.accents)), speed
     if rng.random() >= config.blend:
-        return str(rng.choice(TRAIN_VOICES)), speed
-    first, second = rng.choice(TRAIN_VOICES, size=2, replace=False)
+        return str(rng.choice(cast.train)), speed
+    if len(cast.train) == 1:
+        return _blend(cast.train[0], str(rng.choice(cast.accents)), float(rng.uniform(0.5, 0.7))), speed
+    first, second = rng.choice(cast.train, size=2, replace=False)
     return _blend(str(first), str(second), float(rng.uniform(0.3, 0.7))), speed
 
 
@@ -138,31 +192,44 @@ TRIES = 16
 
 
 def draw_for_attempt(
-    transcript_id: str, split: Split, config: SpeechSection, *, seed: int, group: str, attempt: int
+    transcript_id: str,
+    split: Split,
+    config: SpeechSection,
+    *,
+    seed: int,
+    group: str,
+    attempt: int,
+    language: str = ENGLISH,
 ) -> tuple[str, float]:
     """Voice and speed of the n-th attempt at a transcript: the first is `draw_voice`'s.
 
     Later ones have another voice than the attempts before, as far as there are others.
     """
     used: list[str] = []
-    drawn = draw_voice(transcript_id, split, config, seed=seed, group=group)
+    drawn = draw_voice(transcript_id, split, config, seed=seed, group=group, language=language)
     for number in range(2, attempt + 1):
         used.append(drawn[0])
         for draw in range(TRIES):
-            drawn = draw_voice(f"{transcript_id}~{number}.{draw}", split, config, seed=seed, group=group)
+            drawn = draw_voice(
+                f"{transcript_id}~{number}.{draw}", split, config, seed=seed, group=group, language=language
+            )
             if drawn[0] not in used:
                 break
     return drawn
 
 
-def _drawn_of(group: str, config: SpeechSection, rng: np.random.Generator) -> str:
-    """A voice of a group; `config.blend` of those in English are blends, with any other training voice."""
-    members = [name for name in (*TRAIN_VOICES, *ACCENT_VOICES) if group_of(name) == group]
+def _drawn_of(group: str, config: SpeechSection, rng: np.random.Generator, language: str) -> str:
+    """A voice of a group; `config.blend` of those that are no accents are blends, with any other training voice, or
+    with an accent where there is no other.
+    """
+    cast = cast_of(language)
+    members = [name for name in (*cast.train, *cast.accents) if group_of(name, language) == group]
     _require(members, group, config)
     first = str(rng.choice(members))
     if group == ACCENT or rng.random() >= config.blend:
         return first
-    second = str(rng.choice([name for name in TRAIN_VOICES if name != first]))
+    others = [name for name in cast.train if name != first] or cast.accents
+    second = str(rng.choice(others))
     return _blend(first, second, float(rng.uniform(0.5, 0.7)))
 
 

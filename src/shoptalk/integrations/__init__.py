@@ -7,7 +7,7 @@
 - `kokoro_vocoder`: its vocoder on oneDNN
 - `kokoro_phonemes`: from text to its phonemes
 - `word_frequencies`: counts of English words, by pyspellchecker
-- `espeak`: eSpeak NG: text to IPA
+- `espeak`: eSpeak NG: text to IPA, of any language that it has
 - `llm_embedded`: llama.cpp in this process
 - `llm_openai`: a language model behind an OpenAI-compatible endpoint
 - `kept_answers`: its answers, each paid for once
@@ -15,6 +15,7 @@
 - `tts_polly`: Amazon Polly
 - `tts_riva`: NVIDIA Riva by gRPC
 - `tts_piper`: Piper
+- `tts_espeak`: eSpeak NG's own voices
 - `ssml`: sentences with pronunciations, as these take them
 - `asr_openai`: a recogniser behind an OpenAI-compatible endpoint
 - `openai_http`: what the endpoints share

@@ -1,13 +1,14 @@
-"""eSpeak NG, loaded as the shared library of the Debian package `espeak-ng`: English text to IPA phonemes."""
+"""eSpeak NG, loaded as the shared library of the Debian package `espeak-ng`: text to IPA phonemes."""
 
 import ctypes
 import ctypes.util
+import re
 from functools import cache
-from typing import Literal
 
 from shoptalk.core.errors import MissingToolError
 
-Accent = Literal["en-us", "en-gb"]
+Accent = str
+"""A language and accent by eSpeak NG's code: ``en-us``, ``en-gb``, ``es``, ``sw`` …"""
 
 TIE = "^"
 """Written between the letters of one phoneme (``e^ɪ``, ``t^ʃ``), so that it cannot be taken for two."""
@@ -17,7 +18,7 @@ _OUTPUT_RETRIEVAL = 1
 _DONT_EXIT = 0x8000
 _UTF8 = 1
 _IPA_WITH_TIE = 0x02 | 0x80 | ord(TIE) << 8
-_VOICE_FILES = {"en-us": b"gmw/en-US", "en-gb": b"gmw/en"}
+_VOICE_FILES = {"en": b"gmw/en-US", "en-us": b"gmw/en-US", "en-gb": b"gmw/en"}
 
 
 @cache
@@ -38,16 +39,22 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def ipa(text: str) -> str:
-    """The American pronunciation of an English text in IPA as people write it, without `TIE`; not thread-safe."""
-    return phonemes(text, "en-us").replace(TIE, "")
+def ipa(text: str, language: Accent = "en") -> str:
+    """The pronunciation of a text in IPA as people write it, without `TIE`; of English the American one; not
+    thread-safe.
+    """
+    plain = re.sub(r"\([a-z-]+\)", "", phonemes(text, language))  # eSpeak's marks of a change of language
+    return " ".join(plain.replace(TIE, "").split())
 
 
 def phonemes(text: str, accent: Accent) -> str:
-    """IPA of an English text, words apart by spaces, phonemes of several letters tied with `TIE`; not thread-safe."""
+    """IPA of a text, words apart by spaces, phonemes of several letters tied with `TIE`; not thread-safe."""
     library = _library()
-    if library.espeak_SetVoiceByName(_VOICE_FILES[accent]) != 0:
-        raise MissingToolError(f"eSpeak NG has no voice {accent!r}; reinstall it: apt-get install espeak-ng-data")
+    if library.espeak_SetVoiceByName(_VOICE_FILES.get(accent, accent.encode())) != 0:
+        raise MissingToolError(
+            f"eSpeak NG has no language {accent!r}; `espeak-ng --voices` lists those that it has, and "
+            "`apt-get install espeak-ng-data` brings them"
+        )
     rest = ctypes.c_char_p(text.encode())
     clauses = []
     while rest.value:

@@ -13,10 +13,10 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.core.config import cache_dir
 from shoptalk.core.errors import MissingToolError, RecipeError, TermError
 from shoptalk.core.models import store
-from shoptalk.core.records import Samples, Word
+from shoptalk.core.records import ENGLISH, Samples, Word
 from shoptalk.integrations import kokoro_graph, onnx
 from shoptalk.integrations.espeak import Accent
-from shoptalk.integrations.kokoro_phonemes import TOKENS, from_text, word_spans
+from shoptalk.integrations.kokoro_phonemes import LANGUAGES, TOKENS, from_text, word_spans
 
 if TYPE_CHECKING:
     from shoptalk.integrations.kokoro_vocoder import Vocoder
@@ -41,22 +41,26 @@ Style = npt.NDArray[np.float32]
 class Kokoro:
     """A loaded model with its voices; `speak` and `speak_timed` as in `protocols.Tts`."""
 
-    def __init__(self, graph: Path, voices: Path, vocoder: Path | None = None) -> None:
+    def __init__(self, graph: Path, voices: Path, vocoder: Path | None = None, *, language: str = ENGLISH) -> None:
         """`vocoder` has the weights of `kokoro_vocoder`, for a graph that ends before it."""
+        if language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            raise RecipeError(f"Kokoro does not speak {language!r}, but {known}; take speech.tts=espeak or another")
+        self._language = language
         self._session = onnx.session(graph, threads=1)
         self._voices = voices
         self._vocoder = _vocoder(vocoder) if vocoder else None
 
     def speak(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """Samples at 16 kHz, silence at both ends cut to `EDGE_S`; `TermError`: nothing or too much to say."""
-        samples_T, *_ = self._run(from_text(spoken, accent_of(voice), pronunciations), voice, speed)
+        samples_T, *_ = self._run(from_text(spoken, self._accent(voice), pronunciations), voice, speed)
         return resample(trim(samples_T), from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
 
     def speak_timed(
         self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]
     ) -> tuple[Samples, tuple[Word, ...]]:
         """As `speak`, with the words; the graph must be one that tells how long each phoneme lasts (`prepare`)."""
-        accent = accent_of(voice)
+        accent = self._accent(voice)
         sounds = from_text(spoken, accent, pronunciations)
         samples_T, steps = self._run(sounds, voice, speed)
         loud = loud_part(samples_T)
@@ -66,8 +70,11 @@ class Kokoro:
 
     def speak_untrimmed(self, spoken: str, *, voice: str, speed: float, pronunciations: Mapping[str, str]) -> Samples:
         """As `speak`, with all the silence: its time is that of `Acoustics`."""
-        samples_T, *_ = self._run(from_text(spoken, accent_of(voice), pronunciations), voice, speed)
+        samples_T, *_ = self._run(from_text(spoken, self._accent(voice), pronunciations), voice, speed)
         return resample(samples_T, from_hz=KOKORO_RATE_HZ, to_hz=SAMPLE_RATE_HZ)
+
+    def _accent(self, voice: str) -> Accent:
+        return accent_of(voice) if self._language == ENGLISH else self._language
 
     def _run(self, sounds: str, voice: str, speed: float) -> list[npt.NDArray[np.float32]]:
         """Flat: samples, and from graphs that tell them the steps that each phoneme lasts."""
@@ -173,10 +180,13 @@ class Files(NamedTuple):
     """The weights of a vocoder that the graph lacks."""
 
 
-def load() -> Kokoro:
-    """Kokoro from the model store, fetched if absent; fetch in the parent before a pool of processes calls this."""
+def load(language: str = ENGLISH) -> Kokoro:
+    """Kokoro from the model store, fetched if absent, speaking one of its `LANGUAGES`.
+
+    Fetch in the parent before a pool of processes calls this.
+    """
     files = prepare()
-    return Kokoro(files.graph, store.path("kokoro-voices"), files.vocoder)
+    return Kokoro(files.graph, store.path("kokoro-voices"), files.vocoder, language=language)
 
 
 def load_published() -> Kokoro:

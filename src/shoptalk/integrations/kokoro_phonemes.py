@@ -1,7 +1,8 @@
-"""From English text to Kokoro's phonemes: eSpeak's IPA, or the lexicon's own, mapped to Kokoro's inventory.
+"""From text to Kokoro's phonemes: eSpeak's IPA, or the lexicon's own, mapped to Kokoro's inventory.
 
 Kokoro writes diphthongs and affricates as single letters: A eɪ, I aɪ, W aʊ, Y ɔɪ, O oʊ (US), Q əʊ (UK), ʧ, ʤ; T is the
-US flap, ᵊ a schwa swallowed by the next consonant. Stress stands before the vowel, not before the syllable.
+US flap, ᵊ a schwa swallowed by the next consonant. Stress stands before the vowel, not before the syllable. Its voices
+of Spanish, French, Italian, Portuguese and Hindi learned eSpeak's phonemes as they are, but for the single letters.
 """
 
 import re
@@ -37,7 +38,7 @@ _COMMON = (
     *(("ʔ", "t"), ("ɫ", "l"), ("ɬ", "l"), ("x", "k"), ("ç", "k"), ("ɐ", "ə"), ("r", "ɹ"), ("g", "ɡ"), ("ʍ", "w")),
     *(("ɝ", "ɜɹ"), ("ʲ", ""), ("\u0303", ""), ("\u0329", "")),
 )
-_ACCENT: dict[Accent, tuple[tuple[str, str], ...]] = {
+_ACCENT: dict[str, tuple[tuple[str, str], ...]] = {
     "en-us": (
         *(("Q", "O"), ("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɚ", "əɹ"), ("e^ə", "ɛɹ"), ("ɛ^ə", "ɛɹ"), ("ʊ^ə", "ʊɹ")),
         *(("ɪ^ə", "iə"), ("ɾ", "T"), ("ɒ", "ɑ"), ("ː", ""), ("^", ""), ("e", "ɛ"), ("o", "ɔ"), ("ɹɹ", "ɹ")),
@@ -47,6 +48,14 @@ _ACCENT: dict[Accent, tuple[tuple[str, str], ...]] = {
         *(("e", "ɛ"), ("o", "ɔ"), ("ɜɹ", "ɜː"), ("ɹɹ", "ɹ")),
     ),
 }
+LANGUAGES = ("en", "es", "fr-fr", "hi", "it", "pt-br")
+"""What Kokoro learned from eSpeak's phonemes, by eSpeak's codes; Japanese and Chinese it learned from others."""
+_AS_THEY_ARE = (
+    *(("a^ɪ", "I"), ("a^ʊ", "W"), ("e^ɪ", "A"), ("e^ʊ", "eʊ"), ("ɔ^ɪ", "Y"), ("o^ʊ", "O"), ("ə^ʊ", "Q")),
+    *(("t^ʃ", "ʧ"), ("d^ʒ", "ʤ"), ("t^s", "ʦ"), ("d^z", "ʣ"), ("^", ""), ("g", "ɡ"), ("\u0329", ""), ("-", "")),
+    *(("ɫ", "l"), ("ʍ", "w"), ("ɝ", "ɜɹ")),
+)
+"""For other languages than English; the last line is of English words in them."""
 # Stand in for an overridden word, so that its neighbours are spoken as they would be before a consonant or a vowel
 # ("the", "to", "an"); eSpeak gives both the same phonemes in every context.
 _PLACEHOLDERS = {False: "zimzam", True: "imzam"}
@@ -66,7 +75,7 @@ def from_ipa(ipa: str, accent: Accent) -> str:
 
 
 def from_text(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> str:
-    """Kokoro's phonemes of an English text; words and phrases in `pronunciations` (→ IPA) are spoken as given there."""
+    """Kokoro's phonemes of a text; words and phrases in `pronunciations` (→ IPA) are spoken as given there."""
     spoken, given = _with_placeholders(text, accent, {key.casefold(): ipa for key, ipa in pronunciations.items()})
     parts = _CLAUSE_END.split(spoken)
     sounds = [phonemes(part, accent) if part.strip() else "" for part in parts[::2]]
@@ -116,7 +125,11 @@ def _places(sounds: str) -> tuple[str, list[int]]:
 def _with_placeholders(text: str, accent: Accent, pronunciations: Mapping[str, str]) -> tuple[str, list[str]]:
     longest_first = sorted(pronunciations, key=lambda key: (-len(key), key))
     alternatives = [rf"(?<![\w'])(?:{'|'.join(map(re.escape, longest_first))})(?!\w)"] if pronunciations else []
-    pattern = re.compile("|".join([*alternatives, f"(?-i:{_LETTER_A})"]), re.IGNORECASE)
+    if accent.startswith("en"):
+        alternatives.append(f"(?-i:{_LETTER_A})")
+    if not alternatives:
+        return text, []
+    pattern = re.compile("|".join(alternatives), re.IGNORECASE)
     ipas = [pronunciations.get(match.group().casefold(), "ˈeɪ") for match in pattern.finditer(text)]
     given = [from_ipa(ipa, accent) for ipa in ipas]
     stand_ins = iter([_PLACEHOLDERS[ipa.lstrip("ˈˌ")[:1] in set(_VOWELS)] for ipa in given])
@@ -125,10 +138,11 @@ def _with_placeholders(text: str, accent: Accent, pronunciations: Mapping[str, s
 
 def _mapped(ipa: str, accent: Accent) -> str:
     ipa = re.sub(r"\([a-z-]+\)", "", ipa)  # eSpeak's marks of a change of language
-    for wanted, replacement in (*_COMMON, *_ACCENT[accent]):
+    for wanted, replacement in (*_COMMON, *_ACCENT[accent]) if accent in _ACCENT else _AS_THEY_ARE:
         ipa = ipa.replace(wanted, replacement)
     if unknown := sorted(set(ipa) - set(TOKENS)):
-        raise TermError(f"{ipa!r}: Kokoro has no phoneme {' '.join(unknown)}; use the IPA of English")
+        own = "English" if accent in _ACCENT else f"the language ({accent})"
+        raise TermError(f"{ipa!r}: Kokoro has no phoneme {' '.join(unknown)}; use the IPA of {own}")
     return ipa
 
 

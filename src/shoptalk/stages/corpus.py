@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoptalk.core import config, device, files
-from shoptalk.core.errors import CoverageError, LlmUselessError
+from shoptalk.core.errors import CoverageError, LlmUselessError, RecipeError
 from shoptalk.core.models import store
 from shoptalk.core.pace import Pace
 from shoptalk.core.progress import progress, say
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
-from shoptalk.core.records import Term, Transcript, Utterance
+from shoptalk.core.records import ENGLISH, Term, Transcript, Utterance
 from shoptalk.core.terms import folded, index_of
 from shoptalk.stages import refusals
 from shoptalk.stages.products import kept_of, once, write
@@ -37,12 +37,17 @@ def lexicon(run: StageRun) -> None:
     from shoptalk.stages import term_sources
 
     section = run.recipe.lexicon
-    terms = terms_of.load([run.resolve(file) for file in section.files], only=section.only)
+    language = run.recipe.language
+    terms = terms_of.load([run.resolve(file) for file in section.files], only=section.only, language=language)
     if section.weigh:
         terms = weights.weigh(terms, term_sources.general())
     marked = terms_of.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
     said = overrides.read(run.resolve(section.pronunciations)) if section.pronunciations else []
-    dictionary = terms_of.load([run.resolve(file) for file in section.dictionaries]) if section.dictionaries else []
+    dictionary = (
+        terms_of.load([run.resolve(file) for file in section.dictionaries], language=language)
+        if section.dictionaries
+        else []
+    )
     marked = tiers.decide(marked, overrides=said, dictionary=dictionary)
     write(run, lambda done: (term for term in marked if term.id not in done))
     held_out = [term.text for term in marked if not term.taught]
@@ -65,11 +70,12 @@ def transcripts(run: StageRun) -> None:
     from shoptalk.stages import trades
 
     section, seed = run.recipe.transcripts, run.recipe.seed
-    levels = coverage.levels_of(section.coverage, run.recipe.speech)
-    frames = read_frames([run.resolve(file) for file in section.frame_files])
+    language = run.recipe.language
+    levels = coverage.levels_of(section.coverage, run.recipe.speech, language)
+    frames = read_frames([run.resolve(file) for file in section.frame_files], language)
     terms = list(files.read(run.product("lexicon"), Term))
-    bank = read_banks([run.resolve(file) for file in section.carrier_files])
-    llm = cache(partial(_llm, section.llm, run.folder))
+    bank = read_banks([run.resolve(file) for file in section.carrier_files], language)
+    llm = cache(partial(_llm, section.llm, run.folder, language))
     with _asking_anew_next_time(run):
         proposed = trades.settled(run, terms, bank, llm)
         terms = trades.placed(terms, proposed)
@@ -81,7 +87,16 @@ def transcripts(run: StageRun) -> None:
             carriers += live
         _note(problems)
         require_coverage(problems)
-    further, notes = beside(terms, about_terms, carriers, frames, section, seed=seed, is_clinical=proposed.is_clinical)
+    further, notes = beside(
+        terms,
+        about_terms,
+        carriers,
+        frames,
+        section,
+        seed=seed,
+        is_clinical=proposed.is_clinical,
+        language=language,
+    )
     _note(notes)
     made = coverage.planned([*about_terms, *further], levels, seed=seed)
     _require_private(run, made, terms)
@@ -180,7 +195,7 @@ def _require_private(run: StageRun, transcripts: Iterable[Transcript], terms: It
 
     section = run.recipe.transcripts
     if section.check_privacy:
-        privacy.require_private(transcripts, privacy.plain_words(terms, section.allowed_words))
+        privacy.require_private(transcripts, privacy.plain_words(terms, section.allowed_words, run.recipe.language))
 
 
 @contextmanager
@@ -196,8 +211,14 @@ def _asking_anew_next_time(run: StageRun) -> Iterator[None]:
         raise
 
 
-def _llm(section: LlmSection, folder: Path) -> Llm:
-    """The language model; what an endpoint answered is kept in the run folder."""
+def _llm(section: LlmSection, folder: Path, language: str) -> Llm:
+    """The language model; what an endpoint answered is kept in the run folder. It is asked in English only."""
+    if language != ENGLISH:
+        raise RecipeError(
+            f"the language model is asked in English, and language is {language!r}: give each term a category, write "
+            "carriers for every category into transcripts.carrier_files, name transcripts.trade, and leave "
+            "transcripts.live_carriers at 0"
+        )
     if section.kind == "openai":
         from shoptalk.integrations.kept_answers import KeptAnswers
         from shoptalk.integrations.llm_openai import OpenAiLlm
@@ -221,7 +242,7 @@ def _llm(section: LlmSection, folder: Path) -> Llm:
 
 def speech(run: StageRun) -> None:
     """30: every transcript spoken."""
-    from shoptalk.corpus.pronunciation import pronunciations
+    from shoptalk.corpus.pronunciation import pronunciations, switched
     from shoptalk.corpus.speech import speak
     from shoptalk.integrations import espeak
     from shoptalk.stages import screening
@@ -233,7 +254,8 @@ def speech(run: StageRun) -> None:
     terms = list(files.read(run.product("lexicon"), Term))
     _require_private(run, spoken, terms)
     make_tts, workers, identity = synthesiser(run)
-    sounds = pronunciations(terms, espeak.ipa)
+    language = run.recipe.language
+    sounds = pronunciations(terms, espeak.ipa, of_language=language, g2p_of=espeak.ipa)
 
     def recorded(transcripts: Sequence[Transcript], attempt: int, done: frozenset[str]) -> Iterator[Utterance]:
         folder = run.folder / "30-speech"
@@ -248,6 +270,8 @@ def speech(run: StageRun) -> None:
             workers=workers,
             identity=identity,
             attempt=attempt,
+            language=language,
+            switched=switched(spoken, terms, espeak.ipa, of_language=language),
         )
         return progress(new, "speech", total=len(transcripts), done=len(done))
 
@@ -299,13 +323,14 @@ def dataset(run: StageRun) -> None:
     from shoptalk.stages.own_recordings import brought
 
     source = run.product("augment")
+    general = run.recipe.dataset.general
     terms = list(files.read(run.product("lexicon"), Term))
     utterances = list(files.read(source, Utterance))
     own, left_out = brought(run), Counter[str]()
     digests = lists.build(
         terms,
         utterances,
-        lists.read_general(run.resolve(run.recipe.dataset.general)),
+        lists.read_general(run.resolve(general) if general else None),
         run.recipe.dataset,
         source=source.parent,
         folder=run.product("dataset"),

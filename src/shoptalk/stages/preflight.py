@@ -15,7 +15,7 @@ from shoptalk.core.draws import require_noise
 from shoptalk.core.errors import AudioError, PreflightError, RecipeError, ShoptalkError
 from shoptalk.core.noise import Noise, path_of
 from shoptalk.core.recipe import OtherSection, VoicesSection
-from shoptalk.core.records import Term
+from shoptalk.core.records import ENGLISH, Term
 from shoptalk.core.sets import GENERAL
 from shoptalk.stages.run import Run
 
@@ -28,6 +28,7 @@ _PACKAGES = {
 """By stage the packages that it imports, each with the extra that brings it."""
 _TTS_PACKAGES = {
     "kokoro": {"onnxruntime": "corpus"},
+    "espeak": {},
     "piper": {"piper": "piper"},
     "openai": {"openai": "corpus"},
     "polly": {"boto3": "polly"},
@@ -66,7 +67,8 @@ def _terms(run: Run) -> list[Term]:
     section = run.recipe.lexicon
     if "lexicon" in run.recipe.products:
         return list(files.read(run.product("lexicon"), Term))
-    terms = lexicon.load([run.resolve(file) for file in section.files], only=section.only)
+    paths = [run.resolve(file) for file in section.files]
+    terms = lexicon.load(paths, only=section.only, language=run.recipe.language)
     return lexicon.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
 
 
@@ -76,7 +78,7 @@ def asks_llm(run: Run) -> bool:
     from shoptalk.stages import trades
 
     section = run.recipe.transcripts
-    bank = carriers.read_banks([run.resolve(file) for file in section.carrier_files])
+    bank = carriers.read_banks([run.resolve(file) for file in section.carrier_files], run.recipe.language)
     return section.writes_dictations or trades.needs_llm(_terms(run), bank, section)
 
 
@@ -94,10 +96,15 @@ def _sentences(run: Run) -> Iterator[str]:
     from shoptalk.corpus import coverage, frames
 
     section = run.recipe.transcripts
-    frames.read_frames([run.resolve(file) for file in section.frame_files])
-    coverage.levels_of(section.coverage, run.recipe.speech)
+    frames.read_frames([run.resolve(file) for file in section.frame_files], run.recipe.language)
+    coverage.levels_of(section.coverage, run.recipe.speech, run.recipe.language)
     if not asks_llm(run):
         return
+    if run.recipe.language != ENGLISH:
+        yield (
+            f"the language model is asked in English, and language is {run.recipe.language!r}; write carriers for "
+            "every category into transcripts.carrier_files, give each term a category, and name transcripts.trade"
+        )
     if section.llm.kind == "openai":
         yield from _endpoint("transcripts.llm", section.llm.base_url)
         yield from _missing({"openai": "corpus"})
@@ -117,7 +124,7 @@ def _synthesiser(run: Run) -> Iterator[str]:
         yield from _kokoro_voices(section.voices)
     if section.loudness_lufs is not None:
         yield from _missing({"pyloudnorm": "corpus"})
-    espeak.phonemes("test", "en-us")
+    espeak.phonemes("test", run.recipe.language)
     if section.tts == "openai":
         yield from _endpoint("speech.service", section.service.base_url)
     if section.tts == "piper" and section.piper_voices:
@@ -175,7 +182,8 @@ def _general_speech(run: Run) -> Iterator[str]:
     """The general set leaks nothing, and rehearses no held-out term."""
     from shoptalk.corpus import dataset
 
-    general = dataset.read_general(run.resolve(run.recipe.dataset.general))
+    folder = run.recipe.dataset.general
+    general = dataset.read_general(run.resolve(folder) if folder else None)
     yield from dataset.general_leaks(general)
     for example in (*general.rehearsal, *general.test):
         if not example.audio.is_file():
@@ -238,10 +246,10 @@ def _test_sets(run: Run) -> Iterator[str]:
         if name in OWN_SETS:
             yield f"evaluate.tests: a set cannot be called {name!r}; rename its file"
     set_of: dict[str, str] = {}
-    general = run.resolve(run.recipe.dataset.general) / "test.jsonl"
     named = [(path.stem, path) for path in paths]
-    if general.is_file():
-        named.insert(0, (GENERAL, general))
+    general = run.recipe.dataset.general
+    if general and (run.resolve(general) / "test.jsonl").is_file():
+        named.insert(0, (GENERAL, run.resolve(general) / "test.jsonl"))
     for name, path in named:
         if path.is_dir() or not path.is_file():
             yield f"evaluate.tests: {path} is no manifest; `shoptalk import` writes one"

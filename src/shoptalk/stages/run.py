@@ -12,6 +12,7 @@ from shoptalk.core.errors import RecipeError
 from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest, write_text
 from shoptalk.core.recipe import Recipe, Section, effective, named_files
+from shoptalk.core.records import ENGLISH
 from shoptalk.core.tables import COMPRESSED
 from shoptalk.stages.importing import content_digest
 from shoptalk.stages.table import BY_NAME, Stage
@@ -76,6 +77,8 @@ class Run:
             return digest(["own", content_digests(self.resolve(own), "*")])
         stage = BY_NAME[name]
         values = {key: self._value(key) for key in self.reads(stage)}
+        if values.get("language") == ENGLISH:  # products of before there were other languages stay current
+            del values["language"]
         content = {key: effective(value) for key, value in values.items()}
         files: list[object] = [content_digests(self.resolve(path)) for path in named_files(tuple(values.values()))]
         if name == "dataset":

@@ -9,6 +9,7 @@ from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest
 from shoptalk.core.protocols import Tts, Workers
 from shoptalk.core.recipe import effective
+from shoptalk.core.records import ENGLISH
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.threads import Threads
 from shoptalk.stages.workers import workers_of
@@ -31,7 +32,14 @@ def synthesiser(run: StageRun) -> Synthesiser:
         from shoptalk.integrations import kokoro
 
         kokoro.prepare()
-        return Synthesiser(kokoro.load, workers_of(run, count=section.workers), "")
+        language = run.recipe.language
+        make = kokoro.load if language == ENGLISH else partial(kokoro.load, language)
+        return Synthesiser(make, workers_of(run, count=section.workers), "" if language == ENGLISH else language)
+    if section.tts == "espeak":
+        from shoptalk.integrations.tts_espeak import EspeakTts
+
+        languages = section.voices.languages
+        return Synthesiser(partial(EspeakTts, languages), workers_of(run, count=section.workers), digest(languages))
     if section.tts == "piper" and section.piper_voices:
         from shoptalk.integrations.tts_piper import PiperTts
 
@@ -47,7 +55,7 @@ def synthesiser(run: StageRun) -> Synthesiser:
 def _service(run: StageRun) -> Callable[[], Tts]:
     section = run.recipe.speech
     service = section.service
-    languages = {**section.voices.train, **section.voices.dev, **section.voices.test}
+    languages = section.voices.languages
     limit = service.requests_per_minute
     if section.tts == "openai":
         from shoptalk.integrations.tts_openai import OpenAiTts

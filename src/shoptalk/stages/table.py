@@ -35,7 +35,7 @@ STAGES = (
         name="lexicon",
         purpose="read the terms, and hold some out as a control",
         product="10-lexicon.jsonl",
-        reads=("lexicon", "seed"),
+        reads=("lexicon", "seed", "language"),
         code_version=4,
     ),
     Stage(
@@ -44,7 +44,7 @@ STAGES = (
         purpose="write sentences that say the terms",
         product="20-transcripts.jsonl",
         inputs=("lexicon",),
-        reads=("transcripts", "seed", "speech.tts", "speech.voices.train", "speech.accents"),
+        reads=("transcripts", "seed", "language", "speech.tts", "speech.voices.train", "speech.accents"),
         code_version=5,
     ),
     Stage(
@@ -53,7 +53,7 @@ STAGES = (
         purpose="speak them in many voices",
         product="30-speech.jsonl",
         inputs=("lexicon", "transcripts"),
-        reads=("speech", "seed", "transcripts.check_privacy", "transcripts.allowed_words"),
+        reads=("speech", "seed", "language", "transcripts.check_privacy", "transcripts.allowed_words"),
         shows=("corpus",),
         code_version=4,
     ),

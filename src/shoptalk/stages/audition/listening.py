@@ -193,7 +193,8 @@ def open_listening(recipe: Path, folder: Path, changes: Sequence[str], *, listen
     if own := run.recipe.products.get("lexicon"):
         terms = list(files.read(run.resolve(own), Term))
     else:
-        terms = lexicon.load([run.resolve(file) for file in section.files], only=section.only)
+        paths = [run.resolve(file) for file in section.files]
+        terms = lexicon.load(paths, only=section.only, language=run.recipe.language)
         terms = lexicon.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
     return Listening(
         terms=terms,
