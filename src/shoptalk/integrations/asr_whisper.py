@@ -9,7 +9,7 @@ import numpy as np
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import MissingToolError
 from shoptalk.core.protocols import Options, options_of_each, refuse_extras
-from shoptalk.core.records import Recognition, Samples, Word
+from shoptalk.core.records import ENGLISH, Recognition, Samples, Word
 from shoptalk.core.tokens import placed
 
 SHORTEST_S = 0.1
@@ -20,17 +20,18 @@ SEED = 7
 class WhisperRecognizer:
     """A `Recognizer` that transcribes one recording at a time; each costs 30 s of encoder, however short it is.
 
-    As published: beam 5, and draws at higher temperatures where it repeats itself or doubts. English, each window of
-    30 s without the text of the one before. The draws are seeded, so a repeated run gives the same result.
+    As published: beam 5, and draws at higher temperatures where it repeats itself or doubts. One language, each window
+    of 30 s without the text of the one before. The draws are seeded, so a repeated run gives the same result.
     """
 
-    def __init__(self, folder: Path, *, threads: int) -> None:
+    def __init__(self, folder: Path, *, threads: int, language: str = ENGLISH) -> None:
         try:
             import ctranslate2
             from faster_whisper import WhisperModel
         except ImportError:
             raise MissingToolError("faster-whisper is not installed; run `pip install 'shoptalk[compare]'`") from None
         ctranslate2.set_random_seed(SEED)  # read by its worker threads when they first draw
+        self._language = language
         self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
 
     def recognize(self, audio: Sequence[Samples], options: Sequence[Options] = ()) -> list[Recognition]:
@@ -45,7 +46,7 @@ class WhisperRecognizer:
         missing = max(0, round(SHORTEST_S * SAMPLE_RATE_HZ) - samples_T.size)
         segments_as_decoded, _ = self._model.transcribe(
             np.pad(samples_T, (0, missing)),
-            language="en",
+            language=self._language,
             condition_on_previous_text=False,
             word_timestamps=timestamps,
         )
