@@ -139,6 +139,7 @@ ON_MANIFESTS = merged(ON_CORPUS, {"train": {"manifests": ("own.jsonl",)}})
 FROM_SCRATCH = merged(ON_CORPUS, {"train": {"model": {"layers": 2}}})
 ON_A_GPU = merged(ON_CORPUS, {"engine": {"device": "cuda"}})
 BY_A_SERVICE = merged(ON_CORPUS, {"speech": {"tts": "polly", "voices": {"test": {"Joanna": "en-us"}}}})
+IN_ANY_LANGUAGE = merged(ON_CORPUS, {"lexicon": {"dictionaries": ()}, "transcripts": {"frame_files": ()}})
 CHANGEABLE = sorted(key for key, kind in KEYS.items() if key != "products" and not has_one_choice(kind))
 
 
@@ -163,7 +164,7 @@ def expected(key: str) -> set[str]:
         return {"evaluate", "package"}
     if key in ("speech.tts", "speech.voices.train", "speech.accents"):  # which groups of voices a design has
         return FROM["transcripts"]
-    return FROM[{"seed": "lexicon", "engine": "evaluate"}.get(section, section)]
+    return FROM[{"seed": "lexicon", "language": "lexicon", "engine": "evaluate"}.get(section, section)]
 
 
 @pytest.mark.parametrize("key", CHANGEABLE)
@@ -175,6 +176,8 @@ def test_each_key_makes_stale_what_it_can_change(key: str, folder: Path) -> None
         values = ON_A_GPU
     elif key == "speech.tts":
         values = BY_A_SERVICE
+    elif key == "language":
+        values = IN_ANY_LANGUAGE
     assert stale(folder, values, key) == expected(key)
 
 

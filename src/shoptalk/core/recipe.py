@@ -690,7 +690,7 @@ class Recipe(Section):
     """Name of the experiment."""
     seed: int = 7
     """Of every draw."""
-    language: str = Field(default=ENGLISH, pattern="[a-z]{2,3}(-[a-z0-9]+)*")
+    language: str = Field(default=ENGLISH, pattern="^[A-Za-z]+(-[A-Za-z0-9]+)*$")
     """What is spoken, by eSpeak NG's code: `en`, `es`, `sw` … ([languages.md](languages.md)). Stages 10 to 50 make a
     dataset of any; a model of the language is yours to bring."""
     products: dict[str, Path] = {}
@@ -714,23 +714,28 @@ class Recipe(Section):
         if self.language == ENGLISH:
             return self
         open_keys = []
-        for key, names in _OF_A_LANGUAGE.items():
-            section = getattr(self, key)
-            open_keys += [f"{key}.{name}" for name in names if name not in section.model_fields_set]
+        for key in _OF_A_LANGUAGE:
+            section, _, name = key.partition(".")
+            if name not in getattr(self, section).model_fields_set:
+                open_keys.append(key)
         if open_keys:
             raise ValueError(
                 f"language is {self.language!r}, but the defaults of {', '.join(open_keys)} are English; name your "
                 "files, or [] (null for dataset.general) for none"
             )
+        if self.speech.screen.enabled:
+            raise ValueError(f"speech.screen has recognisers of English only, and language is {self.language!r}")
         return self
 
 
-_OF_A_LANGUAGE = {
-    "lexicon": ("files", "dictionaries"),
-    "transcripts": ("carrier_files", "frame_files"),
-    "dataset": ("general",),
-}
-"""Keys by section whose defaults are English."""
+_OF_A_LANGUAGE = (
+    "lexicon.files",
+    "lexicon.dictionaries",
+    "transcripts.carrier_files",
+    "transcripts.frame_files",
+    "dataset.general",
+)
+"""Keys whose defaults are English."""
 
 
 def effective(value: Any) -> Any:

@@ -98,8 +98,8 @@ def speak(  # noqa: PLR0913 - all of it is the stage's
     transcripts, and the first in the others. `identity` is what else changes the sound (`Engine`). `language` is
     whose voices are drawn from Kokoro's table; `switched` has the pronunciations of sentences in another language, by
     their ids. `make_tts` must be picklable: each process calls it once. A further `attempt` at sentences whose
-    recordings were rejected has other voices. `AudioError` names the transcript whose audio is silent, clipped, or too short or
-    long for its text, unless recordings are screened.
+    recordings were rejected has other voices. `AudioError` names the transcript whose audio is silent, clipped,
+    or too short or long for its text, unless recordings are screened.
     """
 
     def tasks() -> Iterator[Task]:

@@ -78,7 +78,8 @@ def read_terms(sources: Sequence[Path]) -> Sequence[Term]:
 
 def _rehearsed(terms: Sequence[Term]) -> frozenset[str]:
     """Ids of the terms that the general speech which ships says."""
-    general = dataset.read_general(resources.locate(DatasetSection().general))
+    folder = DatasetSection().general
+    general = dataset.read_general(resources.locate(folder) if folder else None)
     index = index_of(terms)
     places = {place for line in general.rehearsal for place in occurrences_of_all(index, line.text)}
     return frozenset(terms[place].id for place in places)
