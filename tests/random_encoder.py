@@ -1,5 +1,6 @@
 """Encoders of any shape with random weights, without NeMo; those of one shape have the same weights."""
 
+import math
 from functools import cache
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class _Draw:
 
     def matrix(self, *sizes: int) -> torch.Tensor:
         inputs = torch.Size(sizes[1:]).numel()
-        return torch.randn(*sizes, generator=self.generator) / inputs**0.5
+        return torch.randn(*sizes, generator=self.generator) / math.sqrt(inputs)
 
     def vector(self, size: int, around: float = 0.0) -> torch.Tensor:
         return around + torch.randn(size, generator=self.generator) / 10
