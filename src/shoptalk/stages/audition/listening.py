@@ -13,7 +13,7 @@ from shoptalk.core import config, files
 from shoptalk.core.audio import write_flac
 from shoptalk.core.errors import LexiconError, RecipeError, TermError
 from shoptalk.core.protocols import Tts
-from shoptalk.core.records import Term
+from shoptalk.core.records import ENGLISH, Term
 from shoptalk.core.resources import locate
 from shoptalk.corpus import lexicon, overrides, respelling, tiers
 from shoptalk.corpus.overrides import Override
@@ -189,12 +189,14 @@ def open_listening(recipe: Path, folder: Path, changes: Sequence[str], *, listen
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"--run {folder}: a file, not a folder; name another")
     run = Run(folder, config.load(recipe, tuple(changes)), locate(recipe).resolve().parent)
+    if run.recipe.language != ENGLISH:
+        own_language = run.recipe.language
+        raise RecipeError(f"audition speaks English only, and language is {own_language!r}; give `ipa` on the terms")
     section = run.recipe.lexicon
     if own := run.recipe.products.get("lexicon"):
         terms = list(files.read(run.resolve(own), Term))
     else:
-        paths = [run.resolve(file) for file in section.files]
-        terms = lexicon.load(paths, only=section.only, language=run.recipe.language)
+        terms = lexicon.load([run.resolve(file) for file in section.files], only=section.only)
         terms = lexicon.hold_out(terms, part=section.untaught, seed=run.recipe.seed)
     return Listening(
         terms=terms,
