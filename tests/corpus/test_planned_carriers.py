@@ -13,12 +13,12 @@ from shoptalk.core import files
 from shoptalk.core.errors import CoverageError
 from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import Term
-from shoptalk.corpus.carriers import SLOT, Carrier
+from shoptalk.corpus.carriers import Carrier
 from shoptalk.corpus.disfluencies import stumbled
 from shoptalk.corpus.domain_texts import DomainTexts
 from shoptalk.corpus.planned_carriers import OPENINGS, Writer, make_prompt, plan, uncovered, write_planned
 from shoptalk.corpus.proposals import Proposed
-from shoptalk.corpus.splits import near_pairs
+from shoptalk.corpus.splits import SLOT, near_pairs
 from shoptalk.corpus.transcripts import compose
 
 TRADE = Proposed("a coffee bar", {}, ("a customer orders", "a barista answers", "a barista writes a note"))

@@ -17,7 +17,7 @@ from shoptalk.core.protocols import Llm
 from shoptalk.core.records import ENGLISH, Record, Term
 from shoptalk.corpus import privacy
 from shoptalk.corpus.answers import chatter, told
-from shoptalk.corpus.splits import draw_key, near_duplicates, normal_form, normal_words
+from shoptalk.corpus.splits import SLOT, draw_key, near_duplicates, normal_form, normal_words
 
 MIN_WORDS, MAX_WORDS = 4, 16
 LINES_PER_PROMPT = 5
@@ -108,7 +108,6 @@ OPENINGS = (
 )
 """Beginnings that the prompts ask for."""
 
-SLOT = re.compile(r"\{([a-z_]+)\}")
 _LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])?\s*(.*?)\s*$")
 _PLAIN = re.compile(r"[A-Z{][A-Za-z ,;'{}_-]*[.?]")
 _DRUG_LIKE = re.compile(

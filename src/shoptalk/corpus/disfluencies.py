@@ -2,9 +2,8 @@
 
 import re
 
-from shoptalk.corpus.splits import draw_key
+from shoptalk.corpus.splits import SLOT, draw_key
 
-_SLOT = re.compile(r"\{[a-z_]+\}")
 _REPEATABLE = frozenset("i we you he she it they the a an my your our can could do is are and to if that this".split())
 
 
@@ -54,7 +53,7 @@ def _reconsidered(words: list[str], draw: int) -> list[str]:
 
 
 def _slot_at(words: list[str]) -> int:
-    return next((place for place, word in enumerate(words) if _SLOT.search(word)), 0)
+    return next((place for place, word in enumerate(words) if SLOT.search(word)), 0)
 
 
 def _is_plain(word: str) -> bool:

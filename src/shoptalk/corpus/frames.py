@@ -14,7 +14,8 @@ from pydantic import Field
 from shoptalk.core import files
 from shoptalk.core.errors import CoverageError
 from shoptalk.core.records import ENGLISH, UNSORTED, Record
-from shoptalk.corpus.carriers import SLOT, Carrier, in_language
+from shoptalk.corpus.carriers import Carrier, in_language
+from shoptalk.corpus.splits import SLOT
 
 TERM, OTHER, THIRD = "term", "other", "third"
 """Slots of a frame for terms of its category, or of any; another slot is for a term of the category it names."""

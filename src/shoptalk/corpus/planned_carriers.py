@@ -14,11 +14,11 @@ from shoptalk.core.records import Term
 from shoptalk.core.terms import Index, index_of, occurrences_of_all
 from shoptalk.corpus import carriers
 from shoptalk.corpus.answers import told
-from shoptalk.corpus.carriers import LINES_PER_PROMPT, SLOT, Carrier, Prompt
+from shoptalk.corpus.carriers import LINES_PER_PROMPT, Carrier, Prompt
 from shoptalk.corpus.disfluencies import stumbled
 from shoptalk.corpus.domain_texts import DomainTexts
 from shoptalk.corpus.proposals import Proposed, is_written
-from shoptalk.corpus.splits import draw_key, near_duplicates
+from shoptalk.corpus.splits import SLOT, draw_key, near_duplicates
 from shoptalk.corpus.transcripts import wanted_for
 
 SPARE = 1.15

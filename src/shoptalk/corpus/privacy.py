@@ -23,6 +23,7 @@ from pathlib import Path
 from shoptalk.core import resources, tables
 from shoptalk.core.errors import PrivacyError
 from shoptalk.core.records import ENGLISH, Term, Transcript
+from shoptalk.corpus.splits import SLOT
 
 PLAIN_WORDS = Path("lexicons/plain-words.txt")
 """English words that are no names, one on a line."""
@@ -145,7 +146,6 @@ _INTERNET = re.compile(
     r"|\bdot (?:com|org|net|edu)\b",
     re.IGNORECASE,
 )
-_SLOT = re.compile(r"\{[a-z_]+\}")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE_START = re.compile(r"(?:^|[.?!:;…]|[\"“(])[\"'“‘(\s]*$")
 _ENDINGS = ("s", "es", "d", "ed", "ing", "ly", "er", "ers", "al", "ally")
@@ -229,7 +229,7 @@ def finding(text: str, plain: PlainWords) -> str:
     >>> finding("Metformin was started for John.", PlainWords(frozenset({"was", "started", "for", "metformin"})))
     'a name: John'
     """
-    bare = _SLOT.sub("it", text)
+    bare = SLOT.sub("it", text)
     numbers = _THOUSANDS.sub("1000", _DATES.sub(" ", bare))
     if trouble := _unjudged(bare):
         return f"cannot be judged: {trouble}"

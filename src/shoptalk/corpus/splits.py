@@ -24,7 +24,8 @@ BLOCK = 512
 
 Integers = npt.NDArray[np.int64]
 
-_SLOT = re.compile(r"\{[a-z_]+\}")
+SLOT = re.compile(r"\{([a-z_]+)\}")
+"""A slot of a sentence, such as ``{drug}``; the group is its name."""
 _WORD = re.compile(r"[a-z']+|\d+(?:[.,]\d+)*")
 _PERSON = frozenset("i we he she they it him her his hers their them your you my our its".split())
 
@@ -32,7 +33,7 @@ _PERSON = frozenset("i we he she they it him her his hers their them your you my
 def normal_words(text: str) -> list[str]:
     """What makes a sentence what it is: slots dropped, numbers and persons made alike, case and points gone."""
     words = []
-    for word in _WORD.findall(_SLOT.sub(" ", text).lower()):
+    for word in _WORD.findall(SLOT.sub(" ", text).lower()):
         if word[0].isdigit():
             words.append("#")
         elif word in _PERSON:

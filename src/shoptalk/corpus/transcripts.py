@@ -12,8 +12,8 @@ from shoptalk.core.recipe import TranscriptsSection
 from shoptalk.core.records import ENGLISH, TERMLESS, Split, Term, Transcript
 from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
-from shoptalk.corpus.carriers import OPENING_CAP, SLOT, Carrier, opening
-from shoptalk.corpus.splits import assign, draw_key, near_duplicates
+from shoptalk.corpus.carriers import OPENING_CAP, Carrier, opening
+from shoptalk.corpus.splits import SLOT, assign, draw_key, near_duplicates
 from shoptalk.corpus.weights import HIGHEST, LOWEST
 
 _MARKUP = re.compile(r"[{}\[\]*_#`|~\\]|</?[a-zA-Z!]|\.\.\.|…|https?:")

@@ -44,3 +44,9 @@ def ssml(spoken: str, pronunciations: Mapping[str, str], *, speed: float = 1.0) 
     if speed != 1.0:
         content = f'<prosody rate="{speed:.0%}">{content}</prosody>'
     return f"<speak>{content}</speak>"
+
+
+def language_code(accent: str) -> str:
+    """``en-us`` → ``en-US``, as AWS and NVIDIA write it."""
+    language, _, country = accent.partition("-")
+    return f"{language.lower()}-{country.upper()}" if country else language.lower()

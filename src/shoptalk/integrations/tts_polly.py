@@ -8,7 +8,7 @@ from shoptalk.core.errors import TtsError
 from shoptalk.core.pace import Pace
 from shoptalk.core.records import Samples
 from shoptalk.integrations import aws
-from shoptalk.integrations.ssml import ssml
+from shoptalk.integrations.ssml import language_code, ssml
 
 TIMEOUT_S = 60
 ATTEMPTS = 5
@@ -61,9 +61,3 @@ class PollyTts:
         if len(content) < 2:
             raise TtsError(f"Amazon Polly answered without samples; the text was {request['Text']!r}")
         return from_pcm16(content)
-
-
-def language_code(accent: str) -> str:
-    """``en-us`` → ``en-US``, as AWS and NVIDIA write it."""
-    language, _, country = accent.partition("-")
-    return f"{language.lower()}-{country.upper()}" if country else language.lower()

@@ -8,8 +8,7 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ, from_pcm16, resample
 from shoptalk.core.errors import MissingToolError, RecipeError, TtsError
 from shoptalk.core.pace import Pace, backoff_s
 from shoptalk.core.records import Samples
-from shoptalk.integrations.ssml import ssml
-from shoptalk.integrations.tts_polly import language_code
+from shoptalk.integrations.ssml import language_code, ssml
 
 RATE_HZ = 22_050
 """What Magpie speaks at."""

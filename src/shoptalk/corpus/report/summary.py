@@ -14,8 +14,6 @@ from shoptalk.corpus.carriers import opening
 from shoptalk.corpus.coverage import Coverage, Levels
 from shoptalk.corpus.transcripts import place_of_term
 
-OF_THE_VOICE = ("speed", "tempo", "semitones", "vocal_tract", "gain_db")
-"""Effects that every copy may have; what else a copy has is its condition."""
 UNKNOWN = "not told"
 
 
