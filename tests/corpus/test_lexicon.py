@@ -65,6 +65,7 @@ def test_all_problems_of_a_file_at_once_with_rows(tmp_path: Path) -> None:
         ("a.yaml", "[]\n", "no terms"),
         ("a.jsonl", '{"text": "metformin", "category": "drug"}\n{"text":\n', "a.jsonl:2: not JSON"),
         ("a.jsonl", json.dumps({"text": "B₁₂", "category": "lab"}), "cannot be spoken"),
+        ("a.txt", "metformin\n" + "very " * 50 + "long\n", r"a\.txt:2: .* has 254 characters; a term has at most 200"),
         ("a.jsonl", json.dumps({"text": "metformin", "category": "My Drug"}), "names a slot"),
         ("a.docx", "metformin", r"\.txt, \.csv, \.tsv, \.yaml or \.jsonl"),
         ("a.txt", "metformin\nCO₂\n", r"a\.txt:2: text 'CO₂' .* cannot be spoken.*\n.*move such terms to a \.csv"),

@@ -142,7 +142,7 @@ def test_a_wrong_lexicon_and_a_wrong_base_are_told_together(run: Callable[..., R
     (tmp_path / "terms.csv").write_text("text,category\n,drug\n")
     (tmp_path / "base.nemo").write_text("no model")
     message = told(run(f"train.init={tmp_path}/base.nemo"))
-    assert "terms.csv:2: empty term" in message
+    assert message.count("terms.csv:2: empty term") == 1
     assert "train: " in message and "base.nemo" in message
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import LexiconError, TermError
+from shoptalk.core.protocols import MAX_CHARACTERS
 from shoptalk.core.records import ENGLISH, UNSORTED, Term
 from shoptalk.corpus import term_files
 from shoptalk.corpus.pronunciation import check_ipa
@@ -156,6 +157,9 @@ def _unspeakable(term: Term) -> Iterator[str]:
             if odd or not any(map(str.isalpha, written)):
                 shown = f"the symbols {odd!r}, which cannot be spoken" if odd else "no letter"
                 yield f"{name} {written!r} has {shown}; give `spoken` in words"
+            if len(written) > MAX_CHARACTERS:
+                cure = f"a term has at most {MAX_CHARACTERS}, and no more words than a sentence"
+                yield f"{name} {written[:20]!r}… has {len(written)} characters; {cure}"
     yield from category_problems(term.category)
 
 

@@ -44,14 +44,18 @@ _CHECKPOINTS = 8
 def check(run: Run, names: Collection[str]) -> None:
     """`PreflightError` with everything that would stop one of the stages `names` that is not current."""
     problems: list[str] = []
+    told: set[str] = set()
     for name in names:
         if run.is_current(name):
             continue
         for problems_of in _CHECKS.get(name, ()):
             try:
                 problems += [f"{name}: {problem}" for problem in problems_of(run)]
-            except ShoptalkError as error:
-                problems.append(f"{name}: {type(error).__name__}: {error}")
+            except ShoptalkError as error:  # several stages read the lexicon: its fault is told of the first
+                fault = f"{type(error).__name__}: {error}"
+                if fault not in told:
+                    problems.append(f"{name}: {fault}")
+                told.add(fault)
     problems += [f"run: {problem}" for problem in _room(run, names)]
     if problems:
         raise PreflightError("the run would stop on the way; mend these first:\n  " + "\n  ".join(problems))
