@@ -39,7 +39,7 @@ def made(folder: Path, model: Llm, monkeypatch: pytest.MonkeyPatch, **keys: obje
     recipe = Recipe.model_validate({"name": "bare", "lexicon": {"files": ["terms.txt"]}, "transcripts": SMALL | keys})
     run = Run(folder / "run", recipe, folder)
     run.folder.mkdir(exist_ok=True)
-    monkeypatch.setattr(corpus, "_llm", lambda section, folder: model)
+    monkeypatch.setattr(corpus, "_llm", lambda section, folder, language: model)
     assert preflight.asks_llm(run)
     corpus.lexicon(run.of_stage("lexicon"))
     corpus.transcripts(run.of_stage("transcripts"))
@@ -148,7 +148,7 @@ def test_what_the_error_says_to_write_by_hand_needs_no_model(tmp_path: Path, mon
     run = Run(tmp_path / "run", recipe, tmp_path)
     run.folder.mkdir()
     assert not preflight.asks_llm(run)
-    monkeypatch.setattr(corpus, "_llm", lambda section, folder: pytest.fail("no model is needed"))
+    monkeypatch.setattr(corpus, "_llm", lambda section, folder, language: pytest.fail("no model is needed"))
     corpus.lexicon(run.of_stage("lexicon"))
     corpus.transcripts(run.of_stage("transcripts"))
     assert {each.source for each in files.read(run.product("transcripts"), Transcript) if each.kind == "carrier"} == {

@@ -55,7 +55,15 @@ def audition(folder: Path) -> Iterator[str]:
     (folder / "recipe.yaml").write_text("lexicon: {files: [terms.yaml], pronunciations: pronunciations.yaml}\n")
     command = [sys.executable, "-m", "shoptalk.cli", "audition", "--recipe", "recipe.yaml", "--run", "run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # as a terminal starts it; what a script starts with `&` ignores SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout
     try:
         yield re.findall(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
