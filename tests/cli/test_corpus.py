@@ -157,7 +157,7 @@ def test_a_new_trade_goes_from_its_list_to_a_dataset(
     options = [part for change in smaller for part in ("--set", change)]
     for dies_after, status in ((12, 130), (10**9, 0)):
         llm = FakeLlm(trade="a railway", kinds=SIGNALS, dies_after=dies_after)
-        monkeypatch.setattr(corpus, "_llm", lambda section, folder, llm=llm: llm)
+        monkeypatch.setattr(corpus, "_llm", lambda section, folder, language, llm=llm: llm)
         assert from_list(tmp_path, *options) == status, capsys.readouterr().err
     folder = tmp_path / "run" / "50-dataset"
     lines = {path.stem: read_manifest(path) for path in folder.glob("*.jsonl")}

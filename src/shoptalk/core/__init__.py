@@ -15,6 +15,7 @@
 - `audio`: decoding, resampling, writing; the sample rate (`wav`: plain WAV files, which need no decoder)
 - `effects`: noise, rooms, microphones, lines, codecs and lost packets as pure functions
 - `voice_effects`: speed, tempo, pitch and vocal tract as pure functions
+- `languages`: codes of languages
 - `loudness`: how loud speech is by EBU R128
 - `draws`: what is drawn for a copy of speech, and the copy that comes of it
 - `noise`: manifests of noise and impulse responses

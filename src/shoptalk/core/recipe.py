@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from shoptalk.core.records import ENGLISH
+from shoptalk.core.languages import ENGLISH
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from shoptalk.core.languages import ENGLISH
+
 Samples = npt.NDArray[np.float32]
 """Mono audio, shape (T,) with T samples, nominal range -1..1, at `audio.SAMPLE_RATE_HZ` unless said otherwise."""
 
@@ -18,8 +20,6 @@ is of a conversation, ``numbers`` is about figures and acronyms, ``without`` say
 stand."""
 TERMLESS: tuple[Kind, ...] = ("without", "numbers")
 """The kinds of sentence that may name no term; they are for training and dev, never for the term tests."""
-ENGLISH = "en"
-"""The language of what says nothing else. Codes are those of eSpeak NG: ``es``, ``sw``, ``pt-br`` …"""
 UNSORTED = "term"
 """Category of a term whose list gives none."""
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from shoptalk.core import files
 from shoptalk.core.errors import CoverageError, LlmAnswerError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.protocols import Llm
-from shoptalk.core.records import ENGLISH, Record, Term
+from shoptalk.core.records import Record, Term
 from shoptalk.corpus import privacy
 from shoptalk.corpus.answers import chatter, told
 from shoptalk.corpus.splits import SLOT, draw_key, near_duplicates, normal_form, normal_words

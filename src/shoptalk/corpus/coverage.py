@@ -13,8 +13,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from shoptalk.core.errors import CoverageError, RecipeError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.recipe import CoverageSection, SpeechSection
-from shoptalk.core.records import ENGLISH, Term, Transcript
+from shoptalk.core.records import Term, Transcript
 from shoptalk.corpus.augmentation import CONDITIONS
 from shoptalk.corpus.splits import draw_key
 from shoptalk.corpus.transcripts import place_of_term

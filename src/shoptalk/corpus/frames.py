@@ -13,7 +13,8 @@ from pydantic import Field
 
 from shoptalk.core import files
 from shoptalk.core.errors import CoverageError
-from shoptalk.core.records import ENGLISH, UNSORTED, Record
+from shoptalk.core.languages import ENGLISH
+from shoptalk.core.records import UNSORTED, Record
 from shoptalk.corpus.carriers import Carrier, in_language
 from shoptalk.corpus.splits import SLOT
 

@@ -12,8 +12,9 @@ from difflib import SequenceMatcher
 import numpy as np
 
 from shoptalk.core import terms as term_forms
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import ENGLISH, Split, Term, Transcript
+from shoptalk.core.records import Split, Term, Transcript
 from shoptalk.core.terms import nearest_of_each, occurrences, occurrences_of_all, sounds_of
 from shoptalk.core.text import words_unkept
 from shoptalk.corpus import numerals, verbalise

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import LexiconError, TermError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.protocols import MAX_CHARACTERS
-from shoptalk.core.records import ENGLISH, UNSORTED, Term
+from shoptalk.core.records import UNSORTED, Term
 from shoptalk.corpus import term_files
 from shoptalk.corpus.pronunciation import check_ipa
 from shoptalk.corpus.splits import draw_key

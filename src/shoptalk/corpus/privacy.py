@@ -22,7 +22,8 @@ from pathlib import Path
 
 from shoptalk.core import resources, tables
 from shoptalk.core.errors import PrivacyError
-from shoptalk.core.records import ENGLISH, Term, Transcript
+from shoptalk.core.languages import ENGLISH
+from shoptalk.core.records import Term, Transcript
 from shoptalk.corpus.splits import SLOT
 
 PLAIN_WORDS = Path("lexicons/plain-words.txt")

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from shoptalk.core.errors import TermError
-from shoptalk.core.records import ENGLISH, Split, Term, Transcript
+from shoptalk.core.languages import ENGLISH
+from shoptalk.core.records import Split, Term, Transcript
 from shoptalk.corpus import stems, verbalise
 from shoptalk.corpus.splits import draw_key
 

@@ -18,10 +18,11 @@ from shoptalk.core.audio import SAMPLE_RATE_HZ, write_flac
 from shoptalk.core.effects import lowered
 from shoptalk.core.errors import AudioError
 from shoptalk.core.files import write_text
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.loudness import at_loudness
 from shoptalk.core.protocols import TimedTts, Tts, Workers
 from shoptalk.core.recipe import SpeechSection
-from shoptalk.core.records import ENGLISH, Samples, Transcript, Utterance, Word
+from shoptalk.core.records import Samples, Transcript, Utterance, Word
 from shoptalk.corpus import voices
 from shoptalk.corpus.pronunciation import drawn
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
-from shoptalk.core.records import ENGLISH, PronouncedBy, Term
+from shoptalk.core.languages import ENGLISH
+from shoptalk.core.records import PronouncedBy, Term
 from shoptalk.corpus import stems
 from shoptalk.corpus.overrides import Override, by_text
 

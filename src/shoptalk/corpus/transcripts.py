@@ -8,8 +8,9 @@ from typing import Literal, TypeVar
 
 from shoptalk.core import terms as term_forms
 from shoptalk.core.errors import CoverageError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.recipe import TranscriptsSection
-from shoptalk.core.records import ENGLISH, TERMLESS, Split, Term, Transcript
+from shoptalk.core.records import TERMLESS, Split, Term, Transcript
 from shoptalk.core.terms import occurrences
 from shoptalk.corpus import verbalise
 from shoptalk.corpus.carriers import OPENING_CAP, Carrier, opening

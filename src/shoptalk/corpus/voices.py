@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from shoptalk.core.errors import CoverageError, RecipeError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.recipe import SpeechSection
-from shoptalk.core.records import ENGLISH, Split
+from shoptalk.core.records import Split
 
 
 class Voice(NamedTuple):

@@ -8,8 +8,9 @@ import numpy as np
 
 from shoptalk.core.audio import SAMPLE_RATE_HZ
 from shoptalk.core.errors import MissingToolError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.protocols import Options, options_of_each, refuse_extras
-from shoptalk.core.records import ENGLISH, Recognition, Samples, Word
+from shoptalk.core.records import Recognition, Samples, Word
 from shoptalk.core.tokens import placed
 
 SHORTEST_S = 0.1

@@ -12,8 +12,9 @@ from shoptalk.core import device, runtime
 from shoptalk.core.audio import SAMPLE_RATE_HZ, resample
 from shoptalk.core.config import cache_dir
 from shoptalk.core.errors import MissingToolError, RecipeError, TermError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.models import store
-from shoptalk.core.records import ENGLISH, Samples, Word
+from shoptalk.core.records import Samples, Word
 from shoptalk.integrations import kokoro_graph, onnx
 from shoptalk.integrations.espeak import Accent
 from shoptalk.integrations.kokoro_phonemes import LANGUAGES, TOKENS, from_text, word_spans

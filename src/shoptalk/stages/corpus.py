@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from shoptalk.core import config, device, files
 from shoptalk.core.errors import CoverageError, LlmUselessError, RecipeError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.models import store
 from shoptalk.core.pace import Pace
 from shoptalk.core.progress import progress, say
 from shoptalk.core.protocols import Llm
 from shoptalk.core.recipe import LlmSection
-from shoptalk.core.records import ENGLISH, Term, Transcript, Utterance
+from shoptalk.core.records import Term, Transcript, Utterance
 from shoptalk.core.terms import folded, index_of
 from shoptalk.stages import refusals
 from shoptalk.stages.products import kept_of, once, write

@@ -13,9 +13,10 @@ from shoptalk.core import config, device, examples, files, resources
 from shoptalk.core import terms as term_forms
 from shoptalk.core.draws import require_noise
 from shoptalk.core.errors import AudioError, PreflightError, RecipeError, ShoptalkError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.noise import Noise, path_of
 from shoptalk.core.recipe import OtherSection, VoicesSection
-from shoptalk.core.records import ENGLISH, Term
+from shoptalk.core.records import Term
 from shoptalk.core.sets import GENERAL
 from shoptalk.stages.run import Run
 

@@ -11,8 +11,8 @@ from shoptalk.core import resources
 from shoptalk.core.errors import RecipeError
 from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest, write_text
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.recipe import Recipe, Section, effective, named_files
-from shoptalk.core.records import ENGLISH
 from shoptalk.core.tables import COMPRESSED
 from shoptalk.stages.importing import content_digest
 from shoptalk.stages.table import BY_NAME, Stage

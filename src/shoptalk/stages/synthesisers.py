@@ -7,9 +7,9 @@ from typing import NamedTuple
 from shoptalk.core import config
 from shoptalk.core.examples import content_digests
 from shoptalk.core.files import digest
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.protocols import Tts, Workers
 from shoptalk.core.recipe import effective
-from shoptalk.core.records import ENGLISH
 from shoptalk.stages.run import StageRun
 from shoptalk.stages.threads import Threads
 from shoptalk.stages.workers import workers_of

@@ -12,8 +12,9 @@ from typing import Any
 from shoptalk.core import config, files
 from shoptalk.core.audio import write_flac
 from shoptalk.core.errors import LexiconError, RecipeError, TermError
+from shoptalk.core.languages import ENGLISH
 from shoptalk.core.protocols import Tts
-from shoptalk.core.records import ENGLISH, Term
+from shoptalk.core.records import Term
 from shoptalk.core.resources import locate
 from shoptalk.corpus import lexicon, overrides, respelling, tiers
 from shoptalk.corpus.overrides import Override
