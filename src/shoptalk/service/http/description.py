@@ -10,6 +10,14 @@ from shoptalk.core.protocols import MAX_ALTERNATIVES
 from shoptalk.service.http.answers import FORMS
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_BLANK: dict[str, Any] = {"type": "string", "pattern": r"^\s*$", "description": "counts as not given"}
+
+
+def _any_of(*values: str) -> dict[str, Any]:
+    """A list of some of the values; clients also send the field with nothing in it."""
+    return {"type": "array", "items": {"anyOf": [{"type": "string", "enum": list(values)}, _BLANK]}}
+
+
 FIELDS: dict[str, Any] = {
     "file": {"type": "string", "format": "binary", "description": "a recording; its content decides the format"},
     "model": {"type": "string", "description": "name or alias of a model; the default model without"},
@@ -19,8 +27,8 @@ FIELDS: dict[str, Any] = {
     "keywords[]": {**_TEXTS, "description": "words or phrases that are recognised more readily"},
     "vocabulary[]": {**_TEXTS, "description": "names of lists of phrases that the API key stored"},
     "response_format": {"type": "string", "enum": list(FORMS), "default": "json"},
-    "timestamp_granularities[]": {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}},
-    "include[]": {"type": "array", "items": {"type": "string", "enum": ["logprobs"]}},
+    "timestamp_granularities[]": _any_of("word", "segment"),
+    "include[]": _any_of("logprobs"),
     "stream": {"type": "boolean", "default": False, "description": "server-sent events"},
     "channels": {
         "type": "string",
