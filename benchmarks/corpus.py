@@ -103,18 +103,19 @@ def measured(folder: Path, recipe: Path, settings: list[str], *, rounds: int, pl
 
 def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """Ratios of sums over all rounds."""
-    plain_rate = sum(one["plain"]["speech_s"] for one in rounds) / sum(one["plain"]["core_s"] for one in rounds)
+    plain = [measured["plain"] for measured in rounds]
+    plain_rate = sum(run["speech_s"] for run in plain) / sum(run["core_s"] for run in plain)
     rates, walls, stage_s = {}, {}, dict.fromkeys(STAGES, 0.0)
     for cores in rounds[0]["road"]:
-        runs = [one["road"][cores] for one in rounds]
+        runs = [measured["road"][cores] for measured in rounds]
         core_s = sum(stage["core_s"] for run in runs for stage in run["stages"].values())
         walls[cores] = sum(stage["wall_s"] for run in runs for stage in run["stages"].values())
         rates[cores] = sum(run["speech_s"] for run in runs) / core_s
     many = max(rates)
-    for one in rounds:
-        for stage, spent in one["road"][many]["stages"].items():
+    for measured in rounds:
+        for stage, spent in measured["road"][many]["stages"].items():
             stage_s[stage] += spent["core_s"]
-    speech_total_s = sum(one["road"][many]["speech_s"] for one in rounds)
+    speech_total_s = sum(measured["road"][many]["speech_s"] for measured in rounds)
     return {
         "speed_ratio_to_plain": round(rates[many] / plain_rate, 2),
         "two_core_ratio": round(walls[min(walls)] / walls[many], 2),
@@ -174,7 +175,8 @@ def speak_plainly(speech: Path, folder: Path, *, first: int) -> None:
     from shoptalk.integrations import kokoro
     from shoptalk.integrations.kokoro_phonemes import from_text
 
-    transcripts = {one.id: one for one in files.read(speech.with_name("20-transcripts.jsonl"), Transcript)}
+    spoken = files.read(speech.with_name("20-transcripts.jsonl"), Transcript)
+    transcripts = {transcript.id: transcript for transcript in spoken}
     session = onnxruntime.InferenceSession(str(store.path("kokoro-82m-int8")), providers=["CPUExecutionProvider"])
     for number, utterance in enumerate(list(files.read(speech, Utterance))[:first]):
         sounds = from_text(transcripts[utterance.id].spoken, kokoro.accent_of(utterance.voice), {})
@@ -188,7 +190,7 @@ def parts(run: Path) -> dict[str, float]:
     from shoptalk.integrations import kokoro
     from shoptalk.integrations import kokoro_phonemes as phonemes
 
-    transcripts = {one.id: one for one in files.read(run / "20-transcripts.jsonl", Transcript)}
+    transcripts = {transcript.id: transcript for transcript in files.read(run / "20-transcripts.jsonl", Transcript)}
     tts = kokoro.load()
     spent: dict[str, float] = {}
     total_s = 0.0

@@ -106,8 +106,8 @@ def log_mel_db(samples_T: Samples) -> np.ndarray:
 
 def quartiles(values: list[float], *, digits: int) -> dict[str, float]:
     names = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")
-    found = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
-    return {name: round(float(value), digits) for name, value in zip(names, found, strict=True)}
+    quantiles = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
+    return {name: round(float(value), digits) for name, value in zip(names, quantiles, strict=True)}
 
 
 def recognised(texts: list[str], said: dict[str, list[Samples]]) -> dict[str, Any]:
@@ -117,8 +117,8 @@ def recognised(texts: list[str], said: dict[str, list[Samples]]) -> dict[str, An
     for name, recordings in said.items():
         recognitions = moonshine.recognize(recordings)
         scored = [count_words(text, heard.text) for text, heard in zip(texts, recognitions, strict=True)]
-        errors = np.array([one.errors for one in scored])
-        counts[name] = errors, np.array([one.reference for one in scored])
+        errors = np.array([scores.errors for scores in scored])
+        counts[name] = errors, np.array([scores.reference for scores in scored])
     draws = bootstrap.draw([str(number) for number in range(len(texts))], draws=2000, confidence=0.95, seed=7)
     _, _, difference = bootstrap.paired(counts[PUBLISHED], counts[chosen()], draws)
     words = int(counts[PUBLISHED][1].sum())

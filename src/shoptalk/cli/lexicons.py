@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from shoptalk.stages.term_sources import Found
+    from shoptalk.stages.term_sources import Gathered
 
 SHOWN = 20
 """Terms that are printed; all are in the file."""
@@ -65,8 +65,8 @@ def import_terms(parsed: argparse.Namespace) -> None:
         icd10_codes=tuple(parsed.code),
         **{name: value for name, value in given.items() if value is not None},
     )
-    found = term_sources.read_sources(parsed.sources, wishes)
-    _write(parsed.to, found, head=f"Imported from {', '.join(path.name for path in parsed.sources)}.")
+    gathered = term_sources.read_sources(parsed.sources, wishes)
+    _write(parsed.to, gathered, head=f"Imported from {', '.join(path.name for path in parsed.sources)}.")
 
 
 def mine(parsed: argparse.Namespace) -> None:
@@ -74,13 +74,13 @@ def mine(parsed: argparse.Namespace) -> None:
     from shoptalk.stages import term_sources
 
     term_sources.require_free(parsed.to)
-    found = term_sources.mine(
+    gathered = term_sources.mine(
         parsed.texts, known=parsed.known, at_least=parsed.at_least, in_texts=parsed.in_texts, most=parsed.most
     )
     head = (
         "Mined from texts. Read this list before use: keep what your recogniser must know, and remove names of people."
     )
-    _write(parsed.to, found, head=head)
+    _write(parsed.to, gathered, head=head)
 
 
 def from_misses(parsed: argparse.Namespace) -> None:
@@ -93,29 +93,31 @@ def from_misses(parsed: argparse.Namespace) -> None:
         case [run]:
             if parsed.lexicon or parsed.common:
                 raise LexiconError("a run has a lexicon and pairs of its own; leave out --lexicon and --common")
-            found = term_sources.missed_in_run(run, model=parsed.model)
+            gathered = term_sources.missed_in_run(run, model=parsed.model)
         case [references, transcripts]:
-            found = term_sources.missed_in_texts(references, transcripts, lexicons=parsed.lexicon, common=parsed.common)
+            gathered = term_sources.missed_in_texts(
+                references, transcripts, lexicons=parsed.lexicon, common=parsed.common
+            )
         case _:
             raise LexiconError(
                 f"{len(parsed.paths)} paths; give a run folder, or references and one set of transcripts"
             )
-    _write(parsed.to, found, head="Terms as an evaluation found them, low recall first.")
+    _write(parsed.to, gathered, head="Terms as an evaluation found them, low recall first.")
 
 
-def _write(path: Path, found: "Found", *, head: str) -> None:
+def _write(path: Path, gathered: "Gathered", *, head: str) -> None:
     from shoptalk.core.progress import say
     from shoptalk.corpus import term_files
 
-    for sentence in found.told:
+    for sentence in gathered.told:
         say(f"note: {sentence}")
-    term_files.write(path, found.terms, remarks=found.remarks, head=head)
-    for term in found.terms[:SHOWN]:
-        remark = found.remarks.get(term.id, "")
-        print(f"{term.text:<28} {term.weight:4.2f}  {remark}".rstrip() if found.remarks else term.text)
-    if len(found.terms) > SHOWN:
-        print(f"… and {len(found.terms) - SHOWN} more")
-    print(f"{path}: {len(found.terms)} terms")
+    term_files.write(path, gathered.terms, remarks=gathered.remarks, head=head)
+    for term in gathered.terms[:SHOWN]:
+        remark = gathered.remarks.get(term.id, "")
+        print(f"{term.text:<28} {term.weight:4.2f}  {remark}".rstrip() if gathered.remarks else term.text)
+    if len(gathered.terms) > SHOWN:
+        print(f"… and {len(gathered.terms) - SHOWN} more")
+    print(f"{path}: {len(gathered.terms)} terms")
 
 
 def _pair(text: str) -> tuple[str, str]:

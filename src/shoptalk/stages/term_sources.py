@@ -25,7 +25,7 @@ SIDES = {"tuned": "after.jsonl", "base": "before.jsonl"}
 
 
 @dataclass(frozen=True)
-class Found:
+class Gathered:
     """Terms to be written."""
 
     terms: Sequence[Term]
@@ -68,7 +68,7 @@ def require_free(path: Path) -> None:
     term_files.require_form(path)
 
 
-def read_sources(paths: Sequence[Path], wishes: Wishes) -> Found:
+def read_sources(paths: Sequence[Path], wishes: Wishes) -> Gathered:
     """The terms of lexicons, RxNorm and ICD-10-CM, told apart by their names and content.
 
     What a user wrote for Shoptalk must be right (`LexiconError` names each wrong row). Rows of other people's lists
@@ -87,7 +87,7 @@ def read_sources(paths: Sequence[Path], wishes: Wishes) -> Found:
     result = [_sorted_into(term, wishes.category) for term in (*terms, *new)]
     if not result:
         raise LexiconError("\n  ".join([f"{', '.join(map(str, paths))}: no terms", *told]))
-    return Found(result, told=told)
+    return Gathered(result, told=told)
 
 
 def _require_use(paths: Sequence[Path], wishes: Wishes) -> None:
@@ -139,14 +139,14 @@ def _without_variants(term: Term, known: set[str]) -> Term:
     return term.model_copy(update={"variants": tuple(text for text in term.variants if text.casefold() not in known)})
 
 
-def mine(paths: Sequence[Path], *, known: Sequence[Path] = (), at_least: int, in_texts: int, most: int) -> Found:
+def mine(paths: Sequence[Path], *, known: Sequence[Path] = (), at_least: int, in_texts: int, most: int) -> Gathered:
     """The terms of transcripts, the best first; `known` are lexicons whose terms are not told again."""
     texts = [text for path in paths for text in _texts(path)]
     if not texts:
         raise LexiconError(f"{', '.join(map(str, paths))}: no texts; give transcripts")
     in_texts = min(in_texts, len(texts))
     frequencies = general()
-    found = mining.mine(
+    gathered = mining.mine(
         texts,
         frequencies,
         known=lexicon.load(known) if known else (),
@@ -154,15 +154,15 @@ def mine(paths: Sequence[Path], *, known: Sequence[Path] = (), at_least: int, in
         in_texts=in_texts,
         most=most,
     )
-    rows = [("", {"text": mined.text, "weight": weight(zipf=frequencies.zipf(mined.text))}) for mined in found]
+    rows = [("", {"text": mined.text, "weight": weight(zipf=frequencies.zipf(mined.text))}) for mined in gathered]
     usable = term_imports.usable(rows)
     if not usable.terms:
         raise LexiconError(
             f"{', '.join(map(str, paths))}: {len(texts)} texts have no term {at_least} times in {in_texts} texts; give "
             "more texts, or lower --at-least or --in-texts"
         )
-    by_text = {mined.text: mining.remark(mined) for mined in found}
-    return Found(usable.terms, {term.id: by_text[term.text] for term in usable.terms})
+    by_text = {mined.text: mining.remark(mined) for mined in gathered}
+    return Gathered(usable.terms, {term.id: by_text[term.text] for term in usable.terms})
 
 
 def _texts(path: Path) -> list[str]:
@@ -172,7 +172,7 @@ def _texts(path: Path) -> list[str]:
     return [entry.text for entry in text_scores.read(path).values()]
 
 
-def missed_in_run(run: Path, *, model: str) -> Found:
+def missed_in_run(run: Path, *, model: str) -> Gathered:
     """The terms of a run, low recall first; `model` is a key of `SIDES`. Test sets under noise do not count."""
     terms_path = run / BY_NAME["lexicon"].product
     hypotheses_path = run / BY_NAME["evaluate"].product / SIDES[model]
@@ -186,16 +186,16 @@ def missed_in_run(run: Path, *, model: str) -> Found:
     return _missed(terms, tabulate(terms, pairs, hidden=hidden))
 
 
-def missed_in_texts(references: Path, transcripts: Path, *, lexicons: Sequence[Path], common: bool = False) -> Found:
+def missed_in_texts(references: Path, transcripts: Path, *, lexicons: Sequence[Path], common: bool = False) -> Gathered:
     """Likewise of references and transcripts, read as `shoptalk score` does; without a lexicon its terms are mined."""
     pairs, left_out = text_scores.pair(text_scores.read(references), [text_scores.read(transcripts)], common=common)
     texts = [(pair.reference, pair.recognised[0]) for pair in pairs]
     terms = lexicon.load(lexicons) if lexicons else list(mine([references], at_least=3, in_texts=2, most=500).terms)
-    found = _missed(terms, tabulate(terms, texts))
-    return Found(found.terms, found.remarks, (*left_out, *found.told))
+    gathered = _missed(terms, tabulate(terms, texts))
+    return Gathered(gathered.terms, gathered.remarks, (*left_out, *gathered.told))
 
 
-def _missed(terms: Sequence[Term], table: TermTable) -> Found:
+def _missed(terms: Sequence[Term], table: TermTable) -> Gathered:
     evidence = _evidence(terms, table)
     ordered = misses.with_misses(terms, evidence, general())
     remarks = {name: remark for name, own in evidence.items() if (remark := misses.remark(own))}
@@ -204,7 +204,7 @@ def _missed(terms: Sequence[Term], table: TermTable) -> Found:
     told = [f"{missed} of {occurred} terms that occur were missed at least once"]
     if held_out := sum(not term.taught for term in terms):
         told.append(f"{held_out} terms are held out (`taught: false`); remove that to train them")
-    return Found(ordered, remarks, told)
+    return Gathered(ordered, remarks, told)
 
 
 def _evidence(terms: Sequence[Term], table: TermTable) -> dict[str, Evidence]:
